@@ -1,0 +1,132 @@
+"""What happens in a run, as small frozen records that observers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+DENSE = "dense"
+"""The candidate name under which events speak of the dense reference."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do, before it does it; epochs include the dense reference's where said."""
+
+    title: str
+    candidates: int
+    rounds: tuple[tuple[int, int], ...]  # (candidates in the round, epoch each reaches)
+    finalists: int
+    epochs: int  # full budget of one training
+    dense_epochs: int  # 0 when the cache has the dense reference
+    search_epochs: int  # all candidates, rounds and finalists
+    full_search_epochs: int  # candidates × full budget
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run begins, or goes on, in its folder."""
+
+    folder: str
+    plan: Plan
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage begins: `dense`, `search`, `round 2`, `final`; `epochs` is what it will train."""
+
+    stage: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class CandidateProposed:
+    """The search has chosen a configuration to try."""
+
+    candidate: str
+    configuration: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    """Progress inside an epoch: for the screen only, never journaled."""
+
+    candidate: str
+    epoch: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class EpochFinished:
+    """A network has trained one more epoch, and its checkpoint is on the disk."""
+
+    candidate: str
+    epoch: int
+    train_loss: float  # nats per token
+    valid_loss: float
+    averaging: bool
+
+
+@dataclass(frozen=True)
+class SpectrumMeasured:
+    """An epoch's spectrum and loss are known: measured now, or by an earlier sitting or run."""
+
+    candidate: str
+    epoch: int
+    valid_loss: float
+    distance: float | None  # None for the dense reference
+    standard_error: float | None
+    noise: float | None  # same-model noise of the distance
+    largest: float  # largest exponent, nats per step
+    floored: int
+
+
+@dataclass(frozen=True)
+class CandidateFailed:
+    """A network could not be trained on; the run goes on without it."""
+
+    candidate: str
+    epoch: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """A round has been judged: who trains on, and who does not."""
+
+    round: int
+    kept: tuple[str, ...]
+    eliminated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a person should know that is neither progress nor failure."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The winner is known; `result` is what `result.json` holds."""
+
+    folder: str
+    result: Mapping[str, Any]
+
+
+Event: TypeAlias = (
+    RunStarted
+    | StageStarted
+    | CandidateProposed
+    | StepFinished
+    | EpochFinished
+    | SpectrumMeasured
+    | CandidateFailed
+    | RoundFinished
+    | Notice
+    | RunFinished
+)
+Observer: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,206 @@
+"""Candidates side by side, one worker process a slot.
+
+Each slot is a pool of one process with an event queue of its own, so a worker that is killed takes
+down nothing but its own job.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event as Flag
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from hyperprune.errors import Stopped
+from hyperprune.events import Event
+from hyperprune.execution.job import Job
+from hyperprune.execution.worker import advance
+from hyperprune.outcome import Failure, Outcome
+
+PULSE = 0.05
+"""Seconds between looks at the workers."""
+
+_channel: Any = None  # in a worker: (events to the parent, the stop flag)
+
+
+def _start_worker(events: Any, stop: Flag, threads: int) -> None:
+    global _channel
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and says so by the flag
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    _channel = (events, stop)
+
+
+def _leave_with_parent() -> None:
+    """End a worker whose parent was killed, idle or not: it must not work on beside the next."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _work(job: Job) -> Outcome:
+    events, stop = _channel
+    return advance(job, events.put, stop.is_set)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from processes that are started within the block, until they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A submitted job and, in the end, its outcome or the exception that stops the run."""
+
+    job: Job
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        return self.outcome is not None or self.error is not None
+
+
+@dataclass(eq=False)
+class _Slot:
+    pool: ProcessPoolExecutor
+    events: Queue[Event]
+    ticket: Ticket | None = None
+    future: Future[Outcome] | None = field(default=None)
+
+    def close(self) -> None:
+        """Wait until the worker has left."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.events.cancel_join_thread()
+        self.events.close()
+
+
+class Processes:
+    """Runs up to `workers` jobs at a time, each in a process with `threads` torch threads."""
+
+    def __init__(
+        self,
+        emit: Callable[[Event], None],
+        stopping: Callable[[], bool],
+        threads: int,
+        workers: int,
+    ) -> None:
+        self.emit, self.stopping, self.threads, self.workers = emit, stopping, threads, workers
+        self._context = multiprocessing.get_context("spawn")
+        self._stop = self._context.Event()
+        self._waiting: deque[Ticket] = deque()
+        self._slots: list[_Slot] = []
+
+    def __enter__(self) -> Processes:
+        self._slots = [self._new_slot() for _ in range(self.workers)]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        try:
+            if error is not None and not isinstance(error, Exception):
+                self._terminate()
+            for slot in self._slots:
+                slot.close()
+        except BaseException:  # asked a second time, while the workers finish their step
+            self._terminate()
+            raise
+
+    def _terminate(self) -> None:
+        for slot in self._slots:
+            for process in list((slot.pool._processes or {}).values()):
+                process.terminate()
+
+    def submit(self, job: Job) -> Ticket:
+        """Queue a job for the next free worker."""
+        ticket = Ticket(job)
+        self._waiting.append(ticket)
+        self._pump()
+        return ticket
+
+    def wait(self, handle: Ticket) -> Outcome:
+        """Block until a job is done, passing on events meanwhile; raises Stopped and RunError."""
+        while not handle.done:
+            if self.stopping():
+                self._stop.set()
+                raise Stopped("stopped")
+            self._pump(PULSE)
+        if handle.error is not None:
+            raise handle.error
+        assert handle.outcome is not None
+        return handle.outcome
+
+    def _new_slot(self) -> _Slot:
+        events: Queue[Event] = self._context.Queue()
+        pool = ProcessPoolExecutor(
+            1, self._context, _start_worker, (events, self._stop, self.threads)
+        )
+        return _Slot(pool, events)
+
+    def _pump(self, patience: float = 0.0) -> None:
+        """Start what can start, pass on events, collect what is finished."""
+        for index, slot in enumerate(self._slots):
+            self._drain(slot, patience / max(1, len(self._slots)))
+            if slot.future is not None and slot.future.done():
+                self._drain(slot, 0.0)
+                broken = self._collect(slot)
+                if broken:
+                    slot.close()
+                    self._slots[index] = slot = self._new_slot()
+            if slot.future is None and self._waiting:
+                slot.ticket = self._waiting.popleft()
+                with _interrupts_blocked():  # the first job starts the process
+                    slot.future = slot.pool.submit(_work, slot.ticket.job)
+
+    def _drain(self, slot: _Slot, patience: float) -> None:
+        try:
+            self.emit(slot.events.get(timeout=patience) if patience else slot.events.get_nowait())
+            while True:
+                self.emit(slot.events.get_nowait())
+        except queue.Empty:
+            pass
+
+    def _collect(self, slot: _Slot) -> bool:
+        """Move a finished future's answer to its ticket; says whether the worker died."""
+        assert slot.ticket is not None
+        assert slot.future is not None
+        ticket, future = slot.ticket, slot.future
+        slot.ticket = slot.future = None
+        try:
+            ticket.outcome = future.result()
+        except BrokenProcessPool:
+            failure = Failure("killed", "its worker process was killed (out of memory?)")
+            ticket.outcome = Outcome(ticket.job.candidate, (), failure)
+            return True
+        except BaseException as error:
+            ticket.error = error
+        return False

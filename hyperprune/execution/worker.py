@@ -1,0 +1,95 @@
+"""Train one network from its last checkpoint: the work that every executor hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import torch
+
+from hyperprune.assembly import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.errors import CorpusError, Diverged, RecipeError, RunError, Stopped
+from hyperprune.events import EpochFinished, Event, StepFinished
+from hyperprune.execution.job import Job
+from hyperprune.outcome import EpochRecord, Failure, Outcome
+from hyperprune.recipe.records import Recipe
+from hyperprune.store.lock import owned
+from hyperprune.store.training import TrainingFolder
+
+PATIENCE = 60.0
+"""Seconds to wait for an orphan of a killed run to notice and leave the folder."""
+LONGEST = 1000
+"""Characters of a cause that are kept."""
+
+
+def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
+    """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
+
+    Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
+    candidate's fault, and both leave the last checkpoint to go on from.
+    """
+    history: list[EpochRecord] = []
+    try:
+        with owned(job.folder, PATIENCE):
+            _train(job, history, emit, stopping)
+        return Outcome(job.candidate, tuple(history))
+    except (Stopped, RunError):
+        raise
+    except (RecipeError, CorpusError) as error:  # the device or the text is gone: no one's failure
+        raise RunError(str(error)) from error
+    except Diverged as error:
+        failure = Failure("diverged", str(error))
+    except Exception as error:  # a plugin's mistake ends its candidate, never the run
+        if _out_of_memory(error):
+            failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
+        else:
+            failure = Failure("raised", f"{type(error).__name__}: {error}"[:LONGEST])
+    return Outcome(job.candidate, tuple(history), failure)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch says so by a class of its own on a GPU, by words on a CPU."""
+    words = "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or (isinstance(error, RuntimeError) and words)
+
+
+def _train(
+    job: Job,
+    history: list[EpochRecord],
+    emit: Callable[[Event], None],
+    stopping: Callable[[], bool],
+) -> None:
+    recipe = Recipe.model_validate(job.recipe)
+    folder = TrainingFolder(job.folder)
+    trainer = build_trainer(recipe, sparse=job.sparse)
+    text = spectrum_text(recipe)
+    history += folder.restore(trainer)
+
+    def on_step(step: int, steps: int) -> None:
+        if stopping():
+            raise Stopped("stopped")
+        emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
+
+    while trainer.epoch < job.epochs:
+        metrics = trainer.run_epoch(on_step)
+        spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+        topology = trainer.sparse.topology() if trainer.sparse else None
+        history.append(
+            EpochRecord(
+                **asdict(metrics),
+                largest=spectrum.largest,
+                floored=spectrum.floored,
+                topology=topology.plain() if topology else {},
+            )
+        )
+        folder.save(trainer, spectrum, history)
+        emit(
+            EpochFinished(
+                job.candidate,
+                metrics.epoch,
+                metrics.train_loss,
+                metrics.valid_loss,
+                metrics.averaging,
+            )
+        )

@@ -1,0 +1,105 @@
+"""The whole extension contract: one hook a kind, each answering `{name: callable}`.
+
+One rule holds for every callable. **Positional parameters are given by hyperprune; keyword-only
+parameters belong to the user**: their names, types, defaults and ranges (`Annotated[float,
+Field(ge=0)]`) are read from the signature, so recipes validate them and search spaces can name
+them. The docstring's first line is the help. A hook runs when a command needs its kind of thing;
+keep module imports light, and import torch inside the callable where you can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
+
+import pluggy
+
+API_VERSION = 1
+"""Raised when a hook or a signature below changes in a way that old plugins would notice."""
+
+hookspec = pluggy.HookspecMarker("hyperprune")
+hookimpl = pluggy.HookimplMarker("hyperprune")
+
+Contributions = Mapping[str, Callable[..., Any]]
+
+Control = TypeVar("Control", bound=Callable[..., Any])
+Contribution = TypeVar("Contribution", bound=Callable[..., Any])
+
+
+def control(
+    *, counts: Literal["tensor", "network", "threshold"] = "tensor", averages: bool = False
+) -> Callable[[Control], Control]:
+    """Declare what a sparse-training control needs beyond the common case.
+
+    `counts` says how many weights a removal takes: a share of each tensor; the same share of the
+    whole network, ranked together; or all with a salience up to a threshold that adapts itself.
+    `averages` asks the engine to keep the averages of dense gradients that `view.average` reads.
+    """
+
+    def declare(function: Control) -> Control:
+        function.__dict__.update(counts=counts, averages=averages)
+        return function
+
+    return declare
+
+
+def example(**options: Any) -> Callable[[Contribution], Contribution]:
+    """Declare options under which the conformance suite tries a thing that its defaults do not suit.
+
+    Small sizes of a model that takes minutes to build, or a value for what has no default.
+    """
+
+    def declare(target: Contribution) -> Contribution:
+        target.__dict__["example"] = options
+        return target
+
+    return declare
+
+
+class Hooks:
+    """Every hook, its arguments and what it must return."""
+
+    @hookspec
+    def hyperprune_models(self) -> Contributions:  # type: ignore[empty-body]
+        """Recurrent networks: `build(vocabulary: int, *, …) -> nn.Module` (see `hyperprune.model`)."""
+
+    @hookspec
+    def hyperprune_corpora(self) -> Contributions:  # type: ignore[empty-body]
+        """Texts: `load(root: Path | None, *, …) -> Corpus` (see `hyperprune.corpus`)."""
+
+    @hookspec
+    def hyperprune_inits(self) -> Contributions:  # type: ignore[empty-body]
+        """Sparse initialisations: `share(view, *, …) -> float | list | Tensor`, a tensor's weight
+        in sharing out active entries, or those of its equal blocks of rows, or a salience."""
+
+    @hookspec
+    def hyperprune_removals(self) -> Contributions:  # type: ignore[empty-body]
+        """Removal controls: `salience(view, *, …) -> Tensor`; the lowest active entries go."""
+
+    @hookspec
+    def hyperprune_growths(self) -> Contributions:  # type: ignore[empty-body]
+        """Growth controls: `salience(view, *, …) -> Tensor`; the highest inactive entries come."""
+
+    @hookspec
+    def hyperprune_redistributions(self) -> Contributions:  # type: ignore[empty-body]
+        """Redistribution: `share(view, *, …) -> float`, a tensor's weight in sharing out growth."""
+
+    @hookspec
+    def hyperprune_schedules(self) -> Contributions:  # type: ignore[empty-body]
+        """Removal rates: `rate(progress, start, *, …) -> float`, all three in [0, 1]."""
+
+    @hookspec
+    def hyperprune_presets(self) -> Contributions:  # type: ignore[empty-body]
+        """Named methods: `expand() -> dict` of `[prune]` keys, which a recipe may still override."""
+
+    @hookspec
+    def hyperprune_distances(self) -> Contributions:  # type: ignore[empty-body]
+        """Distances: `distance(candidate, reference, *, …) -> float ≥ 0` of two spectra."""
+
+    @hookspec
+    def hyperprune_searchers(self) -> Contributions:  # type: ignore[empty-body]
+        """Searchers: `suggest(space, history, pending, seed, *, …) -> Configuration`, a pure function."""
+
+    @hookspec
+    def hyperprune_observers(self) -> Contributions:  # type: ignore[empty-body]
+        """Observers: `observe(folder: Path, *, …) -> Callable[[Event], None]`, told of every event."""

@@ -1,0 +1,59 @@
+"""How far a candidate's spectrum lies from the dense reference's, and what the search minimises."""
+
+from __future__ import annotations
+
+import math
+
+from hyperprune.errors import PluginError
+from hyperprune.events import DENSE
+from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
+from hyperprune.outcome import Outcome
+from hyperprune.plugins import registry
+from hyperprune.recipe.records import Recipe
+from hyperprune.search.observation import Observation
+from hyperprune.search.space import Configuration
+from hyperprune.store.run import Run
+
+
+class Judge:
+    """Scores candidates of a run against its dense reference."""
+
+    def __init__(self, recipe: Recipe, run: Run) -> None:
+        choice = recipe.spectrum.distance
+        self.name = choice.name
+        self.metric = registry().bind("distance", choice.name, choice.options)
+        self.recipe, self.run = recipe, run
+        self._known: dict[tuple[str, int], Distance] = {}
+
+    def spectrum(self, candidate: str, epoch: int) -> LyapunovSpectrum:
+        """The stored spectrum of a training at an epoch."""
+        return LyapunovSpectrum.load(self.run.training(candidate).spectrum(epoch))
+
+    def score(self, candidate: str, epoch: int) -> Distance:
+        """LS distance at an epoch; raises PluginError where the metric answers with no distance."""
+        if (candidate, epoch) not in self._known:
+            final = self.recipe.spectrum.reference == "final"
+            reference = self.spectrum(DENSE, self.recipe.train.epochs if final else epoch)
+            own = self.spectrum(candidate, epoch)
+            score = distance_with_error(self.metric, own, reference)
+            if not (math.isfinite(score.value) and score.value >= 0):
+                raise PluginError(
+                    f"distance {self.name!r} gave {score.value} for {candidate} at epoch {epoch}; "
+                    "a distance is finite and not negative"
+                )
+            self._known[candidate, epoch] = score
+        return self._known[candidate, epoch]
+
+    def objective(self, outcome: Outcome, epoch: int) -> tuple[float, float | None]:
+        """What the search minimises at an epoch, with its standard error where there is one."""
+        if self.recipe.search.objective == "loss":
+            return outcome.epochs[epoch - 1].valid_loss, None
+        score = self.score(outcome.candidate, epoch)
+        return score.value, score.standard_error
+
+    def observe(self, configuration: Configuration, outcome: Outcome, epoch: int) -> Observation:
+        """What a searcher is told of a candidate that has trained until an epoch."""
+        if outcome.failure is not None:
+            return Observation(configuration, None, None, outcome.failure.cause)
+        value, error = self.objective(outcome, epoch)
+        return Observation(configuration, value, error)

@@ -1,0 +1,156 @@
+"""A Lyapunov spectrum as a frozen record: what was measured, how sure it is, how to keep it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hyperprune.errors import SpectrumError
+from hyperprune.lyapunov.tangent import StateKind
+
+Protocol: TypeAlias = Literal["standard", "published"]
+
+ARRAYS = ("exponents", "standard_error", "drift", "per_sequence", "layers")
+FORMAT = "hyperprune.lyapunov_spectrum/1"
+
+
+@dataclass(frozen=True, eq=False)
+class LyapunovSpectrum:
+    """Lyapunov exponents of a driven network, with their errors.
+
+    exponents: (k,) mean over sequences; nats per step, largest first. Protocol "published": bits
+        per step, in the order of the layers and of R's diagonal, unsorted.
+    standard_error: (k,) of that mean, over sequences; NaN for a single sequence.
+    drift: (k,) half the absolute difference between the means of the first and the second half of
+        the steps: what the standard error misses, transients that all sequences share.
+    per_sequence: (B, k) the exponents of each sequence, in the order of `exponents`.
+    layers: (k,) int64, the layer each exponent belongs to, bottom layer 0.
+    steps: counted steps T; burn_in: steps before them. floored: entries of R below `floor`.
+    """
+
+    exponents: Tensor
+    standard_error: Tensor
+    drift: Tensor
+    per_sequence: Tensor
+    layers: Tensor
+    steps: int
+    burn_in: int
+    floored: int
+    floor: float
+    state_kind: StateKind
+    protocol: Protocol
+    dtype: str
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences B."""
+        return self.per_sequence.shape[0]
+
+    @property
+    def sum(self) -> float:
+        """Sum of the exponents: the mean log volume change a step, where all n are present."""
+        return float(self.exponents.sum())
+
+    @property
+    def largest(self) -> float:
+        """The largest exponent."""
+        return float(self.exponents.max())
+
+    @property
+    def kaplan_yorke(self) -> float:
+        """Kaplan–Yorke dimension j + (λ_1 + … + λ_j) / |λ_{j+1}|, exponents in descending order.
+
+        j is the most leading exponents whose sum is not negative: 0 for a contraction, all k where
+        no partial sum is negative (Kaplan & Yorke 1979).
+        """
+        return kaplan_yorke(self.exponents)
+
+    def sorted(self) -> Tensor:
+        """Exponents of all layers together, largest first: (k,)."""
+        return self.exponents.sort(descending=True).values
+
+    def by_layer(self) -> tuple[Tensor, ...]:
+        """Exponents of each layer, bottom layer first, each largest first."""
+        return tuple(
+            self.exponents[self.layers == layer].sort(descending=True).values
+            for layer in self.layers.unique().tolist()
+        )
+
+    def select(self, sequences: Tensor) -> LyapunovSpectrum:
+        """The spectrum of some of the sequences (indices), as if they alone had been measured.
+
+        Only `drift` and `floored` stay those of all sequences, which the record does not separate.
+        """
+        chosen = self.per_sequence[sequences]  # (b, k)
+        order = torch.arange(chosen.shape[1])
+        if self.protocol == "standard":
+            order = chosen.mean(0).argsort(descending=True, stable=True)
+        chosen = chosen[:, order]
+        mean, error = mean_and_error(chosen)
+        return replace(
+            self,
+            exponents=mean,
+            standard_error=error,
+            drift=self.drift[order],
+            per_sequence=chosen,
+            layers=self.layers[order],
+        )
+
+    def check_comparable(self, other: LyapunovSpectrum) -> None:
+        """Raise SpectrumError where a distance to the other spectrum would mean nothing."""
+        for what in ("state_kind", "protocol"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            if mine != theirs:
+                raise SpectrumError(
+                    f"spectra of different {what} are different objects: {mine!r} and {theirs!r}"
+                )
+
+    def save(self, path: Path | str) -> None:
+        """Write to a safetensors file, with everything that is no array as JSON metadata."""
+        rest = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.name not in ARRAYS
+        }
+        arrays = {name: getattr(self, name).contiguous().cpu() for name in ARRAYS}
+        save_file(arrays, path, metadata={"format": FORMAT, "spectrum": json.dumps(rest)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> LyapunovSpectrum:
+        """Read what `save` wrote; raises SpectrumError for anything else."""
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise SpectrumError(f"{path} holds no Lyapunov spectrum ({FORMAT})")
+                rest: dict[str, Any] = json.loads(metadata["spectrum"])
+                return cls(**{name: file.get_tensor(name) for name in ARRAYS}, **rest)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise SpectrumError(f"cannot read a Lyapunov spectrum from {path}: {error}") from error
+
+
+def mean_and_error(per_sequence: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over sequences (B, k) and its standard error; NaN where one sequence says nothing."""
+    mean = per_sequence.mean(0)
+    if per_sequence.shape[0] < 2:
+        return mean, torch.full_like(mean, torch.nan)
+    return mean, per_sequence.std(0) / per_sequence.shape[0] ** 0.5
+
+
+def kaplan_yorke(exponents: Tensor) -> float:
+    """Kaplan–Yorke dimension of exponents in any order (Kaplan & Yorke 1979)."""
+    ordered = exponents.sort(descending=True).values
+    sums = ordered.cumsum(0)
+    j = int((sums >= 0).int().cumprod(0).sum())
+    if j == 0:
+        return 0.0
+    if j == len(ordered):
+        return float(j)
+    return j + float(sums[j - 1] / -ordered[j])

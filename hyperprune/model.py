@@ -1,0 +1,126 @@
+"""What a recurrent network must offer, and what it may offer beside that.
+
+Required: `initial_state`, `forward` and `step`. The rest is optional: training falls back to cross
+entropy on `forward`'s logits, the Lyapunov engine to automatic differentiation of `step`, and a
+tensor without gate names is treated as one gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+State: TypeAlias = tuple[Tensor, ...]
+"""All that the recurrence carries: tensors (B, n_i), in the order of the model's `state_parts`."""
+
+
+Gates: TypeAlias = tuple[str, ...] | Mapping[str, int]
+"""Gates stacked along a tensor's first dimension: names of equal parts, or their rows by name."""
+
+
+@dataclass(frozen=True)
+class StatePart:
+    """One tensor of the state: the layer it belongs to, its role, and its width n_i.
+
+    `hidden` is what a layer shows to the layer above (h); `memory` is carried beside it (c).
+    """
+
+    layer: int
+    kind: Literal["hidden", "memory"]
+    size: int
+
+
+@runtime_checkable
+class RecurrentModel(Protocol):
+    """The required part; every model is also an `nn.Module`."""
+
+    def initial_state(self, batch: int) -> State:
+        """Zero state for a batch, on the model's device and in its dtype."""
+        ...
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map tokens (T, B) to logits (T, B, V) and the state after the last token."""
+        ...
+
+    def step(self, x_t: Tensor, state: State) -> State:
+        """One step of the recurrence, as in evaluation: x_t is token ids (B,) or inputs (B, E)."""
+        ...
+
+
+class RecurrentLM(nn.Module):
+    """A convenient base: declares the optional parts with their defaults.
+
+    A subclass may also define `tangent`, an analytic derivative of its step: see
+    `hyperprune.lyapunov.tangent`.
+    """
+
+    state_parts: tuple[StatePart, ...]
+
+    def gates(self) -> Mapping[str, Gates]:
+        """Gates of each parameter that stacks them along its first dimension."""
+        return {}
+
+    def initial_state(self, batch: int) -> State:
+        """Zero state for a batch, on the model's device and in its dtype."""
+        like = next(self.parameters())
+        return tuple(like.new_zeros(batch, part.size) for part in self.state_parts)
+
+    def training_loss(
+        self, tokens: Tensor, targets: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, State]:
+        """Loss to minimise, mean negative log likelihood (nats per token), new state."""
+        nll, state = self.evaluation_loss(tokens, targets, state)
+        return nll, nll.detach(), state
+
+    def evaluation_loss(
+        self, tokens: Tensor, targets: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Mean negative log likelihood of targets (T, B) in nats per token, and the new state."""
+        logits, state = self(tokens, state)
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten()), state
+
+
+def gate_rows(gates: Gates, rows: int) -> dict[str, slice]:
+    """Rows of each gate in a tensor of that many rows; ValueError where they do not add up."""
+    equal = rows // max(len(gates), 1)
+    sizes = dict(gates) if isinstance(gates, Mapping) else dict.fromkeys(gates, equal)
+    if sum(sizes.values()) != rows:
+        raise ValueError(f"gates {sizes} do not fill a tensor of {rows} rows")
+    found, start = {}, 0
+    for name, size in sizes.items():
+        found[name] = slice(start, start + size)
+        start += size
+    return found
+
+
+def detach(state: State) -> State:
+    """Cut the state from the graph that made it (truncated back-propagation)."""
+    return tuple(part.detach() for part in state)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trained numbers of a model; a tied tensor counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def losses(model: nn.Module) -> RecurrentLM:
+    """Return the model itself where it computes its own losses, else cross entropy around it."""
+    if hasattr(model, "training_loss") and hasattr(model, "evaluation_loss"):
+        return model  # type: ignore[return-value]
+    return _CrossEntropy(model)
+
+
+class _CrossEntropy(RecurrentLM):
+    """Cross entropy around a model that offers only `forward`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        result: tuple[Tensor, State] = self.model(tokens, state)
+        return result

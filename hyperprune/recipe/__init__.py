@@ -1,0 +1,20 @@
+"""Recipes: TOML in, a frozen validated record out, every mistake reported at once."""
+
+from hyperprune.recipe.load import load_recipe, loads
+from hyperprune.recipe.records import Choice, Recipe
+from hyperprune.recipe.shipped import find_recipe, shipped_recipes
+from hyperprune.recipe.variation import apply, default_configuration, space_of
+from hyperprune.recipe.write import dumps
+
+__all__ = [
+    "Choice",
+    "Recipe",
+    "apply",
+    "default_configuration",
+    "dumps",
+    "find_recipe",
+    "load_recipe",
+    "loads",
+    "shipped_recipes",
+    "space_of",
+]

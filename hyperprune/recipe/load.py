@@ -1,0 +1,136 @@
+"""A recipe from a file, a shipped name or a text, with every mistake reported at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hyperprune.errors import PluginError, RecipeError
+from hyperprune.plugins import registry
+from hyperprune.recipe.check import check
+from hyperprune.recipe.problems import Problem, printable, record_problems
+from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.shipped import find_recipe, shipped_recipes
+from hyperprune.recipe.source import (
+    flat_space,
+    locate,
+    odd_values,
+    override,
+    parse,
+    parse_override,
+    read_text,
+    same_entry,
+)
+from hyperprune.recipe.variation import resolve, with_space
+
+
+def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Load a recipe file or a shipped recipe by name, with overrides such as `train.lr=20`.
+
+    Raises RecipeError with every problem, one a line: file and line, key, found, expected.
+    """
+    path = Path(path_or_name)
+    name = path.as_posix()
+    if (
+        path.suffix != ".toml"
+        and not path.exists()
+        and ("/" not in name or name in shipped_recipes())
+    ):
+        path = find_recipe(name)
+    return loads(read_text(path), str(path), overrides)
+
+
+def loads(text: str, source: str = "recipe", overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from TOML text; `source` names it in problems. Raises RecipeError."""
+    document = parse(text, source)
+    if isinstance(document.get("space"), dict):
+        document["space"] = flat_space(document["space"])
+    given, refused = _override_all(document, overrides)
+    try:
+        problems = [*odd_values(document)]
+        problems += _expand_preset(document, set(given))
+        recipe, found = _record(document)
+        problems = [*problems, *_still_news(found, problems)]
+        problems += [*_still_news(check(recipe), problems)]
+    except RecursionError:
+        raise RecipeError([f"{printable(source)}: nested too deeply"]) from None
+    if problems or refused:
+        raise RecipeError([*locate(problems, source, text, given), *refused])
+    return with_space(recipe, resolve(recipe)[0])
+
+
+def _override_all(
+    document: dict[str, Any], overrides: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Apply overrides in place; returns the text of each by its key, and those refused."""
+    given: dict[str, str] = {}
+    refused: list[str] = []
+    for text in overrides:
+        try:
+            path, value = parse_override(text)
+            section, _, entry = path.partition(".")
+            if section == "space" and entry:
+                space = document.setdefault("space", {})
+                if isinstance(space, dict):
+                    for key in [key for key in space if same_entry(key, entry)]:
+                        del space[key]
+                    space |= flat_space({entry: value})
+            else:
+                override(document, path, value)
+            given[path] = text
+        except ValueError as error:
+            refused.append(printable(f"--set {text}: {error}"))
+    return given, refused
+
+
+def _expand_preset(document: dict[str, Any], overridden: set[str]) -> Iterator[Problem]:
+    """Fill in a preset's controls under the file's own keys, or over them where it was `--set`."""
+    prune = document.get("prune")
+    if not isinstance(prune, dict) or not isinstance(prune.get("preset"), str):
+        return
+    try:
+        keys: Mapping[str, Any] = registry().bind("preset", prune["preset"])()
+    except PluginError as error:
+        yield Problem("prune.preset", str(error))
+        return
+    strong = {key for key in prune if any(_reaches(path, f"prune.{key}") for path in overridden)}
+    weak = prune if "prune.preset" not in overridden else {key: prune[key] for key in strong}
+    document["prune"] = {**prune, **keys, **weak}
+
+
+def _record(document: dict[str, Any]) -> tuple[Recipe, list[Problem]]:
+    """Build the record; keys that are wrong fall back to defaults, so that the rest is checked."""
+    problems: list[Problem] = []
+    rest = copy.deepcopy(document)
+    while True:
+        try:
+            return Recipe.model_validate(rest), problems
+        except ValidationError as error:
+            found = list(record_problems(error, rest))
+        problems += found
+        for problem in found:
+            section, _, key = problem.path.partition(".")
+            if problem.path in rest:  # a quoted key may have dots in it
+                del rest[problem.path]
+            elif key and key in rest.get(section, ()):
+                del rest[section][key]
+            else:
+                rest.pop(section, None)
+
+
+def _still_news(found: Iterable[Problem], told: Sequence[Problem]) -> Iterator[Problem]:
+    """Leave out what may only follow from a problem that is told already."""
+    wrong = {problem.path for problem in told}
+    for problem in found:
+        paths = (problem.path, *problem.also)
+        if not any(_reaches(bad, path) for bad in wrong for path in paths):
+            yield problem
+
+
+def _reaches(outer: str, inner: str) -> bool:
+    """Whether one key is the other or lies within it."""
+    return outer == inner or inner.startswith(f"{outer}.") or outer.startswith(f"{inner}.")

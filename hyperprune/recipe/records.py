@@ -1,0 +1,260 @@
+"""The sections of a recipe as frozen, validated records: what may be said, and its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from hyperprune.defaults import NAMES
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1, le=10**6)]
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
+"""Sections whose other keys are a plugin's options: the key that names it, and its kind."""
+CHOICES = {
+    "prune": ("init", "removal", "growth", "redistribution", "schedule"),
+    "spectrum": ("distance",),
+    "search": ("searcher",),
+}
+"""Keys that choose a plugin; each is named after its kind."""
+
+
+class Section(BaseModel):
+    """Unknown keys are errors, types are exact (an integer may stand for a number)."""
+
+    model_config = STRICT
+
+
+class Choice(Section):
+    """A plugin by name with its options: `"mest"` or `{ name = "mest", gamma = 0.5 }`."""
+
+    name: str
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and "options" not in value:
+            options = {key: item for key, item in value.items() if key != "name"}
+            return {"name": value.get("name"), "options": options}
+        return value
+
+    @property
+    def plain(self) -> str | dict[str, Any]:
+        """The shortest form a recipe would use."""
+        return {"name": self.name, **self.options} if self.options else self.name
+
+
+class PluginSection(Section):
+    """A section named after one plugin; keys that the section does not know are its options."""
+
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "options" in value:
+            return value
+        own = {key: item for key, item in value.items() if key in cls.model_fields}
+        return {**own, "options": {key: item for key, item in value.items() if key not in own}}
+
+
+class Data(PluginSection):
+    """Which text; other keys go to the corpus plugin."""
+
+    corpus: str = NAMES["corpus"]
+    root: str | None = Field(default=None, description="where corpora lie; also HYPERPRUNE_DATA")
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="leading share of the training text"
+    )
+    eval_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="leading share of the validation and of the test text"
+    )
+
+
+class Model(PluginSection):
+    """Which network; other keys go to the model plugin."""
+
+    name: str = NAMES["model"]
+
+
+class Train(Section):
+    """How one network is trained, dense or sparse."""
+
+    epochs: Positive = Field(default=100, description="the full training budget")
+    optimizer: Literal["snt_asgd", "sgd", "adam", "adamw"] = "snt_asgd"
+    lr: Annotated[float, Field(gt=0)] = 40.0
+    weight_decay: Annotated[float, Field(ge=0)] = 1.2e-6
+    clip: Annotated[float, Field(ge=0)] = Field(default=0.25, description="gradient norm; 0 is off")
+    nonmono: Positive = Field(
+        default=5, description="validation losses that the averaging trigger skips"
+    )
+    finetune: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
+        default=(), description="epochs after which training restarts from the averages"
+    )
+    batch: Positive = 20
+    micro_batch: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="rows a pass; 0 is the batch"
+    )
+    eval_batch: Positive = 10
+    test_batch: Annotated[int, Field(ge=0)] = Field(default=0, description="0 is eval_batch")
+    bptt: Positive = 35
+    variable_bptt: bool = Field(
+        default=False, description="segment lengths drawn as AWD-LSTM draws them"
+    )
+    max_bptt: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="longest drawn segment; 0: bptt + 20"
+    )
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="torch threads; 0: cores / workers"
+    )
+
+
+class Prune(Section):
+    """The controls of dynamic sparse training."""
+
+    preset: str | None = Field(
+        default=None, description="a named method that fills in the controls"
+    )
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.67
+    init: Choice = Choice(name=NAMES["init"])
+    removal: Choice = Choice(name=NAMES["removal"])
+    growth: Choice = Choice(name=NAMES["growth"])
+    redistribution: Choice = Choice(name=NAMES["redistribution"])
+    schedule: Choice = Choice(name=NAMES["schedule"])
+    initial_sparsity: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="where gradual pruning starts; it ends at `sparsity` by `stop`"
+    )
+    removal_rate: Fraction = Field(default=0.5, description="r at the start")
+    update: Literal["epoch", "never"] | Positive = Field(
+        default="epoch",
+        description="when the topology changes: each epoch, never, or every k steps",
+    )
+    stop: Fraction = Field(
+        default=1.0, description="share of training after which the topology is fixed"
+    )
+    exclude: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="globs of tensors that stay dense"
+    )
+
+
+class Spectrum(Section):
+    """How a Lyapunov spectrum is measured and two are compared."""
+
+    state: Literal["hidden", "full"] = "hidden"
+    protocol: Literal["standard", "published"] = "standard"
+    sequences: Positive = 8
+    burn_in: Annotated[int, Field(ge=0)] = 10
+    steps: Positive = 35
+    distance: Choice = Choice(name=NAMES["distance"])
+    reference: Literal["same_epoch", "final"] = Field(
+        default="same_epoch", description="which dense spectrum a candidate is held against"
+    )
+    dtype: Literal["float64", "float32"] = "float64"
+
+
+class Search(Section):
+    """Who proposes candidates, and what is minimised early."""
+
+    searcher: Choice = Choice(name=NAMES["searcher"])
+    objective: Literal["distance", "loss"] = "distance"
+    candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
+    workers: Positive = 1
+    default_first: bool = Field(
+        default=True, description="try the recipe's own settings before any other"
+    )
+
+
+class Rounds(Section):
+    """How the pool is halved."""
+
+    first: Positive = Field(
+        default=3, description="epochs every candidate trains before it is judged"
+    )
+    epochs: Positive = Field(default=3, description="epochs a round adds")
+    keep: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="share kept by a round"
+    )
+
+
+class Final(Section):
+    """How the pool ends."""
+
+    finalists: Positive = Field(default=2, description="candidates trained to the full budget")
+    retries: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="retries of a transient failure"
+    )
+
+
+class Range(Section):
+    """Every number between two bounds; `log` where ratios matter rather than differences."""
+
+    low: float | int
+    high: float | int
+    log: bool = False
+
+    @property
+    def integer(self) -> bool:
+        """Whether both bounds are integers, and so every value is."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low must lie below high, got {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a log range starts above 0, got low = {self.low}")
+        return self
+
+
+def _domain(value: Any) -> Any:
+    """Read a space entry: a table with `low` is a range, a list is a choice, all else is fixed."""
+    if isinstance(value, Range):
+        return value
+    if isinstance(value, Mapping) and ("low" in value or "high" in value):
+        try:
+            return Range.model_validate(dict(value))
+        except ValidationError as error:
+            own = [item["msg"] for item in error.errors() if item["type"] == "value_error"]
+            expected = "a range is { low = number, high = number, log = true or false }"
+            raise ValueError(own[0].removeprefix("Value error, ") if own else expected) from None
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("the list is empty; give at least one value")
+        return tuple(value)
+    return (value,)
+
+
+Domain: TypeAlias = Annotated[Range | tuple[Any, ...], BeforeValidator(_domain)]
+
+
+class Recipe(Section):
+    """One experiment. The file is the whole truth of it: same recipe, same machine, same run."""
+
+    title: str = ""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+    prune: Prune = Prune()
+    space: Mapping[str, Domain] = Field(default_factory=dict)
+    spectrum: Spectrum = Spectrum()
+    search: Search = Search()
+    rounds: Rounds = Rounds()
+    final: Final = Final()

@@ -1,0 +1,90 @@
+"""What a run found, as frozen records and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import TypeAdapter
+
+from hyperprune.errors import RunError
+
+CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """One pruning configuration and how far it came.
+
+    `distance` and its error are those of the last epoch at which candidates were judged;
+    `valid_perplexity` is the best of all its epochs, reached at `best_epoch`.
+    """
+
+    name: str
+    configuration: Mapping[str, Any]
+    state: CandidateState
+    epochs: int
+    distance: float | None
+    distance_error: float | None
+    distance_noise: float | None  # between halves of one model's own sequences
+    valid_perplexity: float | None
+    best_epoch: int | None
+    met_target: int | None  # first epoch at or below the dense target
+    cause: str | None  # why it failed
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Spearman correlations over this run's survivors of the first round, with the perplexity last known.
+
+    None where fewer than three survive. `survivors` is how many there are.
+    """
+
+    survivors: int
+    early_distance: float | None
+    early_loss: float | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The outcome of a run. Perplexities are exp of nats per token; counts are numbers of weights."""
+
+    title: str
+    winner: str
+    candidates: tuple[CandidateResult, ...]
+    dense_perplexity: float  # validation: the target
+    dense_test_perplexity: float
+    test_perplexity: float  # the winner's, read once
+    active: int
+    masked: int
+    total: int
+    dense_epochs: int
+    search_epochs: int
+    full_search_epochs: int
+    signal: Signal
+    folder: str = ""
+
+    @property
+    def best(self) -> CandidateResult:
+        """The winning candidate."""
+        return next(item for item in self.candidates if item.name == self.winner)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the folder: equal runs have equal records."""
+        return {key: value for key, value in asdict(self).items() if key != "folder"}
+
+    @classmethod
+    def from_json(cls, data: Any, folder: Path) -> RunResult:
+        """Read what `to_json` wrote; raises RunError when it is something else."""
+        try:
+            content = json.dumps({**data, "folder": str(folder)})
+            found = TypeAdapter(cls).validate_json(content, strict=True)
+            _ = found.best
+        except (TypeError, ValueError, StopIteration) as error:
+            raise RunError(
+                f"{folder / 'result.json'} is damaged; without it, resuming finds the same result"
+            ) from error
+        return found

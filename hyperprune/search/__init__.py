@@ -1,0 +1,1 @@
+"""Search: the space, what is known of it, and the plan of rounds."""

@@ -1,0 +1,29 @@
+"""What a searcher learns about a configuration that was tried."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hyperprune.errors import HyperpruneError
+from hyperprune.search.space import Configuration
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The objective of one candidate (lower is better) with its error, or why there is none."""
+
+    configuration: Configuration
+    value: float | None
+    standard_error: float | None = None
+    failed: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.failed is None and (self.value is None or not math.isfinite(self.value)):
+            raise ValueError(f"a candidate that did not fail has a finite value, not {self.value}")
+        if self.failed is not None and self.value is not None:
+            raise ValueError("a failed candidate has no value")
+
+
+class SpaceExhausted(HyperpruneError):
+    """Every configuration of a finite space has been tried: the search stops here, cleanly."""

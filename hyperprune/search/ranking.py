@@ -1,0 +1,37 @@
+"""Ranks: who survives a round, and how well one order predicts another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def best(scores: Mapping[str, float], count: int) -> list[str]:
+    """Names of the `count` lowest scores, best first; equal scores by name."""
+    return sorted(scores, key=lambda name: (scores[name], name))[:count]
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 1, equal values sharing their mean rank."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    result = [0.0] * len(values)
+    start = 0
+    while start < len(order):
+        end = start
+        while end + 1 < len(order) and values[order[end + 1]] == values[order[start]]:
+            end += 1
+        for index in order[start : end + 1]:
+            result[index] = (start + end) / 2 + 1
+        start = end + 1
+    return result
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; None for fewer than three pairs or a constant side."""
+    if len(a) < 3:
+        return None
+    x, y = ranks(a), ranks(b)
+    mean = (len(a) + 1) / 2
+    xy = sum((p - mean) * (q - mean) for p, q in zip(x, y, strict=True))
+    xx = sum((p - mean) ** 2 for p in x)
+    yy = sum((q - mean) ** 2 for q in y)
+    return xy / (xx * yy) ** 0.5 if xx and yy else None

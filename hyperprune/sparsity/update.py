@@ -1,0 +1,222 @@
+"""Masks from controls: initialise, remove, redistribute, grow. Reads tensors, writes none.
+
+A control ranks or weighs; the arithmetic here counts. So the number of active weights is exact
+whatever a control answers, and an answer that cannot be ranked is an error that names it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperprune.errors import Diverged, SparsityError
+from hyperprune.plugins import registry
+from hyperprune.sparsity.allocate import apportion, none_empty
+from hyperprune.sparsity.select import choose, highest, lowest, lowest_of_all
+from hyperprune.sparsity.view import TensorView
+
+TOLERANCE = 0.02
+"""How far a threshold removal may miss before its threshold moves (Dettmers & Zettlemoyer 2019)."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control with the name that errors call it by."""
+
+    kind: str
+    name: str
+    function: Callable[..., Any]
+
+    @classmethod
+    def of(cls, kind: str, chosen: str | Callable[..., Any]) -> Control:
+        """Look a control up by name, or name a callable after itself."""
+        if isinstance(chosen, str):
+            return cls(kind, chosen, registry().bind(kind, chosen))
+        function = getattr(chosen, "func", chosen)
+        return cls(kind, getattr(function, "__name__", type(function).__name__), chosen)
+
+    def declared(self, key: str, default: Any) -> Any:
+        """What `hookspecs.control` declared, also on a function with bound options."""
+        function = getattr(self.function, "func", self.function)
+        return getattr(function, key, default)
+
+    def salience(self, view: TensorView) -> Tensor:
+        """Ask for a salience; raises SparsityError where it cannot rank the weights."""
+        return self.checked(view, self.function(view))
+
+    def checked(self, view: TensorView, answer: object) -> Tensor:
+        """Return the answer as a salience of the view's shape on its device."""
+        if not isinstance(answer, Tensor):
+            raise self.error(view, f"returned {type(answer).__name__}, not a tensor")
+        if answer.shape != view.weight.shape:
+            shape, right = tuple(answer.shape), tuple(view.weight.shape)
+            raise self.error(view, f"returned shape {shape}; the weights have {right}")
+        if answer.is_complex() or answer.device != view.weight.device:
+            raise self.error(view, f"returned {answer.dtype} on {answer.device}")
+        answer = answer.detach()
+        if not answer.is_floating_point():
+            answer = answer.to(torch.float32)
+        if bool(answer.isnan().any()):
+            if not bool(view.weight.isfinite().all()):
+                raise Diverged(f"weights of {view.name} are no longer finite")
+            raise self.error(view, "returned NaN")
+        return answer
+
+    def share(self, view: TensorView) -> float:
+        """Ask for a share; raises SparsityError unless it is a finite number ≥ 0."""
+        return self.checked_share(view, self.function(view))
+
+    def checked_share(self, view: TensorView, answer: object) -> float:
+        """Return the answer as a float."""
+        try:
+            share = float(answer)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError):
+            raise self.error(view, f"returned {type(answer).__name__}, not a number") from None
+        if not math.isfinite(share) or share < 0:
+            if not bool(view.weight.isfinite().all()):
+                raise Diverged(f"weights of {view.name} are no longer finite")
+            raise self.error(view, f"returned {share}; a share is a finite number ≥ 0")
+        return share
+
+    def error(self, view: TensorView, problem: str) -> SparsityError:
+        """Say who went wrong and where."""
+        return SparsityError(f"{self.kind} {self.name!r} {problem} (tensor {view.name})")
+
+
+def initial_masks(views: Sequence[TensorView], total: int, init: Control) -> list[Tensor]:
+    """Place `total` active weights as an initialisation says; placement is by lot unless ranked."""
+    answers = [init.function(view) for view in views]
+    if all(isinstance(answer, Tensor) and answer.dim() > 1 for answer in answers):
+        saliences = [
+            init.checked(view, answer) for view, answer in zip(views, answers, strict=True)
+        ]
+        return top_of_network(views, saliences, total)
+    blocks = [
+        _block_shares(init, view, answer) for view, answer in zip(views, answers, strict=True)
+    ]
+    sizes = [view.weight.numel() for view in views]
+    counts = none_empty(apportion(total, [math.fsum(block) for block in blocks], sizes))
+    return [
+        place(view, count, block) for view, count, block in zip(views, counts, blocks, strict=True)
+    ]
+
+
+def _block_shares(init: Control, view: TensorView, answer: object) -> list[float]:
+    """Shares of a tensor's equal blocks of rows; a plain number is one block."""
+    listed = (
+        list(answer) if isinstance(answer, (Sequence, Tensor)) and _length(answer) else [answer]
+    )
+    shares = [init.checked_share(view, share) for share in listed]
+    rows = view.weight.shape[0]
+    if rows % len(shares):
+        raise init.error(view, f"returned {len(shares)} block shares for {rows} rows")
+    return shares
+
+
+def _length(answer: Sequence[Any] | Tensor) -> int:
+    return 0 if isinstance(answer, Tensor) and answer.dim() == 0 else len(answer)
+
+
+def place(view: TensorView, count: int, block_shares: Sequence[float]) -> Tensor:
+    """Place `count` active weights by lot, exact within each of the equal blocks of rows."""
+    mask = torch.ones_like(view.mask)
+    size = mask.numel() // len(block_shares)
+    counts = apportion(count, block_shares, [size] * len(block_shares))
+    for block, active in zip(mask.view(len(counts), -1), counts, strict=True):
+        block.copy_(choose(block, active, view.generator))
+    return mask
+
+
+def top_of_network(
+    views: Sequence[TensorView], saliences: Sequence[Tensor], total: int
+) -> list[Tensor]:
+    """Keep the `total` highest saliences of the network, at least one in each tensor."""
+    none_empty([total, *[0] * (len(views) - 1)])  # raises when there are too few to go round
+    everywhere = [torch.ones_like(view.mask) for view in views]
+    out = sum(mask.numel() for mask in everywhere) - total
+    gone = lowest_of_network(saliences, everywhere, out, views[0].generator)
+    return [~mask for mask in gone]
+
+
+def lowest_of_network(
+    saliences: Sequence[Tensor], among: Sequence[Tensor], count: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Mask the `count` lowest entries of the network; a tensor's last one is passed over."""
+    gone = lowest_of_all(saliences, among, count, generator)
+    if any(torch.equal(lost, mask) for lost, mask in zip(gone, among, strict=True)):
+        spared = [m & ~highest(s, m, 1, generator) for s, m in zip(saliences, among, strict=True)]
+        gone = lowest_of_all(saliences, spared, count, generator)
+    return gone
+
+
+def remove(
+    views: Sequence[TensorView], removal: Control, rate: float, shrink: int, threshold: float
+) -> tuple[list[Tensor], float]:
+    """Pick active weights to go; (masks of what goes, the next threshold).
+
+    `views` are true to the moment before removal. K_l = ceil(rate · n_l), and at least `shrink`
+    over all tensors, never a tensor's last weight. The threshold starts where the engine says,
+    doubles after an update that removed under 98 % of its target and halves above 102 %.
+    """
+    active = [int(view.mask.count_nonzero()) for view in views]
+    room = [n - 1 for n in active]
+    if removal.declared("counts", "tensor") == "tensor":
+        quotas = [min(math.ceil(rate * n), cap) for n, cap in zip(active, room, strict=True)]
+        if sum(quotas) < shrink:
+            quotas = apportion(shrink, active, room)
+        gone = []
+        for view, quota in zip(views, quotas, strict=True):
+            salience = removal.salience(replace(view, count=quota))
+            gone.append(lowest(salience, view.mask, quota, view.generator))
+        return gone, threshold
+
+    target = math.ceil(rate * sum(active))
+    saliences = [removal.salience(replace(view, count=target)) for view in views]
+    count = target
+    if removal.declared("counts", "tensor") == "threshold":
+        low = [(s <= threshold) & v.mask for s, v in zip(saliences, views, strict=True)]
+        count = sum(int(mask.count_nonzero()) for mask in low)
+    count = min(max(count, shrink), sum(room))
+    masks = [view.mask for view in views]
+    gone = lowest_of_network(saliences, masks, count, views[0].generator)
+    if removal.declared("counts", "tensor") == "threshold":
+        if count < (1 - TOLERANCE) * rate * sum(active):
+            threshold *= 2
+        elif count > (1 + TOLERANCE) * rate * sum(active):
+            threshold /= 2
+    return gone, threshold
+
+
+def redistribute(
+    views: Sequence[TensorView], redistribution: Control, removed: Sequence[int], total: int
+) -> list[int]:
+    """Share out `total` weights to grow among tensors by their shares, none above its free places.
+
+    `views` are true to the moment before removal, as in the methods' own code; each carries what
+    it lost in `count`.
+    """
+    lost = [replace(view, count=count) for view, count in zip(views, removed, strict=True)]
+    shares = [redistribution.share(view) for view in lost]
+    free = [
+        view.mask.numel() - int(view.mask.count_nonzero()) + count
+        for view, count in zip(views, removed, strict=True)
+    ]
+    return apportion(total, shares, free)
+
+
+def grow(views: Sequence[TensorView], growth: Control, counts: Sequence[int]) -> list[Tensor]:
+    """Pick inactive weights to come alive. `views` are true to the moment after removal."""
+    grown = []
+    for view, count in zip(views, counts, strict=True):
+        free = ~view.mask
+        salience = growth.salience(replace(view, count=count)) if count else None
+        if salience is None:
+            grown.append(torch.zeros_like(free))
+        else:
+            grown.append(highest(salience, free, count, view.generator))
+    return grown

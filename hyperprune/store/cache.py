@@ -1,0 +1,76 @@
+"""Dense references shared by runs: kept by the hash of all that determines them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.outcome import EpochRecord
+from hyperprune.recipe.records import Recipe
+from hyperprune.store import atomic
+from hyperprune.store.facts import read_epochs
+from hyperprune.store.lock import owned
+from hyperprune.store.training import TrainingFolder
+
+CACHE = "HYPERPRUNE_CACHE"
+"""Overrides where dense references are kept."""
+HISTORY = "history.json"
+
+
+def cache_root() -> Path:
+    """The folder of cached dense references."""
+    override = os.environ.get(CACHE)
+    return Path(override) if override else user_cache_path("hyperprune") / "dense"
+
+
+def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> str:
+    """Hash of what a dense reference depends on: text, network, training, protocol, seed, versions."""
+    said = recipe.model_dump(mode="json")
+    spectrum = {k: v for k, v in said["spectrum"].items() if k not in ("distance", "reference")}
+    train = {k: v for k, v in said["train"].items() if k != "threads"}
+    parts = {
+        "corpus": corpus_hash,
+        "model": said["model"],
+        "train": train,
+        "spectrum": spectrum,
+        "seed": recipe.seed,
+        "made_with": {k: v for k, v in made_with.items() if k != "workers"},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def fetch(key: str, target: TrainingFolder, epochs: int) -> tuple[EpochRecord, ...] | None:
+    """Copy a cached reference into a run; None when it is absent, incomplete or damaged."""
+    source = TrainingFolder(cache_root() / key)
+    try:
+        history = read_epochs(atomic.read_json(source.path / HISTORY))
+        if len(history) != epochs:
+            return None
+        for record in history:
+            LyapunovSpectrum.load(source.spectrum(record.epoch))
+            atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
+        atomic.read_tensors(source.best)
+        atomic.copy(source.best, target.best)
+    except Exception:  # whatever is wrong with a cache, training anew is right
+        return None
+    return tuple(history)
+
+
+def publish(key: str, source: TrainingFolder, history: tuple[EpochRecord, ...]) -> None:
+    """Put a finished reference into the cache; raises RunError, which costs a run nothing.
+
+    Its history comes last and makes it whole. Who else publishes the same key writes the same.
+    """
+    target = TrainingFolder(cache_root() / key)
+    with owned(target.path):
+        for record in history:
+            atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
+        atomic.copy(source.best, target.best)
+        atomic.write_json(target.path / HISTORY, [asdict(record) for record in history])

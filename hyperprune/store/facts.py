@@ -1,0 +1,124 @@
+"""What a journal and a run.json may say; anything else is damage, or somebody's trick."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from hyperprune.errors import RunError
+from hyperprune.events import DENSE
+from hyperprune.outcome import EpochRecord, Failure
+from hyperprune.recipe.records import Recipe
+
+FORMAT = 1
+
+LARGEST_LOSS = 700.0
+"""Nats per token; exp of more overflows, and training counts as diverged long before."""
+
+Candidate = Annotated[str, Field(pattern=r"^c[0-9]{3,5}$")]
+"""Names of candidates are names of folders: nothing that leads elsewhere is one."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class CorpusFact(_Strict):
+    """The text of a run."""
+
+    fact: Literal["corpus"]
+    name: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ProposedFact(_Strict):
+    """A configuration that the searcher chose."""
+
+    fact: Literal["proposed"]
+    candidate: Candidate
+    configuration: dict[str, Any]
+
+
+class TrainedFact(_Strict):
+    """What a training came to since it was last told of."""
+
+    fact: Literal["trained"]
+    candidate: Candidate | Literal["dense"]
+    epochs: list[EpochRecord]
+    failure: Failure | None
+
+
+Fact: TypeAlias = Annotated[CorpusFact | ProposedFact | TrainedFact, Field(discriminator="fact")]
+
+
+class RunRecord(_Strict):
+    """run.json: the recipe as it was, and what the run was made with."""
+
+    format: Literal[1]
+    recipe: Recipe
+    made_with: dict[str, Any]
+
+
+_fact: TypeAdapter[CorpusFact | ProposedFact | TrainedFact] = TypeAdapter(Fact)
+_epochs: TypeAdapter[list[EpochRecord]] = TypeAdapter(list[EpochRecord])
+
+
+def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Hold a journal against what a run writes, in the order it writes it; raises RunError."""
+    epochs: dict[str, int] = {DENSE: 0}
+    for number, record in enumerate(records, start=1):
+        try:
+            fact = _fact.validate_json(json.dumps(record), strict=True)
+            if isinstance(fact, ProposedFact):
+                _expect(fact.candidate == f"c{len(epochs) - 1:03d}", "a candidate out of order")
+                epochs[fact.candidate] = 0
+            elif isinstance(fact, TrainedFact):
+                _expect(fact.candidate in epochs, "a candidate that was never proposed")
+                check_epochs(fact.epochs, after=epochs[fact.candidate])
+                epochs[fact.candidate] += len(fact.epochs)
+        except ValueError as error:
+            raise RunError(f"{path} is damaged at line {number}: {first_of(error)}") from error
+
+
+def read_epochs(value: Any) -> list[EpochRecord]:
+    """Epochs of a training from JSON, its first first; raises ValueError."""
+    records = _epochs.validate_json(json.dumps(value), strict=True)
+    check_epochs(records, after=0)
+    return records
+
+
+def check_epochs(records: Sequence[EpochRecord], after: int) -> None:
+    """Raise ValueError unless the records are epochs in a row, with losses that have an exp."""
+    for epoch, record in enumerate(records, start=after + 1):
+        _expect(record.epoch == epoch, f"epoch {record.epoch} where {epoch} comes next")
+        for loss in (record.train_loss, record.valid_loss, record.largest):
+            _expect(abs(loss) <= LARGEST_LOSS, f"a loss or an exponent of {loss}")
+
+
+def read_run_record(value: Any, path: Path) -> RunRecord:
+    """Hold run.json against its format; raises RunError."""
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        found = value.get("format") if isinstance(value, dict) else None
+        raise RunError(f"{path} has format {found!r}; this hyperprune reads {FORMAT}")
+    try:
+        return RunRecord.model_validate_json(json.dumps(value))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {first_of(error)}") from error
+
+
+def first_of(error: ValueError) -> str:
+    """One line of what is wrong."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+def _expect(fine: bool, found: str) -> None:
+    if not fine:
+        raise ValueError(f"found {found}")

@@ -1,0 +1,172 @@
+"""The folder of one run, its journal of facts, and what it was made with.
+
+recipe.toml       the resolved recipe            journal.jsonl   facts, without clock times
+run.json          recipe, seeds, versions        log.jsonl       every event, with its time
+dense/, c000/ …   one folder a training          result.json     the result, when there is one
+winner/           weights, masks, settings       lock            who works on it now
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import stat
+import time
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hyperprune
+from hyperprune.errors import RunError
+from hyperprune.events import Event, StepFinished
+from hyperprune.outcome import EpochRecord, Failure, Outcome
+from hyperprune.plugins import registry
+from hyperprune.recipe import dumps
+from hyperprune.recipe.records import Recipe
+from hyperprune.store import atomic
+from hyperprune.store.facts import FORMAT, RunRecord, check_facts, read_run_record
+from hyperprune.store.journal import Journal
+from hyperprune.store.training import TrainingFolder
+
+MAY_CHANGE = frozenset({"title", "search.workers", "train.threads", "final.retries"})
+"""Recipe keys that a resumed run may change; all others would make it another experiment."""
+
+
+def environment(workers: int, threads: int) -> dict[str, Any]:
+    """What a run's bits depend on beside its recipe."""
+    return {
+        "hyperprune": hyperprune.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "workers": workers,
+        "threads": threads,
+        "plugins": dict(
+            sorted({(c.package, c.version) for c in registry().contributions.values()})
+        ),
+        "ax-platform": metadata.version("ax-platform"),
+        "botorch": metadata.version("botorch"),
+    }
+
+
+class Run:
+    """Reads and writes one run's folder; whoever writes must own it (`store.lock.owned`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        _check_plain(folder)
+        self.journal = Journal(folder / "journal.jsonl")
+        check_facts(self.journal.records, self.journal.path)
+
+    @classmethod
+    def create(cls, folder: Path, recipe: Recipe, made_with: dict[str, Any]) -> Run:
+        """Make a new run folder; raises RunError when one is there already."""
+        if (folder / "run.json").exists():
+            raise RunError(
+                f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
+            )
+        if (folder / "journal.jsonl").exists():
+            raise RunError(f"{folder} has a journal but no run.json; choose another folder")
+        run = cls(folder)
+        said = {"format": FORMAT, "recipe": recipe.model_dump(mode="json"), "made_with": made_with}
+        # Unsorted: a searcher draws its settings in the order in which the space names them.
+        atomic.write_json(folder / "run.json", said, sort=False)
+        run.write_recipe(recipe)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Open an existing run; raises RunError when the folder is none, or a newer format."""
+        if not (folder / "run.json").is_file():
+            raise RunError(
+                f"{folder} is not a run folder: it has no run.json; if its run was stopped before "
+                "it began, start it again with `hyperprune run`"
+            )
+        run = cls(folder)
+        run.made()
+        return run
+
+    def made(self) -> RunRecord:
+        """What run.json says: the recipe as it was, and what the run was made with."""
+        path = self.folder / "run.json"
+        return read_run_record(atomic.read_json(path), path)
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write recipe.toml: run.json's recipe for people, and where they may change it."""
+        atomic.write_text(self.folder / "recipe.toml", dumps(recipe))
+
+    def training(self, candidate: str) -> TrainingFolder:
+        """The folder of one training of this run."""
+        return TrainingFolder(self.folder / candidate)
+
+    def log(self, event: Event) -> None:
+        """Note an event with its time, for people; losing a line loses no fact."""
+        if isinstance(event, StepFinished):
+            return
+        record = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), "event": type(event).__name__}
+        line = json.dumps({**record, **asdict(event)}, default=str)
+        try:
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {self.folder / 'log.jsonl'}: {error.strerror}") from error
+
+    def proposed(self) -> dict[str, dict[str, Any]]:
+        """Configurations by candidate, in the order of proposal."""
+        facts = (fact for fact in self.journal.records if fact["fact"] == "proposed")
+        return {fact["candidate"]: fact["configuration"] for fact in facts}
+
+    def outcome(self, candidate: str, until: int | None = None) -> Outcome | None:
+        """What the journal knows of a training: all, or what was known when it reached an epoch.
+
+        A stage that is gone over again must see what it saw the first time, and not that a
+        candidate failed later.
+        """
+        epochs: list[EpochRecord] = []
+        failure = None
+        for fact in self.journal.records:
+            if until is not None and len(epochs) >= until:
+                break
+            if fact["fact"] == "trained" and fact["candidate"] == candidate:
+                epochs += [EpochRecord(**record) for record in fact["epochs"]]
+                failure = Failure(**fact["failure"]) if fact["failure"] else None
+        return Outcome(candidate, tuple(epochs), failure) if epochs or failure else None
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Journal what is new in an outcome."""
+        known = self.outcome(outcome.candidate)
+        after = known.epochs[-1].epoch if known and known.epochs else 0
+        new = [asdict(record) for record in outcome.epochs if record.epoch > after]
+        if known and not new and known.failure == outcome.failure:
+            return  # trained again because its files were lost
+        self.journal.append(
+            {
+                "fact": "trained",
+                "candidate": outcome.candidate,
+                "epochs": new,
+                "failure": asdict(outcome.failure) if outcome.failure else None,
+            }
+        )
+
+
+def _check_plain(folder: Path) -> None:
+    """Refuse a folder with links, pipes or devices in it: what is written must land in the folder."""
+
+    def fail(error: OSError) -> None:
+        raise RunError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        for path in (Path(place) / name for name in (*folders, *files)):
+            with contextlib.suppress(FileNotFoundError):  # renamed meanwhile by who works on it
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise RunError(
+                        f"{path} is a link or no ordinary file; a run folder holds neither: "
+                        "put the file itself there"
+                    )

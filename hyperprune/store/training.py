@@ -1,0 +1,80 @@
+"""The folder of one training: its last checkpoint, its best weights, and a spectrum an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict
+from pathlib import Path
+
+from hyperprune.errors import RunError
+from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.outcome import EpochRecord
+from hyperprune.store import atomic
+from hyperprune.store.facts import read_epochs
+from hyperprune.training import Trainer
+
+
+class TrainingFolder:
+    """Reads and writes one training.
+
+    The checkpoint is one file and holds the history with the state, so the two never disagree.
+    What is written before it (best weights, the epoch's spectrum) is written again, the same to
+    the bit, when a crash comes in between.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / "checkpoint.safetensors"
+        self.best = path / "best.safetensors"
+
+    def spectrum(self, epoch: int) -> Path:
+        """Where an epoch's spectrum lies."""
+        return self.path / "spectra" / f"{epoch:04d}.safetensors"
+
+    def restore(self, trainer: Trainer) -> list[EpochRecord]:
+        """Bring a fresh trainer to where the folder stands; returns the finished epochs."""
+        if not self.checkpoint.exists():
+            return []
+        try:
+            tensors, metadata = atomic.read_tensors(self.checkpoint)
+            history = read_epochs(metadata["history"])
+            trainer.load_state(tensors, metadata["trainer"])
+            if trainer.epoch != len(history):
+                raise ValueError(f"epoch {trainer.epoch} with a history of {len(history)}")
+        except Exception as error:  # a damaged file fails in as many ways as there are bytes
+            raise RunError(
+                f"cannot go on from {self.checkpoint}: {error}; without that file its training "
+                "begins anew, to the same result"
+            ) from error
+        return history
+
+    def lost(self, epochs: int) -> list[Path]:
+        """Files that a training of so many epochs left and that are not there any more."""
+        spectra = [self.spectrum(epoch) for epoch in range(1, epochs + 1)]
+        return [path for path in (*spectra, self.best) if not path.exists()]
+
+    def save(
+        self, trainer: Trainer, spectrum: LyapunovSpectrum, history: list[EpochRecord]
+    ) -> None:
+        """Save what an epoch left: spectrum, best weights if they are, checkpoint last."""
+        newest = history[-1]
+        atomic.write(self.spectrum(newest.epoch), spectrum.save)
+        if newest.valid_loss <= min(record.valid_loss for record in history):
+            self.save_weights(trainer, newest)
+        tensors, state = trainer.state()
+        metadata = {"trainer": state, "history": [asdict(record) for record in history]}
+        atomic.write_tensors(self.checkpoint, tensors, metadata)
+
+    def save_weights(self, trainer: Trainer, record: EpochRecord) -> None:
+        """Save the evaluation weights (averages, once they run) as the best so far."""
+        metadata = {"epoch": record.epoch, "valid_loss": record.valid_loss}
+        masks = trainer.sparse.masks if trainer.sparse else {}
+        with trainer.optimizer.averaged():
+            tensors = {name: p.detach() for name, p in trainer.model.named_parameters()}
+            tensors |= {f"mask/{name}": mask for name, mask in masks.items()}
+            atomic.write_tensors(self.best, tensors, metadata)
+
+    def discard_state(self) -> None:
+        """Delete what only further training would need; a disk that refuses keeps it."""
+        with contextlib.suppress(OSError):
+            self.checkpoint.unlink(missing_ok=True)
