@@ -1,0 +1,79 @@
+"""The command line: parse, call one function, print. Nothing here imports torch or ax at start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from hyperprune import __version__
+from hyperprune.cli import bench, doctor, plugins, recipes, runs
+from hyperprune.cli.output import complain
+from hyperprune.errors import HyperpruneError, Stopped
+
+DEBUG = "HYPERPRUNE_DEBUG"
+"""Set to 1 to see where an error comes from."""
+INTERNAL = 70
+"""Exit code of a mistake that is ours (sysexits: software)."""
+
+app = typer.Typer(
+    name="hyperprune",
+    help="Find how to prune a recurrent network, guided by Lyapunov spectra.",
+    epilog="Start with: hyperprune run quickstart",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hyperprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("run")(runs.run)
+app.command("resume")(runs.resume)
+app.command("show")(runs.show)
+app.command("spectrum")(runs.spectrum)
+app.command("report")(runs.report)
+app.command("validate")(recipes.validate)
+app.add_typer(recipes.app, name="recipes")
+app.command("schema")(recipes.schema)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(bench.app, name="bench")
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> int:
+    """Run the command line; every expected failure is a message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show × shows ?
+            stream.reconfigure(errors="replace")
+    try:
+        app()
+    except HyperpruneError as error:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        complain(str(error), expected=isinstance(error, Stopped))
+        return error.exit_code
+    except Exception as error:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        complain(
+            f"internal error: {type(error).__name__}: {error}\n"
+            f"this is a mistake in hyperprune or a plugin; {DEBUG}=1 shows where"
+        )
+        return INTERNAL
+    return 0

@@ -1,0 +1,106 @@
+"""Commands of the tabular benchmark: make a table, replay searches on it, report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperprune.cli.output import show_json
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure which early signal and which search finds the better network.",
+)
+TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="A .safetensors table.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Replays of every search.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")]
+Candidates = Annotated[
+    int | None, typer.Option(min=2, help="Pool of a search; default: a third of the table.")
+]
+
+
+def cores() -> int:
+    """Processor cores of this machine."""
+    return os.cpu_count() or 1
+
+
+@app.command()
+def make(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe with a space.")],
+    out: Annotated[Path | None, typer.Option(help="The table; default: beside the recipe.")] = None,
+    configurations: Annotated[int, typer.Option(min=2, help="Configurations to train.")] = 48,
+    repeated: Annotated[int, typer.Option(min=0, help="Of these, train with other seeds.")] = 4,
+    seeds: Annotated[int, typer.Option(min=0, help="Other seeds of each repeated one.")] = 2,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Every N-th row from the I-th.")
+    ] = "0/1",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")
+    ] = None,
+) -> None:
+    """Train a space-filling sample to the full budget; stop and go on at any row."""
+    part, _, parts = shard.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise typer.BadParameter("expected I/N with I < N, such as 0/2", param_hint="--shard")
+    from hyperprune.bench.make import make_table
+    from hyperprune.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    make_table(
+        loaded,
+        out or Path(recipe).with_suffix(".safetensors"),
+        configurations=configurations,
+        repeated=repeated,
+        seeds=seeds,
+        shard=(int(part), int(parts)),
+        report=typer.echo,
+    )
+
+
+@app.command()
+def replay(
+    table: TableFile,
+    seeds: Seeds = 20,
+    candidates: Candidates = None,
+    workers: Workers = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Replay every search on a table and print what is found, with the noise floor."""
+    from hyperprune.bench.evidence import evidence
+    from hyperprune.bench.report import section
+    from hyperprune.bench.signals import study
+    from hyperprune.bench.table import Table
+
+    prepared = study(Table.load(table), table.stem)
+    found = evidence(prepared, seeds=seeds, candidates=candidates, workers=workers or cores())
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo("\n".join(section(found)))
+
+
+@app.command()
+def report(
+    table: TableFile,
+    out: Annotated[Path | None, typer.Option(help="The page; default: TABLE.html.")] = None,
+    seeds: Seeds = 20,
+    candidates: Candidates = None,
+    workers: Workers = 0,
+) -> None:
+    """Write a table's findings: TABLE.evidence.json and a page with the figures."""
+    from hyperprune.bench.evidence import evidence
+    from hyperprune.bench.report import evidence_path, write_html
+    from hyperprune.bench.signals import study
+    from hyperprune.bench.table import Table
+    from hyperprune.store import atomic
+
+    prepared = study(Table.load(table), table.stem)
+    found = evidence(
+        prepared, seeds=seeds, candidates=candidates, workers=workers or cores(), report=typer.echo
+    )
+    atomic.write_json(evidence_path(table), found)
+    typer.echo(str(evidence_path(table)))
+    typer.echo(str(write_html(table, found, out or table.with_suffix(".html"))))

@@ -1,0 +1,66 @@
+"""Where commands write: results to stdout, complaints to stderr, all of it safe for a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from hyperprune.plugins import registry
+from hyperprune.ui.text import safe
+
+UNSEEN = 160
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """A console on stdout or stderr; names in angle and square brackets are never markup."""
+    stream = sys.stderr if stderr else sys.stdout
+    console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNSEEN
+    return console
+
+
+def show(*parts: RenderableType) -> None:
+    """Print tables and texts to stdout, an empty line between them."""
+    console = screen()
+    for number, part in enumerate(parts):
+        if number:
+            console.print()
+        console.print(part)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON to stdout, and nothing else; in ASCII, which commands no terminal."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def complain(message: str, *, expected: bool = False) -> None:
+    """Print an error to stderr, a line at a time as it was written; `expected` is no error."""
+    lines = [safe(line, 2000) for line in message.splitlines()] or ["unknown error"]
+    text = Text() if expected else Text("error: ", style="bold red")
+    text.append("\n".join(lines), style="not bold default")
+    screen(stderr=True).print(text, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    text = Text("warning: ", style="yellow").append(safe(message, 2000), style="default")
+    screen(stderr=True).print(text, soft_wrap=True)
+
+
+def warn_of_broken_plugins() -> None:
+    """Name each installed plugin that cannot be used, a line each."""
+    for item in registry().broken:
+        warn(f"plugin {item.package} {item.version} cannot be used: {item.reason}")
+
+
+def one_line(names: Sequence[str]) -> str:
+    """Names with commas, or `none`."""
+    return ", ".join(safe(name) for name in names) or "none"

@@ -1,0 +1,241 @@
+"""A run on a terminal, drawn anew several times a second at whatever size the window has."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hyperprune.events import DENSE, Event
+from hyperprune.ui.board import Board, Row
+from hyperprune.ui.text import duration, measured, perplexity, safe, setting, short_names
+from hyperprune.ui.text import two_places as places
+
+FIXED = 9 + 5 + 16 + 10 + 13 + 6 * 2
+"""Columns of a wide table that settings leave to the rest, gaps included."""
+TALL, SHORT = 20, 12
+"""Lines from which there is room for news, and below which only the essential is shown."""
+COLOURS = {
+    "waiting": "dim",
+    "training": "cyan",
+    "trained": "default",
+    "measured": "default",
+    "kept": "green",
+    "eliminated": "dim",
+    "failed": "red",
+}
+RELEVANCE = ("training", "kept", "measured", "trained", "failed", "waiting", "eliminated")
+"""Which candidates are shown when there is no room for all."""
+
+
+class LiveView:
+    """Shows a run on the alternate screen: a resize redraws it, and nothing is left behind.
+
+    Rich draws from a thread of its own, so events and drawing take turns by a lock.
+    """
+
+    def __init__(self, console: Console, board: Board | None = None, hint: str = "") -> None:
+        self.console, self.board, self.hint = console, board or Board(), hint
+        self._lock = threading.Lock()
+        self._live = Live(
+            console=console,
+            screen=True,
+            refresh_per_second=4,
+            get_renderable=self._draw,
+            vertical_overflow="crop",
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event; the next drawing shows it."""
+        with self._lock:
+            self.board.tell(event)
+
+    def _draw(self) -> RenderableType:
+        with self._lock:
+            return screen(self.board, self.console.width, self.console.height, self.hint)
+
+
+def screen(board: Board, width: int, height: int, hint: str = "") -> RenderableType:
+    """Everything on one screen of width × height characters."""
+    head = _head(board, spacious=height >= SHORT)
+    foot = _foot(board, hint, lines=4 if height >= TALL else int(height >= SHORT))
+    room = height - len(head) - len(foot) - 2  # column names, the dense reference
+    rows, hidden = relevant(board, max(2, room))
+    parts: list[RenderableType] = [*head, candidate_rows(board, rows, width)]
+    if hidden:
+        parts.append(Text(_count_hidden(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
+    parts += [Text("")] * max(0, room - len(rows) - bool(hidden))
+    return Group(*parts, *foot)
+
+
+def relevant(board: Board, room: int) -> tuple[list[Row], list[Row]]:
+    """Choose the candidates to show in the order of their names, and those left out."""
+    rows = list(board.candidates.values())
+    if len(rows) > room:
+        room = max(1, room - 1)  # one line says what is left out
+
+        best = board.best
+
+        def order(row: Row) -> tuple[bool, int, float, str]:
+            distance = row.distance if row.distance is not None else float("inf")
+            return row is not best, RELEVANCE.index(row.state), distance, row.name
+
+        rows = sorted(rows, key=order)
+        chosen = {row.name for row in rows[:room]}
+        return (
+            [row for row in board.candidates.values() if row.name in chosen],
+            [row for row in board.candidates.values() if row.name not in chosen],
+        )
+    return rows, []
+
+
+def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
+    """The dense reference and candidates: settings, epoch, LS distance, perplexity, state.
+
+    Every setting has a column where there is room for all, and no column moves as a run goes on.
+    """
+    names = short_names(path for row in board.candidates.values() for path in row.configuration)
+    taken = [_settings_width(board, path, name) for path, name in names.items()]
+    separate = bool(names) and sum(taken) + 2 * len(taken) + FIXED <= width
+    gap = 2 if separate else 1
+    table = Table(
+        box=None, padding=(0, gap, 0, 0), expand=True, header_style="bold", pad_edge=False
+    )
+    table.add_column("candidate", no_wrap=True, width=9)
+    if separate:
+        for name, size in zip(names.values(), taken, strict=True):
+            table.add_column(Text(name), no_wrap=True, overflow="ellipsis", width=size)
+    else:
+        table.add_column("settings", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("epoch", justify="right", no_wrap=True, width=5)
+    distance = ("LS distance", 16) if separate else ("distance", 8)
+    table.add_column(distance[0], justify="right", no_wrap=True, width=distance[1])
+    table.add_column("perplexity", justify="right", no_wrap=True, width=10)
+    table.add_column("state", no_wrap=True, width=13)
+    if separate:
+        table.add_column("", ratio=1)  # takes what is left over
+    for row in (board.dense, *rows):
+        table.add_row(*_cells(board, row, names, separate), style=_row_style(row))
+    return table
+
+
+def _settings_width(board: Board, path: str, name: str) -> int:
+    values = (setting(row.configuration.get(path, "–")) for row in board.candidates.values())
+    return min(24, max(cell_len(name), *(cell_len(value) for value in values)))
+
+
+def _cells(
+    board: Board, row: Row, names: Mapping[str, str], separate: bool
+) -> list[RenderableType]:
+    values = [setting(row.configuration[path]) for path in names if path in row.configuration]
+    if separate:
+        every = [setting(row.configuration.get(path, "–")) for path in names]
+        settings = [Text(value if row.name != DENSE else "") for value in every]
+    else:
+        settings = [Text(" · ".join(values), no_wrap=True, overflow="ellipsis")]
+    loss = row.loss if row.state == "training" else row.best_loss
+    met = row is not board.dense and _meets(row, board)
+    distance = measured(row.distance, row.distance_error if separate else None)
+    return [
+        Text(safe(row.name, 20) + (" ★" if row is board.best else "")),
+        *settings,
+        f"{row.epoch}" if row.epoch else "–",
+        "" if row.name == DENSE else distance,
+        Text(places(perplexity(loss)), style="green" if met else ""),
+        _state(row),
+    ]
+
+
+def _row_style(row: Row) -> str:
+    return "dim" if row.state == "eliminated" else ""
+
+
+def _meets(row: Row, board: Board) -> bool:
+    target = board.target_loss
+    return row.best_loss is not None and target is not None and row.best_loss <= target
+
+
+def _state(row: Row) -> Text:
+    done = row.name == DENSE and row.state in ("trained", "measured")
+    words = "done" if done else str(row.state)
+    if row.state == "training":
+        words = f"training {row.part:.0%}"
+    return Text(words, style=COLOURS[row.state])
+
+
+def _head(board: Board, *, spacious: bool) -> list[RenderableType]:
+    plan = board.plan
+    title = Text(no_wrap=True, overflow="ellipsis")
+    title.append("hyperprune ", style="bold")
+    title.append(safe(plan.title if plan and plan.title else "run"))
+    title.append(f"  {safe(board.folder)}", style="dim")
+    stage = Text(_stage(board), no_wrap=True, overflow="ellipsis")
+    left = board.seconds_left
+    timing = f"about {duration(left)} left" if left is not None else "estimating the time left"
+    amount = f"{board.done:.0f}/{board.total} epochs  {duration(board.elapsed)}  {timing}"
+    bar = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True)
+    bar.add_row(ProgressBar(total=max(1, board.total), completed=board.done), amount)
+    essential: list[RenderableType] = [stage, bar, _standing(board)]
+    return [title, *essential, Text("")] if spacious else essential
+
+
+def _stage(board: Board) -> str:
+    plan, stage = board.plan, board.stage
+    if plan is None or not stage:
+        return "starting"
+    if stage == "dense":
+        return f"dense reference: {plan.epochs} epochs"
+    if stage == "final":
+        return f"final: {plan.finalists} finalists to epoch {plan.epochs}"
+    if board.round is None:
+        return safe(stage)
+    count, epoch = plan.rounds[board.round - 1]
+    what = "search: round" if stage == "search" else "round"
+    return f"{what} {board.round} of {len(plan.rounds)}, {count} candidates to epoch {epoch}"
+
+
+def _standing(board: Board) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append("dense target ", style="dim")
+    line.append(places(perplexity(board.target_loss)))
+    if board.best is not None:
+        line.append("   best so far ", style="dim")
+        line.append(f"{safe(board.best.name)} {places(perplexity(board.best.best_loss))}")
+        if _meets(board.best, board):
+            line.append(" meets the target", style="green")
+    return line
+
+
+def _foot(board: Board, hint: str, *, lines: int) -> list[RenderableType]:
+    """The latest failures and notices, and the hint last; at most `lines` lines."""
+    news = [
+        (f"{safe(row.name)}: {safe(row.cause)}", "red")
+        for row in board.candidates.values()
+        if row.state == "failed"
+    ][-2:]
+    news += [(safe(message), "yellow") for message in board.notices[-2:]]
+    if lines > 1:
+        news = [*news[1 - lines :], (hint, "dim")]
+    shown = news[-lines:] if lines else []
+    return [Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in shown]
+
+
+def _count_hidden(rows: Sequence[Row]) -> str:
+    states = [row.state for row in rows]
+    kinds = ", ".join(f"{states.count(s)} {s}" for s in RELEVANCE if s in states)
+    return f"… and {len(rows)} more: {kinds}"

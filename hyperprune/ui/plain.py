@@ -1,0 +1,129 @@
+"""A run as plain text, one line an event: for logs, pipes and terminals without a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TextIO
+
+from hyperprune import events
+from hyperprune.events import DENSE, Event
+from hyperprune.ui.board import Board
+from hyperprune.ui.text import (
+    configuration,
+    duration,
+    four_places,
+    measured,
+    number,
+    perplexity,
+    safe,
+)
+from hyperprune.ui.text import two_places as places
+
+
+class PlainLines:
+    """Writes a line an event, with the time since the start; steps are left out.
+
+    When the reader of a pipe goes away the lines stop and the run goes on.
+    """
+
+    def __init__(self, stream: TextIO, board: Board | None = None) -> None:
+        self.stream, self.board = stream, board or Board()
+        self._broken = False
+
+    def __enter__(self) -> PlainLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event and write its line."""
+        self.board.tell(event)
+        line = describe(event, self.board)
+        if line is None or self._broken:
+            return
+        who, what = line
+        try:
+            self.stream.write(f"{duration(self.board.elapsed):>8}  {safe(who):<9} {what}\n")
+            self.stream.flush()
+        except BrokenPipeError:
+            self._broken = True
+
+
+def describe(event: Event, board: Board) -> tuple[str, str] | None:
+    """Say an event as (who, what); None where it is not worth a line."""
+    tell: Callable[..., tuple[str, str] | None] | None = _LINES.get(type(event))
+    return tell(event, board) if tell else None
+
+
+def _run_started(event: events.RunStarted, board: Board) -> tuple[str, str]:
+    plan = event.plan
+    return "resume" if event.resumed else "run", (
+        f"{safe(plan.title or 'untitled')} in {safe(event.folder)}: {plan.candidates} candidates, "
+        f"{plan.search_epochs} epochs (full training {plan.full_search_epochs}), "
+        f"dense reference {plan.dense_epochs}"
+    )
+
+
+def _stage_started(event: events.StageStarted, board: Board) -> tuple[str, str]:
+    left = board.seconds_left
+    about = f", about {duration(left)} left" if left is not None else ""
+    return "stage", f"{safe(event.stage)}: {event.epochs} epochs{about}"
+
+
+def _proposed(event: events.CandidateProposed, board: Board) -> tuple[str, str]:
+    return event.candidate, configuration(event.configuration) or "the recipe's own settings"
+
+
+def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
+    target = board.target_loss
+    met = event.candidate != DENSE and target is not None and event.valid_loss <= target
+    return event.candidate, (
+        f"epoch {event.epoch}/{board.goal(event.candidate)}: "
+        f"validation perplexity {places(perplexity(event.valid_loss))}, "
+        f"training {places(perplexity(event.train_loss))}"
+        + (", averaging" if event.averaging else "")
+        + (f", meets the dense target {places(perplexity(target))}" if met else "")
+    )
+
+
+def _spectrum(event: events.SpectrumMeasured, board: Board) -> tuple[str, str]:
+    floored = f", {event.floored} entries floored" if event.floored else ""
+    distance = (
+        f"LS distance {measured(event.distance, event.standard_error)} "
+        f"(noise {four_places(event.noise)}), "
+        if event.distance is not None
+        else ""
+    )
+    largest = f"largest exponent {number(event.largest)}{floored}"
+    return event.candidate, f"epoch {event.epoch}: {distance}{largest}"
+
+
+def _failed(event: events.CandidateFailed, board: Board) -> tuple[str, str]:
+    return event.candidate, f"failed in epoch {event.epoch}: {safe(event.cause)}"
+
+
+def _round(event: events.RoundFinished, board: Board) -> tuple[str, str]:
+    kept, gone = (" ".join(map(safe, names)) for names in (event.kept, event.eliminated))
+    return f"round {event.round}", f"kept {kept}; eliminated {gone}"
+
+
+def _notice(event: events.Notice, board: Board) -> tuple[str, str]:
+    return "note", safe(event.message)
+
+
+def _finished(event: events.RunFinished, board: Board) -> tuple[str, str]:
+    return "done", f"the run is in {safe(event.folder)}"
+
+
+_LINES: dict[type, Callable[..., tuple[str, str] | None]] = {
+    events.RunStarted: _run_started,
+    events.StageStarted: _stage_started,
+    events.CandidateProposed: _proposed,
+    events.EpochFinished: _epoch,
+    events.SpectrumMeasured: _spectrum,
+    events.CandidateFailed: _failed,
+    events.RoundFinished: _round,
+    events.Notice: _notice,
+    events.RunFinished: _finished,
+}

@@ -1,0 +1,258 @@
+"""What a run found, as tables for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hyperprune.events import Plan
+from hyperprune.result import CandidateResult, RunResult
+from hyperprune.store.disk import show_bytes
+from hyperprune.ui.text import (
+    configuration,
+    duration,
+    four_places,
+    measured,
+    number,
+    safe,
+    setting,
+    short_names,
+)
+from hyperprune.ui.text import two_places as places
+
+if TYPE_CHECKING:
+    from hyperprune.estimate import Estimate
+    from hyperprune.report.standing import Standing
+
+STYLES = {"winner": "bold green", "finalist": "green", "eliminated": "dim", "failed": "red"}
+ORDER = ("winner", "finalist", "unfinished", "eliminated", "failed")
+
+
+def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Two columns: what, and how much."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
+    return table
+
+
+def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """A table with a rule under its heads; columns named in `right` hold numbers."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
+    for name in columns:
+        justify: JustifyMethod = "right" if name in right else "left"
+        table.add_column(Text(safe(name), no_wrap=True), justify=justify, overflow="fold")
+    return table
+
+
+def result_facts(result: RunResult) -> RenderableType:
+    """The winner, beside the dense target, and what the search cost."""
+    best = result.best
+    share = 1 - result.active / result.masked if result.masked else 0.0
+    whole = (result.masked - result.active) / result.total if result.total else 0.0
+    against = (
+        f"; full training of each takes {result.full_search_epochs:,}, "
+        f"{result.full_search_epochs / result.search_epochs:.1f} × as many"
+        if result.search_epochs
+        else ""
+    )
+    met = f"meets the dense target at epoch {best.met_target}" if best.met_target else ""
+    verdict = Text.assemble(
+        places(best.valid_perplexity),
+        f" at epoch {best.best_epoch}; dense {places(result.dense_perplexity)}; ",
+        (met, "green") if met else ("does not meet the dense target", "yellow"),
+    )
+    return facts(
+        [
+            ("winner", Text(safe(result.winner), "bold green")),
+            ("settings", configuration(best.configuration) or "the recipe's own"),
+            ("validation perplexity", verdict),
+            (
+                "test perplexity",
+                f"{places(result.test_perplexity)}; dense {places(result.dense_test_perplexity)}",
+            ),
+            (
+                "sparsity",
+                f"{share:.4f}: {result.active:,} of {result.masked:,} masked weights are active "
+                f"({whole:.4f} of the model's {result.total:,} are zero)",
+            ),
+            (
+                "epochs",
+                f"{result.search_epochs:,} for {len(result.candidates)} candidates{against}; "
+                f"dense reference {result.dense_epochs:,}",
+            ),
+            ("LS distance", _distance(best)),
+            ("early signal", _signal(result)),
+            ("run folder", safe(result.folder)),
+        ]
+    )
+
+
+def _distance(item: CandidateResult) -> str:
+    """A distance with what it is worth: its error, and how far one model lies from itself."""
+    noise = item.distance_noise
+    said = f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"
+    if noise is None:
+        return said
+    return f"{said}; halves of one model's own sequences lie {four_places(noise)} apart"
+
+
+def _signal(result: RunResult) -> str:
+    signal = result.signal
+    if signal.early_distance is None and signal.early_loss is None:
+        return f"not enough survivors of round 1 to say ({signal.survivors})"
+    return (
+        f"rank correlation with the last known perplexity over {signal.survivors} survivors: "
+        f"LS distance {number(signal.early_distance, 2)}, loss {number(signal.early_loss, 2)}"
+    )
+
+
+def candidate_table(
+    candidates: Sequence[CandidateResult], target: float | None, width: int
+) -> Table:
+    """Every candidate, best first: settings, epochs, LS distance, best perplexity, state.
+
+    Where `width` has no room for a column a setting, they share one, and what is said elsewhere
+    (errors, when the target was met) is left out.
+    """
+    wide = _candidates(candidates, target, separate=True)
+    fits = Console(width=10_000).measure(wide).maximum <= width
+    return wide if fits else _candidates(candidates, target, separate=False)
+
+
+def _candidates(
+    candidates: Sequence[CandidateResult], target: float | None, *, separate: bool
+) -> Table:
+    names = short_names(path for item in candidates for path in item.configuration)
+    numbers = ["epochs", "LS distance" if separate else "distance", "perplexity"]
+    numbers += ["met target"] if separate else []
+    settings = names.values() if separate else ("settings",)
+    table = plain_table("candidate", *settings, *numbers, "state", right=numbers)
+    for item in sorted(candidates, key=_rank):
+        values = {path: setting(item.configuration.get(path, "–")) for path in names}
+        shown = list(values.values()) if separate else [" · ".join(values.values())]
+        met = item.met_target is not None
+        state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+        table.add_row(
+            Text(safe(item.name), no_wrap=True),
+            *map(Text, shown),
+            str(item.epochs),
+            Text(measured(item.distance, item.distance_error if separate else None), no_wrap=True),
+            Text(places(item.valid_perplexity), "green" if met else "", no_wrap=True),
+            *([_epoch(item.met_target)] if separate else []),
+            Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause),
+            style="dim" if item.state == "eliminated" else "",
+        )
+    return table
+
+
+def _epoch(epoch: int | None) -> str:
+    return "–" if epoch is None else f"epoch {epoch}"
+
+
+def _rank(item: CandidateResult) -> tuple[int, float, str]:
+    perplexity = item.valid_perplexity
+    known = perplexity if perplexity is not None else float("inf")
+    return ORDER.index(item.state), known, item.name
+
+
+def topology_table(topology: Mapping[str, Any]) -> RenderableType:
+    """Who has how many active weights, from a topology record."""
+    numbers = ("weights", "active", "sparsity", "removed", "grown", "ever active")
+    table = plain_table("tensor", "shape", *numbers, "active by gate", right=numbers)
+    weights = active = 0
+    for tensor in topology["tensors"]:
+        size = 1
+        for extent in tensor["shape"]:
+            size *= extent
+        weights, active = weights + size, active + tensor["active"]
+        gates = tensor.get("gates") or {}
+        table.add_row(
+            Text(safe(tensor["name"]), no_wrap=True),
+            " × ".join(str(extent) for extent in tensor["shape"]),
+            f"{size:,}",
+            f"{tensor['active']:,}",
+            f"{1 - tensor['active'] / size:.4f}",
+            f"{tensor['removed']:,}",
+            f"{tensor['grown']:,}",
+            f"{tensor['ever_active'] / size:.3f}",
+            Text(", ".join(f"{safe(gate)} {count:,}" for gate, count in gates.items())),
+        )
+    table.add_section()
+    share = f"{1 - active / weights:.4f}" if weights else "–"
+    table.add_row("all", "", f"{weights:,}", f"{active:,}", share, "", "", "", "")
+    return table
+
+
+def plan_facts(plan: Plan) -> RenderableType:
+    """What a run will do, and what it saves against full training of every candidate."""
+    rounds = plain_table("round", "candidates", "to epoch", right=("candidates", "to epoch"))
+    for number_, (count, epoch) in enumerate(plan.rounds, start=1):
+        rounds.add_row(str(number_), str(count), str(epoch))
+    rounds.add_row("final", str(plan.finalists), str(plan.epochs))
+    cost = plan.dense_epochs + plan.search_epochs
+    factor = plan.full_search_epochs / plan.search_epochs if plan.search_epochs else 0.0
+    return Group(
+        facts(
+            [
+                ("recipe", Text(safe(plan.title or "untitled"), "bold")),
+                ("dense reference", f"{plan.dense_epochs:,} epochs"),
+                ("search", f"{plan.candidates} candidates, {plan.search_epochs:,} epochs"),
+                ("in total", f"{cost:,} epochs"),
+                (
+                    "by full training",
+                    f"{plan.full_search_epochs:,} epochs of candidates, {factor:.1f} × as many",
+                ),
+            ]
+        ),
+        rounds,
+    )
+
+
+def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
+    """What a run costs on this machine, as timed."""
+    side = f", {workers} candidates side by side" if workers > 1 else ""
+    return facts(
+        [
+            ("model", f"{cost.parameters:,} parameters"),
+            ("training step", f"{duration_of_step(cost.step)}, {cost.steps:,} in an epoch"),
+            (
+                "epoch",
+                f"about {duration(cost.epoch)} (validation {duration(cost.validation)}, "
+                f"spectrum {duration(cost.spectrum)})",
+            ),
+            ("disk", f"up to {show_bytes(cost.disk)}"),
+            ("the run", Text(f"about {duration(cost.run)} on this machine{side}", "bold")),
+        ]
+    )
+
+
+def duration_of_step(seconds: float) -> str:
+    """Seconds of something short."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def unfinished(standing: Standing) -> RenderableType:
+    """How far a run is that has no result yet."""
+    return facts(
+        [
+            ("run", Text(safe(standing.title or "untitled"), "bold")),
+            ("state", Text("not finished", "yellow")),
+            ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs"),
+            ("dense target", places(standing.target)),
+            ("go on with", f"hyperprune resume {safe(standing.folder)}"),
+        ]
+    )

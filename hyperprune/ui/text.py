@@ -1,0 +1,97 @@
+"""Words for the screen: strings that a terminal cannot be tricked with, and numbers people read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LONGEST = 300
+"""Characters of one string on the screen; what is longer is cut."""
+
+
+def safe(value: object, longest: int = LONGEST) -> str:
+    """Escape what is not printable, so that no name can move the cursor, colour or hide text."""
+    text = str(value)
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number to some significant digits; `–` for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.{digits}g}"
+
+
+def perplexity(loss: float | None) -> float | None:
+    """Perplexity of a loss in nats per token; infinite where exp would overflow."""
+    if loss is None:
+        return None
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def two_places(value: float | None) -> str:
+    """A perplexity as papers print it; `–` for none."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if value < 1e6 else f"{value:.3g}"
+
+
+def four_places(value: float | None) -> str:
+    """A distance, aligned with its neighbours where it is of a usual size; `–` for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.3g}"
+
+
+def measured(value: float | None, error: float | None) -> str:
+    """A value with its standard error where it has one: `0.1234 ±0.0051`."""
+    if value is None or error is None or math.isnan(value) or math.isnan(error):
+        return four_places(value)
+    return f"{four_places(value)} ±{four_places(error) if error >= 1e-3 else number(error, 1)}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as `4 s`, `1:05`, `2:03:09` or `3 d 4 h`."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def setting(value: Any, *, exact: bool = False) -> str:
+    """A value of a configuration: a number, a name, or a name with its options."""
+    if isinstance(value, float):
+        return repr(value) if exact else f"{value:.4g}"
+    if isinstance(value, Mapping) and "name" in value:
+        options = ", ".join(
+            f"{k}={setting(v, exact=exact)}" for k, v in value.items() if k != "name"
+        )
+        return safe(f"{value['name']}({options})" if options else value["name"])
+    return safe(value)
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """Name dotted recipe keys by their last word, where no other key ends in it."""
+    listed = list(dict.fromkeys(paths))
+    ends = [path.rpartition(".")[2] for path in listed]
+    return {
+        path: safe(end if ends.count(end) == 1 else path)
+        for path, end in zip(listed, ends, strict=True)
+    }
+
+
+def configuration(values: Mapping[str, Any]) -> str:
+    """A configuration on one line: `init=er, removal=set, removal_rate=0.5`; numbers in full."""
+    names = short_names(values)
+    return ", ".join(
+        f"{names[path]}={setting(value, exact=True)}" for path, value in values.items()
+    )
