@@ -1,0 +1,43 @@
+"""Sparse initialisations: a tensor's share of the active weights (see `hyperprune.sparsity`)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hyperprune.sparsity import TensorView
+
+
+def uniform(view: TensorView) -> float:
+    """The same density in every tensor."""
+    return view.weight.numel()
+
+
+def er(view: TensorView) -> float:
+    """Density in proportion to (rows + columns) / (rows · columns): Mocanu et al. 2018; Evci 2020.
+
+    p_l = ε (rows + cols) / (rows · cols) gives tensor l a share of rows + cols of what is active;
+    where that exceeds the tensor it is dense, and ε is solved again for the rest.
+    """
+    return sum(view.weight.shape)
+
+
+def balanced_row(view: TensorView) -> list[float]:
+    """The same density in every tensor, and as many active weights in each row of it."""
+    rows = view.weight.shape[0]
+    return [view.weight.numel() / rows] * rows
+
+
+def balanced_gate(view: TensorView) -> list[float]:
+    """The same density in every tensor, and as many active weights in each gate of it."""
+    sizes = [rows.stop - rows.start for rows in view.gates.values()]
+    blocks = view.weight.shape[0] // math.gcd(*sizes) if sizes else 1
+    return [view.weight.numel() / blocks] * blocks
+
+
+def snip(view: TensorView) -> Tensor:
+    """Keep the weights of largest |w · ∂L/∂w| in the dense network: Lee et al. 2019."""
+    return (view.weight * view.gradient).abs()

@@ -1,0 +1,75 @@
+"""The help texts that every CPython carries, as a small corpus that needs no download."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from hyperprune.errors import CorpusError
+
+if TYPE_CHECKING:
+    from hyperprune.corpus import Corpus
+
+HELD_OUT = 0.1
+"""Share of the text that validation, and again test, may take at most."""
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_BLANK = re.compile(r"\n\s*\n")
+
+
+def pydoc(root: Path | None, *, vocabulary: Annotated[int, Field(ge=3)] = 2000) -> Corpus:
+    """Python's own help topics (about 80,000 words), split by topic; no download.
+
+    The text belongs to the running Python: another release has other topics, and another hash.
+    `root` is not used. Raises CorpusError where a Python was packed without its help topics.
+    """
+    from hyperprune.corpus import corpus_from_words
+
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:
+        raise CorpusError(
+            "this Python was installed without its help topics (the module pydoc_data.topics); "
+            "install its standard library in full, or choose another corpus"
+        ) from error
+    train, valid, test = split(topics)
+    return corpus_from_words("pydoc", train, valid, test, limit=vocabulary)
+
+
+def split(topics: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
+    """Deal whole topics out to train, valid and test, in the order of their names' hashes.
+
+    Topics quote each other at length. A paragraph that several of them have is kept once, in the
+    first by name, so that held-out text was not seen in training.
+    """
+    seen: set[tuple[str, ...]] = set()
+    words = {}
+    for name in sorted(topics):
+        fresh = [p for p in dict.fromkeys(paragraphs(topics[name])) if p not in seen]
+        seen.update(fresh)
+        words[name] = [word for paragraph in fresh for word in paragraph]
+    room = HELD_OUT * sum(len(topic) for topic in words.values())
+    train: list[str] = []
+    valid: list[str] = []
+    test: list[str] = []
+    for name in sorted(words, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        topic = words[name]
+        fits = (part for part in (valid, test) if len(part) + len(topic) <= room)
+        next(fits, train).extend(topic)
+    return train, valid, test
+
+
+def paragraphs(text: str) -> Iterable[tuple[str, ...]]:
+    """Cut a topic into paragraphs of lower-case words and single signs, each closed by `<eos>`.
+
+    Lines without a letter or digit (underlines, rulings of tables) are left out.
+    """
+    for block in _BLANK.split(text):
+        lines = [line for line in block.splitlines() if any(map(str.isalnum, line))]
+        if lines:
+            yield (*_WORD.findall(" ".join(lines).lower()), "<eos>")

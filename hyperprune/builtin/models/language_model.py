@@ -1,0 +1,116 @@
+"""What the shipped language models share: embedding, decoder, losses and regularisers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hyperprune.errors import PluginError
+from hyperprune.layers.dropout import activation_penalty
+from hyperprune.layers.mixture import linear_nll
+from hyperprune.model import Gates, RecurrentLM, State, StatePart
+
+
+class LanguageModel(RecurrentLM):
+    """Embedding → `features` (the recurrence with its dropouts) → linear decoder.
+
+    A subclass sets `state_parts` and defines `features` and `step`. `ar` and `tar` weigh the
+    activation penalties that training adds to the loss.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        embedding: int,
+        output: int,
+        *,
+        tied: bool,
+        init_range: float = 0.1,
+        ar: float = 0.0,
+        tar: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = nn.Embedding(vocabulary, embedding)
+        self.decoder = nn.Linear(output, vocabulary)
+        if tied:
+            if output != embedding:
+                widths = f"outputs are {output} wide, the embedding {embedding}"
+                raise PluginError(f"a tied decoder needs equal widths: {widths}")
+            self.decoder.weight = self.encoder.weight
+        nn.init.uniform_(self.encoder.weight, -init_range, init_range)
+        if not tied:
+            nn.init.uniform_(self.decoder.weight, -init_range, init_range)
+        nn.init.zeros_(self.decoder.bias)
+        self.ar, self.tar = ar, tar
+
+    def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""
+        raise NotImplementedError
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map tokens (T, B) to logits (T, B, V) and the state after the last token."""
+        dropped, _, state = self.features(tokens, state)
+        return self.logits(dropped), state
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Map outputs (T, B, H) to unnormalised log-probabilities (T, B, V)."""
+        decoded: Tensor = self.decoder(features)
+        return decoded
+
+    def nll(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Mean negative log likelihood of targets (T, B) in nats per token."""
+        weight, bias = self.decoder.weight, self.decoder.bias
+        return linear_nll(features.flatten(0, 1), weight, bias, targets.flatten())
+
+    def training_loss(
+        self, tokens: Tensor, targets: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, State]:
+        """Loss to minimise, mean negative log likelihood (nats per token), new state."""
+        dropped, raw, state = self.features(tokens, state)
+        nll = self.nll(dropped, targets)
+        return nll + activation_penalty(dropped, raw, self.ar, self.tar), nll.detach(), state
+
+    def evaluation_loss(
+        self, tokens: Tensor, targets: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Mean negative log likelihood of targets (T, B) in nats per token, and the new state."""
+        dropped, _, state = self.features(tokens, state)
+        return self.nll(dropped, targets), state
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Token ids to vectors; what is a vector already passes through."""
+        embedded: Tensor = x if x.is_floating_point() else self.encoder(x)
+        return embedded
+
+
+def memory_parts(sizes: list[int]) -> tuple[StatePart, ...]:
+    """State of stacked layers that carry h and c: (h_0, c_0, h_1, c_1, …)."""
+    return tuple(
+        part
+        for layer, size in enumerate(sizes)
+        for part in (StatePart(layer, "hidden", size), StatePart(layer, "memory", size))
+    )
+
+
+def hidden_parts(sizes: list[int]) -> tuple[StatePart, ...]:
+    """State of stacked layers that carry h alone: (h_0, h_1, …)."""
+    return tuple(StatePart(layer, "hidden", size) for layer, size in enumerate(sizes))
+
+
+def same_gates(module: nn.Module, parts: tuple[str, ...], gates: Gates) -> Mapping[str, Gates]:
+    """Give the same gates to every parameter whose full name contains one of `parts`."""
+    return {
+        name: gates for name, _ in module.named_parameters() if any(part in name for part in parts)
+    }
+
+
+def stack_state(state: State, kinds: int) -> tuple[Tensor, ...]:
+    """Flat state parts (B, H) to one tensor (layers, B, H) a kind, as torch's stacks want them."""
+    return tuple(torch.stack(state[kind::kinds]) for kind in range(kinds))
+
+
+def flat_state(stacked: tuple[Tensor, ...]) -> State:
+    """Undo `stack_state`: (layers, B, H) tensors to (h_0, c_0, h_1, c_1, …)."""
+    return tuple(part for layer in zip(*stacked, strict=True) for part in layer)

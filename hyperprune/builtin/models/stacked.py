@@ -1,0 +1,148 @@
+"""Stacked LSTM, GRU and tanh networks on torch's fused kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hyperprune.builtin.models.language_model import (
+    LanguageModel,
+    flat_state,
+    hidden_parts,
+    memory_parts,
+    same_gates,
+    stack_state,
+)
+from hyperprune.layers.cells import GRU_GATES, LSTM_GATES, gru_step, lstm_step, tanh_step
+from hyperprune.lyapunov.cells import LayerRun, gru_layer, lstm_layer, tanh_layer
+from hyperprune.lyapunov.tangent import LayerTangent, StateKind
+from hyperprune.model import Gates, State
+
+
+class Stacked(LanguageModel):
+    """Embedding → dropout → recurrent layers with dropout between them → dropout → decoder.
+
+    Ordinary dropout: every element of every step is drawn anew (Zaremba et al. 2014, arXiv
+    1409.2329). `rnn` is torch's module and holds the recurrent weights.
+    """
+
+    fused: type[nn.LSTM | nn.GRU | nn.RNN]
+    carried = 1
+    """State tensors a layer carries."""
+    tangent_layer: LayerRun
+    """Runs one layer with its analytic derivative."""
+    cell_gates: Gates = ()
+
+    def __init__(
+        self,
+        vocabulary: int,
+        *,
+        hidden: int,
+        embedding: int,
+        layers: int,
+        dropout: float,
+        tied: bool,
+        init_range: float,
+    ) -> None:
+        embedding = embedding or hidden
+        super().__init__(vocabulary, embedding, hidden, tied=tied, init_range=init_range)
+        between = dropout if layers > 1 else 0.0
+        self.rnn = self.fused(embedding, hidden, layers, dropout=between)
+        self.layers, self.dropout = layers, dropout
+        parts = memory_parts if self.carried == 2 else hidden_parts
+        self.state_parts = parts([hidden] * layers)
+
+    def gates(self) -> Mapping[str, Gates]:
+        """Gates of the stacked weights and biases, in torch's order."""
+        return same_gates(self, ("rnn.",), self.cell_gates) if self.cell_gates else {}
+
+    def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""
+        x = functional.dropout(self.embed(tokens), self.dropout, self.training)  # (T, B, E)
+        stacked = stack_state(state, self.carried)
+        raw, carried = self.rnn(x, stacked if self.carried == 2 else stacked[0])  # (T, B, H)
+        state = flat_state(carried if self.carried == 2 else (carried,))
+        return functional.dropout(raw, self.dropout, self.training), raw, state
+
+    def weights(self, layer: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input weights, hidden weights, input bias and hidden bias of a layer."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        found: tuple[Tensor, ...] = tuple(getattr(self.rnn, f"{name}_l{layer}") for name in names)
+        return found  # type: ignore[return-value]
+
+    def tangent(
+        self, inputs: Tensor, state: State, kind: StateKind
+    ) -> tuple[list[LayerTangent], State]:
+        """Analytic derivative of every layer: see `hyperprune.lyapunov.tangent`."""
+        x, tangents, new = self.embed(inputs), [], list[Tensor]()
+        for layer in range(self.layers):
+            own = state[layer * self.carried : (layer + 1) * self.carried]
+            x, carried, tangent = self.tangent_layer(
+                layer, x, *own, *self.weights(layer), kind=kind
+            )
+            tangents.append(tangent)
+            new += carried
+        return tangents, tuple(new)
+
+
+class StackedLSTM(Stacked):
+    """Stacked LSTM (Hochreiter & Schmidhuber 1997).
+
+    Lyapunov state: h and c of every layer. "full" has 2·layers·hidden exponents, "hidden" has
+    layers·hidden (c carried, but held fixed in the derivative).
+    """
+
+    fused = nn.LSTM
+    tangent_layer = staticmethod(lstm_layer)
+    carried = 2
+    cell_gates = LSTM_GATES
+
+    def step(self, x_t: Tensor, state: State) -> State:
+        """One step of every layer in evaluation mode: x_t is ids (B,) or inputs (B, E)."""
+        x, new = self.embed(x_t), []
+        for layer in range(self.layers):
+            w_x, w_h, b_x, b_h = self.weights(layer)
+            h, c = lstm_step(x, state[2 * layer], state[2 * layer + 1], w_x, w_h, b_x + b_h)
+            new += [h, c]
+            x = h
+        return tuple(new)
+
+
+class StackedGRU(Stacked):
+    """Stacked GRU (Cho et al. 2014, arXiv 1406.1078; torch's variant, r after the product).
+
+    Lyapunov state: h of every layer; "full" and "hidden" are the same layers·hidden exponents.
+    """
+
+    fused = nn.GRU
+    tangent_layer = staticmethod(gru_layer)
+    cell_gates = GRU_GATES
+
+    def step(self, x_t: Tensor, state: State) -> State:
+        """One step of every layer in evaluation mode: x_t is ids (B,) or inputs (B, E)."""
+        x, new = self.embed(x_t), []
+        for layer in range(self.layers):
+            x = gru_step(x, state[layer], *self.weights(layer))
+            new.append(x)
+        return tuple(new)
+
+
+class StackedTanh(Stacked):
+    """Stacked tanh network (Elman 1990).
+
+    Lyapunov state: h of every layer; "full" and "hidden" are the same layers·hidden exponents.
+    """
+
+    fused = nn.RNN
+    tangent_layer = staticmethod(tanh_layer)
+
+    def step(self, x_t: Tensor, state: State) -> State:
+        """One step of every layer in evaluation mode: x_t is ids (B,) or inputs (B, E)."""
+        x, new = self.embed(x_t), []
+        for layer in range(self.layers):
+            w_x, w_h, b_x, b_h = self.weights(layer)
+            x = tanh_step(x, state[layer], w_x, w_h, b_x + b_h)
+            new.append(x)
+        return tuple(new)

@@ -1,0 +1,191 @@
+"""The only importer of Ax: a Gaussian process over what was measured, which rates configurations."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from hyperprune.search.observation import Observation
+from hyperprune.search.space import Configuration, Dimension, Range, Space, Values, key_of
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep Ax's log lines and its dependencies' warnings off the screen, for the time of a call."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # Ax's loggers each have a level of their own
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def reproducibly(seed: int) -> Iterator[None]:
+    """One thread and a seed of its own: the last digits depend on both."""
+    from ax.utils.common.random import with_rng_seed
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with with_rng_seed(seed % 2**32):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+with quietly():
+    import pandas as pd
+    from ax.adapter.registry import Generators
+    from ax.adapter.torch import TorchAdapter
+    from ax.core.arm import Arm
+    from ax.core.data import Data
+    from ax.core.experiment import Experiment
+    from ax.core.metric import Metric
+    from ax.core.objective import Objective
+    from ax.core.observation import ObservationFeatures
+    from ax.core.optimization_config import OptimizationConfig
+    from ax.core.parameter import ChoiceParameter, Parameter, ParameterType, RangeParameter
+    from ax.core.search_space import SearchSpace
+    from ax.generators.torch.botorch_modular.surrogate import SurrogateSpec
+    from ax.generators.torch.botorch_modular.utils import ModelConfig
+    from botorch.models import SingleTaskGP
+    from botorch.optim.fit import fit_gpytorch_mll_scipy
+    from linear_operator.utils.errors import NotPSDError
+
+OBJECTIVE = "objective"
+
+
+class BriefGP(SingleTaskGP):
+    """Ax's usual Gaussian process, its likelihood not polished beyond what a choice can feel."""
+
+    def custom_fit(self, mll: Any, **_: Any) -> Any:
+        """Fit by L-BFGS; where the likelihood cannot be evaluated, the priors' modes stand."""
+        mll.train()
+        start = copy.deepcopy(mll.state_dict())
+        try:
+            fit_gpytorch_mll_scipy(mll, options={"ftol": 1e-4, "maxiter": 100})
+        except NotPSDError:
+            mll.load_state_dict(start)
+        return mll.eval()
+
+
+SURROGATE = SurrogateSpec(model_configs=[ModelConfig(botorch_model_class=BriefGP)])
+
+
+class Rating:
+    """A model of the objective that says how much trying a configuration promises."""
+
+    def __init__(
+        self,
+        space: Space,
+        history: Sequence[Observation],
+        pending: Sequence[Configuration],
+        *,
+        seed: int,
+    ) -> None:
+        self.seed = seed
+        self.varying = [item for item in space.dimensions if _varies(item)]
+        with quietly(), reproducibly(seed):
+            experiment = _experiment(self.varying)
+            self._attach(experiment, history)
+            adapter = Generators.BOTORCH_MODULAR(
+                experiment=experiment, data=experiment.lookup_data(), surrogate_spec=SURROGATE
+            )
+        assert isinstance(adapter, TorchAdapter)
+        self.adapter = adapter
+        self.pending = {OBJECTIVE: [self._features(item) for item in pending]} if pending else None
+
+    def best(self, configurations: Iterable[Configuration]) -> dict[str, Any]:
+        """Return the configuration that promises most, the first of equals."""
+        pool = list(configurations)
+        with quietly(), reproducibly(self.seed):
+            values = self.adapter.evaluate_acquisition_function(
+                observation_features=[[self._features(item)] for item in pool],
+                pending_observations=self.pending,
+            )
+        return dict(pool[max(range(len(pool)), key=values.__getitem__)])
+
+    def _features(self, configuration: Configuration) -> ObservationFeatures:
+        return ObservationFeatures(parameters=self._parameters(configuration))
+
+    def _parameters(self, configuration: Configuration) -> dict[str, Any]:
+        """Flat parameters; a setting that does not count stands at the middle of its domain."""
+        return {
+            _name(index): _encode(item, configuration.get(item.path, item.domain.at(0.5)))
+            for index, item in enumerate(self.varying)
+        }
+
+    def _attach(self, experiment: Experiment, history: Sequence[Observation]) -> None:
+        measured = [item.value for item in history if item.value is not None]
+        errors = [item.standard_error for item in history if item.value is not None]
+        known = all(error is not None and error > 0 for error in errors)
+        worst = max(measured)
+        trial = experiment.new_batch_trial()
+        arms = [
+            Arm(self._parameters(item.configuration), name=f"{trial.index}_{index}")
+            for index, item in enumerate(history)
+        ]
+        trial.add_arms_and_weights(arms)
+        rows = [
+            {
+                "trial_index": trial.index,
+                "arm_name": arm.name,
+                "metric_name": OBJECTIVE,
+                "metric_signature": OBJECTIVE,
+                "mean": worst if item.value is None else item.value,
+                "sem": (item.standard_error or max(e or 0.0 for e in errors)) if known else None,
+            }
+            for arm, item in zip(arms, history, strict=True)
+        ]
+        trial.mark_running(no_runner_required=True)
+        experiment.attach_data(Data(df=pd.DataFrame(rows)))
+        trial.mark_completed()
+
+
+def _experiment(varying: Sequence[Dimension]) -> Experiment:
+    objective = Objective(metric=Metric(name=OBJECTIVE, lower_is_better=True), minimize=True)
+    return Experiment(
+        name="hyperprune",
+        search_space=SearchSpace([_parameter(_name(k), item) for k, item in enumerate(varying)]),
+        optimization_config=OptimizationConfig(objective=objective),
+    )
+
+
+def _varies(dimension: Dimension) -> bool:
+    return dimension.domain.size != 1
+
+
+def _name(index: int) -> str:
+    return f"x{index}"
+
+
+def _ordered(dimension: Dimension) -> bool:
+    domain = dimension.domain
+    return isinstance(domain, Range) or all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in domain.values
+    )
+
+
+def _encode(dimension: Dimension, value: Any) -> float | str:
+    return float(value) if _ordered(dimension) else key_of({"": value})
+
+
+def _parameter(name: str, dimension: Dimension) -> Parameter:
+    domain = dimension.domain
+    if isinstance(domain, Values):
+        ordered = _ordered(dimension)
+        kind = ParameterType.FLOAT if ordered else ParameterType.STRING
+        values: list[Any] = [_encode(dimension, value) for value in domain.values]
+        return ChoiceParameter(name, kind, values, is_ordered=ordered, sort_values=ordered)
+    return RangeParameter(
+        name, ParameterType.FLOAT, float(domain.low), float(domain.high), log_scale=domain.log
+    )
