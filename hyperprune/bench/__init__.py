@@ -1,0 +1,1 @@
+"""The tabular benchmark: train once, then replay any search and any distance in seconds."""

@@ -1,0 +1,210 @@
+"""What a table says: correlations of early signals, regrets of searches, and the noise under both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from hyperprune.bench.replay import Method, Trace, budget, methods, narrow, regret_at, replay
+from hyperprune.bench.signals import BOTH, LOSS, Study
+from hyperprune.bench.statistics import (
+    Array,
+    Interval,
+    attainable,
+    bootstrap,
+    kendall,
+    median,
+    spearman,
+)
+from hyperprune.errors import RunError
+from hyperprune.search.space import name_of
+
+EARLY = 6
+"""Epochs whose signals are held against the final loss."""
+SMALLEST_GROUP = 5
+POOLS = 100
+"""Random pools that every signal halves: the same pools for all."""
+
+
+def evidence(
+    study: Study,
+    *,
+    seeds: int = 20,
+    candidates: int | None = None,
+    searchers: Sequence[str] | None = None,
+    workers: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Everything measured on one table, as JSON values; the same study gives the same figures.
+
+    Raises RunError for a table without repeats: no figure stands without its noise floor.
+    """
+    if math.isnan(study.noise):
+        raise RunError(
+            f"table {study.name!r} has no configuration trained from several seeds, so no noise "
+            "floor; make it with --repeated and --seeds"
+        )
+    pool = candidates or max(12, len(study.rows) // 3)
+    return {
+        "table": study.name,
+        "facts": facts(study),
+        "correlations": correlations(study),
+        "selection": selection(study, pool),
+        "replay": replays(
+            study, methods(study, searchers), pool, seeds, workers=workers, report=report
+        ),
+    }
+
+
+def facts(study: Study) -> dict[str, Any]:
+    """What the table holds, how far apart its configurations end, and how noisy that is."""
+    ppl = study.perplexity
+    loss = study.signals[LOSS]
+    default = [k for k, row in enumerate(study.rows) if row.role == "default"]
+    return {
+        "configurations": len(study.rows),
+        "failed": study.failed,
+        "epochs": study.epochs,
+        "dense": _round(math.exp(study.dense)),
+        "best": _round(ppl.min()),
+        "best_configuration": dict(study.rows[int(ppl.argmin())].configuration),
+        "median": _round(median(ppl)),
+        "worst": _round(ppl.max()),
+        "default": _round(ppl[default[0]]) if default else None,
+        "noise_perplexity": _round(study.noise * median(ppl)),
+        "noise_degrees": study.repeats,
+        "within_noise_of_best": int((study.final <= study.final.min() + study.noise).sum()),
+        "attainable_correlation": _round(attainable(study.final, study.noise, seed=0)),
+        # Convergence: who averages at the end, and how much the median still moved in its last step.
+        "averaging": int(study.averaging[:, -1].sum()),
+        "last_change": _round(median(np.abs(loss[:, -1] - loss[:, -2]))),
+        "own_distance": study.own_distance,
+    }
+
+
+def correlations(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """Each signal at each early epoch against the final loss, over all and within controls."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, values in study.signals.items():
+        found[name] = []
+        for epoch in range(1, min(EARLY, study.epochs) + 1):
+            signal = values[:, epoch - 1]
+            if np.ptp(signal) == 0:
+                continue
+            found[name].append(
+                {
+                    "epoch": epoch,
+                    "spearman": bootstrap(spearman, signal, study.final, seed=epoch).plain(),
+                    "kendall": _round(kendall(signal, study.final)),
+                    "within": within_controls(study, signal),
+                }
+            )
+    return found
+
+
+def within_controls(study: Study, signal: Array) -> dict[str, float]:
+    """Mean correlation among configurations that share a control, for each control."""
+    found = {}
+    for dimension in study.space.dimensions:
+        groups: dict[str, list[int]] = {}
+        for index, row in enumerate(study.rows):
+            if dimension.path in row.configuration:
+                value = row.configuration[dimension.path]
+                groups.setdefault(name_of(value), []).append(index)
+        large = [group for group in groups.values() if len(group) >= SMALLEST_GROUP]
+        pairs = [(spearman(signal[group], study.final[group]), len(group)) for group in large]
+        known = [(value, weight) for value, weight in pairs if not math.isnan(value)]
+        if len(known) > 1:
+            mean = sum(v * w for v, w in known) / sum(w for _, w in known)
+            found[dimension.path] = _round(mean)
+    return found
+
+
+def selection(study: Study, candidates: int) -> dict[str, list[float]]:
+    """Mean regret and its standard error when a signal alone halves a random pool, each signal."""
+    found = {}
+    combined = {BOTH: (LOSS, study.own_distance)}
+    for name in study.signals:
+        signals = combined.get(name, (name,))
+        traces = [narrow(study, signals, candidates, seed) for seed in range(POOLS)]
+        regrets = np.array([regret_at(study, trace, trace.epochs) for trace in traces])
+        found[name] = [_round(regrets.mean()), _round(regrets.std(ddof=1) / POOLS**0.5)]
+    return found
+
+
+def replays(
+    study: Study,
+    compared: Sequence[Method],
+    candidates: int,
+    seeds: int,
+    *,
+    workers: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Every method from every seed: regret in perplexity, top-3 share, regret over epochs."""
+    limit = budget(study, candidates)
+    grid = sorted({round(limit * share / 20) for share in range(2, 21)})
+    found: dict[str, Any] = {}
+    with _mapper(workers) as run:
+        for method in compared:
+            report(method.name)
+            one = partial(replay, study, method, candidates)
+            found[method.name] = _summary(study, method, list(run(one, range(seeds))), grid)
+    return {
+        "candidates": candidates,
+        "seeds": seeds,
+        "budget": limit,
+        "full_search": candidates * study.epochs,
+        "grid": grid,
+        "methods": found,
+    }
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Trace]]]:
+    """`map`, over processes where there are several: replays are pure, so the result is the same."""
+    if workers == 1:
+        yield map
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield pool.map
+
+
+def _summary(study: Study, method: Method, traces: list[Trace], grid: list[int]) -> dict[str, Any]:
+    regrets = np.array([regret_at(study, trace, trace.epochs) for trace in traces])
+    top = set(np.argsort(study.final, kind="stable")[:3].tolist())
+    curve = [
+        None if any(math.isnan(value) for value in at) else _round(median(np.array(at)))
+        for at in ([regret_at(study, trace, epochs) for trace in traces] for epochs in grid)
+    ]
+    interval: Interval = bootstrap(median, regrets, seed=0)
+    return {
+        "signals": list(method.signals) if method.first else ["final loss"],
+        "epochs": _round(median(np.array([float(trace.epochs) for trace in traces]))),
+        "regret": interval.plain(),
+        "mean_regret": _round(float(regrets.mean())),
+        "top3": _round(sum(trace.chosen in top for trace in traces) / len(traces)),
+        "curve": curve,
+    }
+
+
+def best_signals(found: Mapping[str, Any], epoch: int) -> list[tuple[str, list[float]]]:
+    """Signals at an epoch, the best correlated first."""
+    at = [
+        (name, entry["spearman"])
+        for name, entries in found["correlations"].items()
+        for entry in entries
+        if entry["epoch"] == epoch
+    ]
+    return sorted(at, key=lambda item: -item[1][0])
+
+
+def _round(value: Any) -> float:
+    return round(float(value), 4) + 0.0

@@ -1,0 +1,193 @@
+"""The findings of tables in words and figures: Markdown for the docs, HTML and JSON for a table."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperprune.bench.evidence import best_signals
+from hyperprune.bench.signals import BOTH, LOSS, study
+from hyperprune.bench.table import Table
+from hyperprune.errors import RunError
+from hyperprune.store import atomic
+
+EARLY = 3
+SHOWN = 8  # signals in the docs' table; the JSON has all
+
+
+def evidence_path(table: Path) -> Path:
+    """Where a table's measured evidence lies."""
+    return table.with_suffix(".evidence.json")
+
+
+def write_html(table_path: Path, found: Mapping[str, Any], target: Path) -> Path:
+    """Write the figures and findings of a table as one HTML file that loads nothing."""
+    try:
+        from plotly.offline import get_plotlyjs
+
+        from hyperprune.bench.figures import charts
+    except ImportError as error:
+        raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
+    table = Table.load(table_path)
+    drawn = charts(table, study(table, table_path.stem), found)
+    parts = [
+        f"<h2>{html.escape(title)}</h2>"
+        + figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"chart{number}")
+        for number, (title, figure) in enumerate(drawn.items())
+    ]
+    words = "\n".join(section(found))
+    atomic.write_text(
+        target,
+        f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<title>{html.escape(found["table"])} · hyperprune bench</title>
+<style>body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; }}
+pre {{ white-space: pre-wrap; background: #f5f6f8; padding: 1rem; }}</style>
+<script>{get_plotlyjs()}</script></head>
+<body><h1>{html.escape(found["table"])}</h1><pre>{html.escape(words)}</pre>
+{"".join(parts)}
+</body></html>
+""",
+    )
+    return target
+
+
+def section(found: Mapping[str, Any]) -> Iterator[str]:
+    """One table's findings as Markdown lines."""
+    facts, replay = found["facts"], found["replay"]
+    yield f"## Table `{found['table']}`\n"
+    yield from _facts(facts)
+    yield f"\n### Does an early signal rank the end? Epoch {EARLY}\n"
+    yield (
+        "Spearman's correlation with the final validation loss, 95 % bootstrap interval over "
+        "configurations. Seed noise alone would hold a perfect oracle of the true order at "
+        f"{facts['attainable_correlation']:.2f}.\n"
+    )
+    yield "The last column is the mean regret (below) when the signal alone halves a random pool.\n"
+    yield "| signal | Spearman | interval | Kendall | within controls (mean) | regret |"
+    yield "|---|---|---|---|---|---|"
+    for name in _shown(found):
+        entry = _entry(found, name, EARLY)
+        if entry is not None:
+            value, low, high = entry["spearman"]
+            within = list(entry["within"].values())
+            mean = f"{sum(within) / len(within):.2f}" if within else "–"
+            regret, error = found["selection"][name]
+            yield (
+                f"| {name} | {value:.2f} | {low:.2f} … {high:.2f} | {entry['kendall']:.2f} | "
+                f"{mean} | {regret:.2f} ± {error:.2f} |"
+            )
+    yield "\n| Spearman at epoch | 1 | 2 | 3 | 4 | 5 | 6 |\n|---|---|---|---|---|---|---|"
+    for name in (LOSS, facts["own_distance"], BOTH):
+        entries = [_entry(found, name, epoch) for epoch in range(1, 7)]
+        cells = ["–" if entry is None else f"{entry['spearman'][0]:.2f}" for entry in entries]
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield "\n### What each search would have chosen\n"
+    yield (
+        f"{replay['candidates']} candidates, {replay['seeds']} seeds, {replay['budget']} epochs "
+        f"(a full search of as many: {replay['full_search']}). Regret is the chosen "
+        "configuration's final validation perplexity above the table's best; differences under "
+        f"the noise floor of {facts['noise_perplexity']:.2f} mean nothing.\n"
+    )
+    yield "| search | epochs | median regret | interval | mean | best three chosen |"
+    yield "|---|---|---|---|---|---|"
+    for name, entry in sorted(replay["methods"].items(), key=lambda item: item[1]["mean_regret"]):
+        value, low, high = entry["regret"]
+        yield (
+            f"| {name} | {entry['epochs']:.0f} | {value:.2f} | {low:.2f} … {high:.2f} | "
+            f"{entry['mean_regret']:.2f} | {entry['top3']:.0%} |"
+        )
+    yield "\n### In words\n"
+    yield from (f"- {line}" for line in findings(found))
+    yield ""
+
+
+def findings(found: Mapping[str, Any]) -> Iterator[str]:
+    """What may be claimed: nothing inside the noise or inside overlapping intervals."""
+    facts, replay = found["facts"], found["replay"]
+    own, noise = facts["own_distance"], facts["noise_perplexity"]
+    loss, distance = _entry(found, LOSS, EARLY), _entry(found, own, EARLY)
+    if loss and distance:
+        yield _compare(
+            f"At epoch {EARLY} early loss ranks the end",
+            loss["spearman"],
+            own,
+            distance["spearman"],
+        )
+    ranked = best_signals(found, EARLY)
+    name, (value, low, high) = ranked[0]
+    yield f"The best of {len(ranked)} signals is {name}: {value:.2f} ({low:.2f} … {high:.2f})."
+    worth = sorted(found["selection"].items(), key=lambda item: item[1][0])
+    told = {name: value[0] for name, value in worth}
+    yield (
+        f"Halving random pools, {worth[0][0]} loses least ({told[worth[0][0]]:.2f}); loss loses "
+        f"{told[LOSS]:.2f}, {own} {told[own]:.2f}; the noise floor is {noise:.2f}."
+    )
+    means = {name: entry["mean_regret"] for name, entry in replay["methods"].items()}
+    best = min(means, key=lambda name: (means[name], name))
+    close = sorted(
+        name for name, mean in means.items() if name != best and mean - means[best] < noise
+    )
+    worse = sorted(name for name in means if name != best and name not in close)
+    yield f"Least mean regret: {best} ({means[best]:.2f})." + (
+        f" Within the noise floor of it: {', '.join(close)}." if close else ""
+    )
+    if worse:
+        listed = ", ".join(f"{name} (+{means[name] - means[best]:.2f})" for name in worse)
+        yield f"Worse by more than the noise floor: {listed}."
+    yield (
+        f"{facts['within_noise_of_best']} of {facts['configurations']} configurations end within "
+        "one noise deviation of the best: the table cannot tell these apart."
+    )
+
+
+def _compare(what: str, loss: Sequence[float], own: str, distance: Sequence[float]) -> str:
+    verdict = "the intervals overlap"
+    if loss[1] > distance[2]:
+        verdict = "loss is the better signal"
+    elif distance[1] > loss[2]:
+        verdict = "distance is the better signal"
+    return f"{what} at {loss[0]:.2f} and {own} at {distance[0]:.2f}: {verdict}."
+
+
+def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{facts['configurations']} configurations, {facts['epochs']} epochs each, "
+        f"{facts['failed']} failed. Validation perplexity: dense "
+        f"{facts['dense']:.2f}; best {facts['best']:.2f}, median {facts['median']:.2f}, worst "
+        f"{facts['worst']:.2f}"
+        + (f"; the recipe's own settings {facts['default']:.2f}" if facts["default"] else "")
+        + "."
+    )
+    yield (
+        f"Noise floor, the standard deviation over seeds of one configuration "
+        f"({facts['noise_degrees']} degrees of freedom): {facts['noise_perplexity']:.2f}. At the end "
+        f"{facts['averaging']} of {facts['configurations']} average their weights, and the median "
+        f"configuration's loss moves by {facts['last_change']:.4f} nats an epoch."
+    )
+
+
+def _shown(found: Mapping[str, Any]) -> list[str]:
+    """The signals that searches use, and the best of the others; of those that rank alike, one."""
+    always = [LOSS, found["facts"]["own_distance"], BOTH]
+    ranked = [name for name, _ in best_signals(found, EARLY)]
+    always = [name for name in always if name in ranked]
+    chosen: list[str] = []
+    seen: list[Any] = [found["correlations"][name] for name in always]
+    for name in ranked:
+        entries = found["correlations"][name]
+        if name in always:
+            chosen.append(name)
+        elif entries not in seen and len(chosen) < SHOWN:
+            chosen.append(name)
+            seen.append(entries)
+    return chosen
+
+
+def _entry(found: Mapping[str, Any], name: str, epoch: int) -> Mapping[str, Any] | None:
+    entries = found["correlations"].get(name, [])
+    return next((entry for entry in entries if entry["epoch"] == epoch), None)

@@ -1,0 +1,91 @@
+"""Rank correlations and bootstrap intervals, in NumPy and with explicit seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bootstrap percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def plain(self) -> list[float]:
+        """[value, low, high], rounded to what is reported."""
+        return [round(x, 4) + 0.0 for x in (self.value, self.low, self.high)]
+
+
+def ranks(values: Array) -> Array:
+    """Ranks from 1 along the last axis; equal values share their mean rank."""
+    below = (values[..., None, :] < values[..., :, None]).sum(-1)
+    equal = (values[..., None, :] == values[..., :, None]).sum(-1)
+    result: Array = below + (equal + 1) / 2
+    return result
+
+
+def spearman(a: Array, b: Array) -> Any:
+    """Spearman's rank correlation along the last axis (…, n); NaN where either is constant."""
+    x, y = (ranks(side) - (side.shape[-1] + 1) / 2 for side in (a, b))
+    scale = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
+    return (x * y).sum(-1) / np.where(scale > 0, scale, np.nan)
+
+
+def kendall(a: Array, b: Array) -> float:
+    """Kendall's τ_b of two samples (n,), which discounts ties; NaN where either is constant."""
+    upper = np.triu_indices(len(a), 1)
+    x, y = (np.sign(side[:, None] - side[None, :])[upper] for side in (a, b))
+    scale = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / scale) if scale > 0 else float("nan")
+
+
+def bootstrap(
+    statistic: Callable[..., Any], *samples: Array, seed: int, resamples: int = RESAMPLES
+) -> Interval:
+    """Statistic of paired samples with its percentile interval (Efron 1979), pairs resampled.
+
+    The statistic works along the last axis, so that all resamples are one call.
+    """
+    count = len(samples[0])
+    chosen = np.random.default_rng(seed).integers(0, count, (resamples, count))
+    draws = statistic(*(sample[chosen] for sample in samples))
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(statistic(*samples)), float(low), float(high))
+
+
+def median(values: Array) -> Any:
+    """Median along the last axis."""
+    return np.median(values, axis=-1)
+
+
+def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
+    """Standard deviation within groups, pooled over them; NaN where no group has two values."""
+    squares = sum(((np.array(g) - np.mean(g)) ** 2).sum() for g in groups if len(g) > 1)
+    freedom = sum(len(g) - 1 for g in groups if len(g) > 1)
+    return float(np.sqrt(squares / freedom)) if freedom else float("nan")
+
+
+def attainable(values: Array, noise: float, *, seed: int, draws: int = 400) -> float:
+    """Rank correlation that a noise-free oracle has with values of this spread and noise.
+
+    The values are shrunk to the spread that remains without the noise, and drawn anew with it.
+    """
+    rng: Any = np.random.default_rng(seed)
+    spread = values.var(ddof=1)
+    kept = max(0.0, spread - noise**2) / spread
+    true = values.mean() + np.sqrt(kept) * (values - values.mean())
+    if not kept:
+        return 0.0
+    noisy = true + rng.normal(0, noise, (draws, len(true)))
+    return float(spearman(np.broadcast_to(true, noisy.shape), noisy).mean())
