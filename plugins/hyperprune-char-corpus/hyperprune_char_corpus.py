@@ -1,0 +1,58 @@
+"""Your own text, a character a token."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from hyperprune import hookimpl
+from hyperprune.errors import CorpusError
+from hyperprune.hookspecs import Contributions
+
+if TYPE_CHECKING:
+    from hyperprune.corpus import Corpus
+
+SPLITS = ("train", "valid", "test")
+NormalForm = Literal["none", "NFC", "NFKC"]
+
+
+def characters(
+    root: Path | None,
+    *,
+    limit: Annotated[int, Field(ge=3, description="most frequent characters that are kept")] = 256,
+    normal_form: NormalForm = "NFC",
+) -> Corpus:
+    """Characters of train.txt, valid.txt and test.txt in the folder `data.root`.
+
+    A line break is a character; those beyond the limit are read as `<unk>`. Raises CorpusError.
+    """
+    from hyperprune.corpus import corpus_from_words
+
+    if root is None:
+        raise CorpusError(
+            "corpus 'characters' needs data.root: a folder with train.txt, valid.txt, test.txt"
+        )
+    train, valid, test = (read(root / f"{split}.txt", normal_form) for split in SPLITS)
+    return corpus_from_words("characters", list(train), list(valid), list(test), limit=limit)
+
+
+def read(path: Path, normal_form: NormalForm) -> str:
+    """Text of a file in a Unicode normal form; raises CorpusError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
+    return text if normal_form == "none" else unicodedata.normalize(normal_form, text)
+
+
+@hookimpl
+def hyperprune_corpora() -> Contributions:
+    """Offer the corpus."""
+    return {"characters": characters}
