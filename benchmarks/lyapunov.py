@@ -1,0 +1,264 @@
+"""Cost of a Lyapunov spectrum, each ratio measured side by side in one run.
+
+    python benchmarks/lyapunov.py [published] [bare] [growth] [memory] [full] [--sizes 128,256,512]
+
+published: against the published way, dense Jacobians through diagonal matrices, matmul and QR each
+step in float32. bare: against the bare loop of qr(J @ Q) on the layer blocks, float64. growth: how
+time grows with H, L, B, T, k. memory: peak, in block-sized arrays. full: full against hidden state.
+The two sides of a ratio alternate and the least time of each counts. With --threads 1 processor time
+is measured instead of wall-clock time, which a loaded machine falsifies least. Ours scales with cores
+as layers × sequences do, the other sides as threaded BLAS does, so one thread favours the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import datetime
+import gc
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hyperprune.builtin.models import stacked_lstm
+from hyperprune.lyapunov import lyapunov_spectrum
+
+STEPS, BURN_IN = 35, 10
+
+
+def network(hidden: int, layers: int = 2) -> nn.Module:
+    torch.manual_seed(0)
+    model: nn.Module = stacked_lstm(50, hidden=hidden, layers=layers, dropout=0.0)
+    return model.eval()
+
+
+def text(batch: int, steps: int = STEPS + BURN_IN) -> Tensor:
+    return torch.randint(0, 50, (steps, batch), generator=torch.Generator().manual_seed(1))
+
+
+def dense_derivative(scales: list[Tensor], w: Tensor) -> Tensor:
+    """∂h'/∂(what w multiplies), each diagonal a dense matrix."""
+    into_i, into_f, into_g, slope, into_o = scales
+    w_i, w_f, w_g, w_o = w.chunk(4)
+    return slope @ (into_i @ w_i + into_f @ w_f + into_g @ w_g) + into_o @ w_o
+
+
+@torch.no_grad()
+def published_way(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Hidden-state exponents by dense n × n Jacobians assembled through diagonal matrices."""
+    H, L = model.state_parts[0].size, model.layers
+    spectra = []
+    for b in range(inputs.shape[1]):
+        Q, total = torch.eye(L * H), torch.zeros(L * H)
+        state = [torch.zeros(H) for _ in range(2 * L)]
+        for t, token in enumerate(inputs[:, b]):
+            J, x, below = torch.zeros(L * H, L * H), model.encoder(token), None
+            for layer in range(L):
+                w_x, w_h, b_x, b_h = model.weights(layer)
+                h, c = state[2 * layer], state[2 * layer + 1]
+                i, f, g, o = (w_x @ x + w_h @ h + b_x + b_h).chunk(4)
+                i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+                new = f * c + i * g
+                s = new.tanh()
+
+                memory = [torch.diag(v) for v in (g * i * (1 - i), c * f * (1 - f), i * (1 - g**2))]
+                scales = [*memory, torch.diag(o * (1 - s**2)), torch.diag(s * o * (1 - o))]
+                rows = slice(layer * H, (layer + 1) * H)
+                J[rows, rows] = dense_derivative(scales, w_h)
+                if below is not None:  # through the layer below
+                    J[rows, : layer * H] = dense_derivative(scales, w_x) @ below
+                below = J[rows, : (layer + 1) * H]
+                x = o * s
+                state[2 * layer], state[2 * layer + 1] = x, new
+            Q, R = torch.linalg.qr(J @ Q)
+            if t >= BURN_IN:
+                total += R.diagonal().abs().log()
+        spectra.append(total / STEPS)
+    return torch.stack(spectra)
+
+
+@torch.no_grad()
+def bare_loop(model: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """qr(J @ Q) on the layer blocks of all sequences, each step: what anyone would write first."""
+    tangents, _ = model.tangent(inputs, model.initial_state(inputs.shape[1]), "hidden")
+    everyone, found = slice(0, inputs.shape[1]), []
+    for tangent in tangents:
+        Q = torch.eye(tangent.size, dtype=torch.float64).expand(inputs.shape[1], -1, -1)
+        total = torch.zeros(inputs.shape[1], tangent.size, dtype=torch.float64)
+        for t in range(len(inputs)):
+            Q, R = torch.linalg.qr(tangent.block(t, everyone) @ Q)
+            if t >= BURN_IN:
+                total += R.diagonal(dim1=-2, dim2=-1).abs().log()
+        found.append(total / STEPS)
+    return found
+
+
+def side_by_side(repeats: int, *sides: Callable[[], object]) -> list[float]:
+    """Least seconds of each side, taken in turns: of one core's time where there is one thread."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    least = [math.inf] * len(sides)
+    for _ in range(repeats):
+        for index, side in enumerate(sides):
+            start = clock()
+            side()
+            least[index] = min(least[index], clock() - start)
+    return least
+
+
+def table(title: str, header: list[str], rows: Iterable[list[str]]) -> None:
+    """Print a table, each row as soon as it is measured."""
+    print(f"\n## {title}\n")
+    print("| " + " | ".join(header) + " |")
+    print("|" + "---|" * len(header), flush=True)
+    for row in rows:
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+def published(sizes: list[int], repeats: int) -> Iterator[list[str]]:
+    for H in sizes:
+        for B in (2, 8):
+            model, inputs = network(H), text(B)
+            ours, theirs = side_by_side(
+                2 if H > 256 else repeats,
+                partial(lyapunov_spectrum, model, inputs, state_kind="hidden"),
+                partial(published_way, model, inputs),
+            )
+            yield ([str(H), str(B), f"{ours:.3f}", f"{theirs:.3f}", f"{theirs / ours:.1f}×"])
+
+
+def bare(sizes: list[int], repeats: int) -> Iterator[list[str]]:
+    for H in sizes:
+        for B in (2, 8):
+            model, inputs = network(H).double(), text(B)
+            ours, theirs = side_by_side(
+                3 if H > 256 else 2 * repeats,
+                partial(lyapunov_spectrum, model, inputs, state_kind="hidden"),
+                partial(bare_loop, model, inputs),
+            )
+            yield ([str(H), str(B), f"{ours:.3f}", f"{theirs:.3f}", f"{ours / theirs:.2f}"])
+
+
+def full(sizes: list[int], repeats: int) -> Iterator[list[str]]:
+    for H in sizes:
+        model, inputs = network(H), text(2)
+        hidden, whole = side_by_side(
+            2 if H > 256 else repeats,
+            partial(lyapunov_spectrum, model, inputs, state_kind="hidden"),
+            partial(lyapunov_spectrum, model, inputs, state_kind="full"),
+        )
+        yield ([str(H), f"{hidden:.3f}", f"{whole:.3f}", f"{whole / hidden:.2f}×"])
+
+
+def growth(repeats: int) -> Iterator[list[str]]:
+    base = {"H": 128, "L": 2, "B": 4, "T": 45}
+    grid = {
+        "H": [96, 128, 192, 256],
+        "L": [1, 2, 4],
+        "B": [2, 4, 8, 16],
+        "T": [30, 60, 120],
+        "k": [8, 32, 64, 96],
+    }
+    for name, values in grid.items():
+        times = []
+        for value in values:
+            at = {**base, name: value}
+            model, inputs = network(at["H"], at["L"]), text(at["B"], at["T"])
+            k = at.get("k")
+            times += side_by_side(
+                repeats, partial(lyapunov_spectrum, model, inputs, state_kind="hidden", k=k)
+            )
+        x = torch.tensor(values, dtype=torch.float64).log()
+        y = torch.tensor(times, dtype=torch.float64).log()
+        x, y = x - x.mean(), y - y.mean()
+        exponent = float((x * y).sum() / (x * x).sum())
+        cells = ", ".join(f"{v}: {t:.3f}" for v, t in zip(values, times, strict=True))
+        yield ([name, cells, f"{exponent:.2f}"])
+
+
+def resident(key: str) -> int:
+    """Bytes of this process by /proc: VmRSS now, VmHWM at its peak."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"no {key} in /proc/self/status")
+
+
+def memory(H: int = 512) -> Iterator[list[str]]:
+    for B in (2, 8):
+        model, inputs = network(H).double(), text(B, 16)
+        # Libraries and their work space are there before anything is measured.
+        lyapunov_spectrum(model, inputs[:3], state_kind="hidden", burn_in=2)
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        before = resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        lyapunov_spectrum(model, inputs, state_kind="hidden")
+        block = H * H * 8
+        weights = sum(p.numel() * 8 for n, p in model.named_parameters() if "weight_hh" in n)
+        copies = sum(p.numel() * 8 for p in model.parameters()) + weights  # model, gates by row
+        peak = resident("VmHWM") - before - copies
+        yield ([str(H), str(B), f"{peak / 2**20:.1f}", f"{peak / block / B:.2f}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    every = ["published", "bare", "growth", "memory", "full"]
+    parser.add_argument("parts", nargs="*", choices=[*every, []], default=every)
+    parser.add_argument("--sizes", default="128,256,512")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    sizes = [int(size) for size in chosen.sizes.split(",")]
+    cpu = next(
+        (
+            line.split(": ")[1]
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    print(
+        f"{datetime.date.today()}, {torch.get_num_threads()} threads of {cpu}, torch {torch.__version__}"
+    )
+    repeats = chosen.repeats
+    parts: dict[str, tuple[str, list[str], Iterable[list[str]]]] = {
+        "memory": (
+            "(d) Peak memory, hidden state, L = 2, float64",
+            ["H", "B", "peak beyond the model's copy (MiB)", "blocks per sequence"],
+            memory(),
+        ),
+        "bare": (
+            "(b) Against the bare loop of qr(J @ Q) on the layer blocks, float64",
+            ["H", "B", "ours (s)", "bare loop (s)", "ours / bare"],
+            bare(sizes, repeats),
+        ),
+        "full": (
+            "(e) Full against hidden state, B = 2",
+            ["H", "hidden (s)", "full (s)", "ratio"],
+            full(sizes, repeats),
+        ),
+        "growth": (
+            "(c) Growth around H = 128, L = 2, B = 4, 45 steps, all k (hidden state)",
+            ["varied", "value: seconds", "fitted exponent"],
+            growth(repeats),
+        ),
+        "published": (
+            "(a) Against the published way: hidden state, L = 2, 45 steps",
+            ["H", "B", "ours, float64 (s)", "published way, float32 (s)", "faster"],
+            published(sizes, repeats),
+        ),
+    }
+    for name in every:
+        if name in chosen.parts:
+            table(*parts[name])
+
+
+if __name__ == "__main__":
+    main()
