@@ -1,0 +1,117 @@
+"""Exact losses over a large vocabulary that never hold all logits at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 27}
+"""Logits held at a time, by device: 8 MiB in float32, which a CPU's caches hold, and 512 MiB. More
+where the weight is wide, since every chunk adds to all of its gradient.
+"""
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Lift half precision to float32, where exponentials and sums over a vocabulary are taken."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def mixture_nll(
+    latents: Tensor, log_prior: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
+) -> Tensor:
+    """Mean −log Σ_k π_k softmax(weight·latent_k + bias)[target] in nats: a scalar.
+
+    latents (N, K, E), log_prior (N, K), weight (V, E), bias (V), targets (N). The mixture of
+    softmaxes of Yang et al. 2018 (arXiv 1711.03953); K = 1 with a zero prior is cross entropy.
+
+    Positions go through in chunks and the gradient is taken on the way: of a scalar it is known but
+    for one factor. So N·K·V logits are made once, and never more than `ENTRIES` of them exist.
+    """
+    loss: Tensor = _MixtureNLL.apply(latents, log_prior, weight, bias, targets)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def linear_nll(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy of weight·features + bias in nats: a scalar.
+
+    features (N, H), weight (V, H), bias (V), targets (N); a mixture of one, and as lean.
+    """
+    certain = features.new_zeros(features.shape[0], 1)
+    return mixture_nll(features.unsqueeze(1), certain, weight, bias, targets)
+
+
+def mixture_log_probabilities(
+    latents: Tensor, log_prior: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
+    """log Σ_k π_k softmax(weight·latent_k + bias) for every word, by logsumexp: (…, V).
+
+    latents (…, K, E), log_prior (…, K). Holds all (…, K, V) logits.
+    """
+    experts = torch.log_softmax(at_least_float32(latents @ weight.T + bias), dim=-1)  # (…, K, V)
+    return torch.logsumexp(experts + log_prior.unsqueeze(-1), dim=-2)
+
+
+class _MixtureNLL(torch.autograd.Function):
+    """`mixture_nll` with its gradient taken chunk by chunk in the forward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, latents: Tensor, log_prior: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
+    ) -> Tensor:
+        positions, experts, width = latents.shape
+        vocabulary = weight.shape[0]
+        differentiate = any(ctx.needs_input_grad)
+        device = latents.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else weight.dtype
+        precise = torch.promote_types(dtype, torch.float32)
+        total = torch.zeros((), dtype=precise, device=latents.device)
+        if differentiate:
+            grads = (
+                torch.empty_like(latents, dtype=precise),
+                torch.empty_like(log_prior, dtype=precise),
+                torch.zeros_like(weight, dtype=precise),
+                torch.zeros_like(bias, dtype=precise),
+            )
+        with torch.autocast(device, enabled=False):
+            matrix = weight.to(dtype)  # (V, E)
+            rows = max(ENTRIES.get(device, 1 << 27) // vocabulary, 2 * width)
+            size = max(1, rows // experts)  # positions a chunk
+            for start in range(0, positions, size):
+                part = slice(start, start + size)
+                x = latents[part].reshape(-1, width).to(dtype)  # (n·K, E)
+                chosen = targets[part].repeat_interleave(experts).unsqueeze(1)  # (n·K, 1)
+                logits = (x @ matrix.T).to(precise).add_(bias)  # (n·K, V)
+                picked = logits.gather(1, chosen)  # (n·K, 1)
+                top = logits.amax(1, keepdim=True)
+                exponentials = logits.sub_(top).exp_()  # (n·K, V), in place of the logits
+                mass = exponentials.sum(1, keepdim=True)  # (n·K, 1)
+                log_expert = (picked - top - mass.log()).view(-1, experts)  # (n, K)
+                joint = log_prior[part].to(precise) + log_expert
+                log_likelihood = torch.logsumexp(joint, 1, keepdim=True)  # (n, 1)
+                total -= log_likelihood.sum()
+                if not differentiate:
+                    continue
+                share = (joint - log_likelihood).exp_().div_(positions)  # (n, K), responsibilities
+                scale = share.view(-1, 1)
+                d_logits = exponentials.mul_(scale / mass).scatter_add_(1, chosen, -scale)
+                grads[3].add_(d_logits.sum(0))
+                d_logits = d_logits.to(dtype)
+                grads[0][part] = (d_logits @ matrix).view(-1, experts, width)
+                grads[1][part] = -share
+                if dtype == precise:
+                    grads[2].addmm_(d_logits.T, x)
+                else:
+                    grads[2].add_(d_logits.T @ x)
+        if differentiate:
+            ctx.grads = tuple(
+                grad.to(of.dtype)
+                for grad, of in zip(grads, (latents, log_prior, weight, bias), strict=True)
+            )
+        return total / positions
+
+    @staticmethod
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(grad * d_loss.to(grad.dtype) for grad in ctx.grads), None)

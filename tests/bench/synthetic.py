@@ -1,0 +1,47 @@
+"""A study made by hand: 24 configurations, 20 epochs, signals of known worth."""
+
+import numpy as np
+
+from hyperprune.bench.signals import LOSS, Study
+from hyperprune.bench.table import Row
+from hyperprune.recipe import loads, space_of
+
+RECIPE = """
+[train]
+epochs = 20
+[space]
+init = ["uniform", "er"]
+removal = ["magnitude", "set", "threshold"]
+growth = ["random", "gradient"]
+removal_rate = [0.4, 0.9]
+[search]
+candidates = 12
+"""
+
+
+def study(seed: int = 0, worth: float = 1.0, noise: float = 0.01) -> Study:
+    """Distance is `worth` of the truth at every epoch; loss says nothing before the last epoch."""
+    rng = np.random.default_rng(seed)
+    recipe = loads(RECIPE)
+    space = space_of(recipe)
+    rows = tuple(Row(f"c{k:03d}", "sample", 1, item) for k, item in enumerate(space.enumerate()))
+    final = np.array([quality(row.configuration) for row in rows])
+    chance = rng.normal(0, final.std(), (len(rows), 20))
+    distance = worth * final[:, None] + (1 - worth) * chance
+    loss = chance.copy()
+    loss[:, -1] = final
+    signals = {LOSS: loss, "l2 hidden": distance - distance.min()}
+    return Study(
+        "synthetic", recipe, space, rows, final, signals, np.ones((len(rows), 20)), noise, 8, 3.0, 0
+    )
+
+
+def quality(configuration) -> float:
+    """Final loss: magnitude removal, gradient growth and a low rate are best."""
+    return (
+        4.0
+        + 0.10 * ("magnitude", "threshold", "set").index(configuration["prune.removal"])
+        + 0.05 * (configuration["prune.growth"] == "random")
+        + 0.02 * (configuration["prune.init"] == "uniform")
+        + 0.01 * (configuration["prune.removal_rate"] == 0.9)
+    )

@@ -1,0 +1,74 @@
+"""The shipped figures are what the shipped tables say, and the page is what the figures say."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+from hyperprune.bench.evidence import correlations, evidence, facts, replays, selection
+from hyperprune.bench.replay import methods
+from hyperprune.bench.report import write_html
+from hyperprune.bench.signals import study
+from hyperprune.bench.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = sorted((ROOT / "benchmarks" / "tables").glob("*.safetensors"))
+assert TABLES, "the shipped tables are gone"
+named = pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+
+
+def shipped(path: Path) -> dict:
+    return json.loads(path.with_suffix(".evidence.json").read_text(encoding="utf-8"))
+
+
+def same(found, expected, tolerance: float = 2e-4) -> bool:
+    """Equal but for the last reported digit, which another processor may round otherwise."""
+    if isinstance(expected, dict):
+        return set(found) == set(expected) and all(same(found[k], v) for k, v in expected.items())
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, float):
+        return abs(found - expected) <= tolerance * max(1.0, abs(expected))
+    return found == expected
+
+
+@named
+def test_facts_and_correlations_are_what_the_table_says(path):
+    whole = study(Table.load(path), path.stem)
+    figures = shipped(path)
+    assert same(json.loads(json.dumps(facts(whole))), figures["facts"])
+    assert same(json.loads(json.dumps(correlations(whole))), figures["correlations"])
+    assert same(selection(whole, figures["replay"]["candidates"]), figures["selection"])
+
+
+@named
+def test_replays_without_a_model_are_what_the_table_says(path):
+    whole, figures = study(Table.load(path), path.stem), shipped(path)["replay"]
+    compared = list(methods(whole, ["random"]))
+    again = replays(whole, compared, figures["candidates"], figures["seeds"])
+    for name, entry in again["methods"].items():
+        assert same(json.loads(json.dumps(entry)), figures["methods"][name]), name
+
+
+@pytest.mark.slow
+@named
+def test_all_replays_are_what_the_table_says(path):
+    whole, figures = study(Table.load(path), path.stem), shipped(path)
+    pool, seeds = figures["replay"]["candidates"], figures["replay"]["seeds"]
+    again = evidence(whole, seeds=seeds, candidates=pool)
+    assert same(json.loads(json.dumps(again)), figures)
+
+
+@named
+def test_a_tables_page_has_its_figures_and_loads_nothing(path, tmp_path):
+    text = write_html(path, shipped(path), tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count("<h2>") == 7
+    assert "default-src 'none'" in text
+    assert 'src="http' not in text
+
+
+def test_the_page_of_the_docs_is_current():
+    outputs = runpy.run_path(str(ROOT / "docs" / "generate_evidence.py"))["outputs"]()
+    for path, text in outputs.items():
+        assert path.read_text(encoding="utf-8") == text, "run python docs/generate_evidence.py"

@@ -1,0 +1,162 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hyperprune.bench.make import make_table, plan_rows, space_filling
+from hyperprune.bench.signals import study
+from hyperprune.bench.table import Table
+from hyperprune.errors import RunError
+from hyperprune.recipe import loads, space_of
+
+# Two layers of 6 units on a sliver of text: a row takes a fraction of a second.
+RECIPE = loads("""
+[data]
+vocabulary = 20
+train_fraction = 0.02
+eval_fraction = 0.1
+[model]
+embedding = 6
+hidden = 6
+[train]
+epochs = 4
+batch = 10
+bptt = 20
+threads = 1
+device = "cpu"
+[space]
+removal = ["magnitude", "set"]
+growth = ["random", "gradient"]
+[spectrum]
+sequences = 2
+burn_in = 2
+steps = 5
+[search]
+candidates = 2
+[rounds]
+first = 3
+epochs = 1
+""")
+SIZES = {"configurations": 3, "repeated": 1, "seeds": 1}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "tiny.safetensors"
+    make_table(RECIPE, path, **SIZES, report=lambda line: None)
+    return path
+
+
+def test_rows_are_the_dense_reference_the_defaults_a_sample_and_other_seeds():
+    rows = plan_rows(RECIPE, **SIZES)
+    assert [(row.name, row.role, row.seed) for row in rows] == [
+        ("dense", "dense", 1),
+        ("c000", "default", 1),
+        ("c001", "sample", 1),
+        ("c002", "sample", 1),
+        ("dense-s1", "dense", 2),
+        ("c000-s1", "repeat", 2),
+    ]
+    assert rows[5].configuration == rows[1].configuration
+
+
+def test_a_sample_fills_the_space_without_repeats():
+    space = space_of(RECIPE)
+    assert len(space_filling(space, 10, seed=0)) == 4  # all there are
+    assert space_filling(space, 3, seed=0) == space_filling(space, 4, seed=0)[:3]
+
+
+def test_a_table_holds_what_training_gave(path):
+    table = Table.load(path)
+    assert table.recipe == RECIPE
+    assert len(table.rows) == 6
+    assert table.series["valid_loss"].shape == (6, 4)
+    assert bool(table.series["valid_loss"].isfinite().all())
+    assert [table.exponents[state].shape for state in ("hidden", "full")] == [
+        (6, 4, 2, 12),
+        (6, 4, 2, 24),
+    ]
+    spectrum = table.spectrum(1, 4, "full")
+    assert bool((spectrum.exponents.diff() <= 0).all())  # largest first
+    assert spectrum.layers.unique().tolist() == [0, 1]
+    # Nothing changes the topology before the second epoch: the same init is the same network.
+    assert torch.equal(table.exponents["full"][1, 0], table.exponents["full"][2, 0])
+    assert not torch.equal(table.exponents["full"][1, 3], table.exponents["full"][2, 3])
+
+
+def test_going_on_trains_only_what_is_missing_and_gives_the_same_table(path):
+    before = path.read_bytes()
+    said: list[str] = []
+    make_table(RECIPE, path, **SIZES, report=said.append)
+    assert said == []
+    (path.with_suffix(".rows") / "c001.safetensors").unlink()
+    table = Table.load(path)
+    make_table(RECIPE, path, **SIZES, report=said.append)
+    assert len(said) == 1
+    assert said[0].startswith("c001 ")
+    again = Table.load(path)
+    for name in ("train_loss", "valid_loss", "exploration"):
+        assert torch.equal(again.series[name], table.series[name])
+    for state in ("hidden", "full"):
+        assert torch.equal(again.exponents[state], table.exponents[state])
+    assert len(path.read_bytes()) == len(before)
+
+
+def test_shards_share_the_rows(tmp_path, path):
+    shared = tmp_path / "shared.safetensors"
+    for part in (1, 0):
+        make_table(RECIPE, shared, **SIZES, shard=(part, 2), report=lambda line: None)
+    whole, parts = Table.load(path), Table.load(shared)
+    assert parts.rows == whole.rows
+    assert torch.equal(parts.exponents["full"], whole.exponents["full"])
+
+
+def test_another_recipe_does_not_get_into_a_table(path):
+    other = RECIPE.model_copy(update={"seed": 9})
+    with pytest.raises(RunError, match="another recipe"):
+        make_table(other, path, **SIZES, report=lambda line: None)
+
+
+def test_a_study_has_a_signal_for_every_distance_and_the_noise_floor(path):
+    whole = study(Table.load(path), "tiny")
+    assert [row.name for row in whole.rows] == ["c000", "c001", "c002"]
+    assert {"loss", "l2 hidden", "l2 full, final", "wasserstein full"} <= set(whole.signals)
+    assert all(values.shape == (3, 4) for values in whole.signals.values())
+    assert whole.own_distance == "l2 hidden"
+    finals = Table.load(path).series["valid_loss"][:, -1].double()
+    assert whole.noise == pytest.approx(float((finals[1] - finals[5]).abs() / 2**0.5))
+    assert whole.repeats == 1
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    file = tmp_path / "x.safetensors"
+    with pytest.raises(RunError):
+        Table.load(file)
+    file.write_bytes(b"not safetensors")
+    with pytest.raises(RunError):
+        Table.load(file)
+
+
+def test_the_commands_make_replay_and_report_a_table(tmp_path):
+    from typer.testing import CliRunner
+
+    from hyperprune.cli.bench import app
+    from hyperprune.recipe import dumps
+
+    recipe, table = tmp_path / "tiny.toml", tmp_path / "tiny.safetensors"
+    recipe.write_text(dumps(RECIPE), encoding="utf-8")
+    sizes = ["--configurations", "3", "--repeated", "1", "--seeds", "1"]
+    made = CliRunner().invoke(app, ["make", str(recipe), *sizes], catch_exceptions=False)
+    assert made.exit_code == 0
+    assert made.output.count("validation") == 6
+    small = ["--seeds", "2", "--candidates", "2", "--workers", "1"]
+    shown = CliRunner().invoke(app, ["replay", str(table), *small], catch_exceptions=False)
+    assert "## Table `tiny`" in shown.output
+    done = CliRunner().invoke(app, ["report", str(table), *small], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert (tmp_path / "tiny.html").read_text(encoding="utf-8").count("<h2>") == 7
+    figures = json.loads((tmp_path / "tiny.evidence.json").read_text(encoding="utf-8"))
+    assert figures["facts"]["configurations"] == 3
+    bad = CliRunner().invoke(app, ["make", str(recipe), "--shard", "2/2"])
+    assert bad.exit_code == 2

@@ -1,0 +1,39 @@
+"""Commands that must answer at once import nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "ax", "botorch", "pandas", "plotly", "jinja2")
+PROGRAM = """
+import sys
+from hyperprune.cli import main
+try:
+    code = main()
+except SystemExit as stop:
+    code = stop.code
+print([name for name in {heavy} if name in sys.modules], code or 0)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["validate", "quickstart"],
+        ["recipes"],
+        ["schema"],
+        ["plugins"],
+        ["plugins", "--json"],
+        ["plugins", "show", "pydoc"],
+    ],
+)
+def test_nothing_heavy_is_imported(words):
+    program = PROGRAM.format(heavy=HEAVY)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0", done.stderr

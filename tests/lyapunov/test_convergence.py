@@ -1,0 +1,65 @@
+"""Error estimates and the stop when both are small enough."""
+
+import pytest
+import torch
+
+from hyperprune.lyapunov import lyapunov_spectrum
+from hyperprune.lyapunov.spectrum import _converged, drift
+
+from .conftest import text
+
+
+def test_drift_by_hand() -> None:
+    """First half 1, 3, second half 4, 6: means 2 and 5, half their difference 1.5."""
+    logs = torch.tensor([1.0, 3.0, 4.0, 6.0])[:, None, None]
+    assert drift(logs).tolist() == [1.5]
+    assert drift(logs[:1]).isnan().all()
+
+
+def test_both_estimates_must_be_small() -> None:
+    steady = torch.zeros(4, 3, 1)
+    apart = steady + torch.tensor([0.0, 1.0, 2.0])[:, None]  # sequences differ, no drift
+    drifting = steady + torch.arange(4.0)[:, None, None]  # sequences agree
+    assert _converged(steady, 1e-6)
+    assert not _converged(apart, 0.5)
+    assert _converged(apart, 0.6)  # 1/√3 = 0.577
+    assert not _converged(drifting, 0.9)
+    assert _converged(drifting, 1.1)
+
+
+def test_standard_error_is_that_of_the_mean_over_sequences(trained) -> None:
+    measured = lyapunov_spectrum(trained("lstm", 1), text(40, 5, seed=3))
+    expected = measured.per_sequence.std(0) / 5**0.5
+    assert torch.allclose(measured.standard_error, expected)
+    assert measured.drift.shape == measured.exponents.shape
+    assert (measured.drift >= 0).all()
+
+
+def test_a_tolerance_stops_early_at_two_checks_in_a_row(trained) -> None:
+    model, inputs = trained("lstm", 1), text(310, 6, seed=3)
+    whole = lyapunov_spectrum(model, inputs, k=3)
+    assert whole.steps == 300
+    loose = lyapunov_spectrum(model, inputs, k=3, tolerance=10.0)
+    assert loose.steps == 20
+    prefix = lyapunov_spectrum(model, inputs, k=3, steps=20)
+    assert (loose.exponents - prefix.exponents).abs().max() < 1e-12
+    middle = lyapunov_spectrum(model, inputs, k=3, tolerance=0.05)
+    assert 20 <= middle.steps < 300
+    assert middle.standard_error.max() < 0.05
+    assert middle.drift.max() < 0.05
+    never = lyapunov_spectrum(model, inputs, k=3, tolerance=1e-9)
+    assert never.steps == 300
+    assert (never.exponents - whole.exponents).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_caller_keeps_its_threads_and_its_bits(trained, threads: int) -> None:
+    model, inputs = trained("lstm", 2), text(30, 4, seed=3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        first, second = (lyapunov_spectrum(model, inputs) for _ in range(2))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(first.per_sequence, second.per_sequence)

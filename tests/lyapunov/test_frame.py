@@ -1,0 +1,131 @@
+"""The spectrum room alone: frames pushed through matrices."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from hyperprune.lyapunov.frame import (
+    CholeskyFrame,
+    Frame,
+    GradedFrame,
+    HouseholderFrame,
+    cholesky_qr2,
+    make_frame,
+    turned,
+)
+from hyperprune.lyapunov.tangent import MemoryBlock
+
+CPU = torch.device("cpu")
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def plain(blocks: list[Tensor], k: int) -> list[Tensor]:
+    """|diag R| of every step by torch's own QR."""
+    Q = torch.eye(blocks[0].shape[-1], k, dtype=torch.float64).expand(len(blocks[0]), -1, -1)
+    found = []
+    for J in blocks:
+        Q, R = torch.linalg.qr(J @ Q)
+        found.append(R.diagonal(dim1=-2, dim2=-1).abs())
+    return found
+
+
+@pytest.mark.parametrize("kind", [HouseholderFrame, CholeskyFrame, GradedFrame])
+@pytest.mark.parametrize("k", [1, 3, 6, 7, 8])
+def test_every_frame_is_plain_qr(kind: type[Frame], k: int) -> None:
+    blocks = [randn(2, 8, 8, seed=t) for t in range(6)]
+    dtype = torch.float32 if kind is GradedFrame else torch.float64
+    frame = kind(2, 8, k, dtype, CPU)
+    for J, expected in zip(blocks, plain(blocks, k), strict=True):
+        assert torch.allclose(
+            frame.advance(J).double(), expected, rtol=2e-4 if dtype == torch.float32 else 1e-11
+        )
+
+
+@pytest.mark.parametrize("kind", [HouseholderFrame, CholeskyFrame, GradedFrame])
+@pytest.mark.parametrize("k", [3, 8])
+def test_memory_blocks(kind: type[Frame], k: int) -> None:
+    dtype = torch.float32 if kind is GradedFrame else torch.float64
+    frame = kind(3, 8, k, dtype, CPU)
+    blocks = [
+        MemoryBlock(
+            randn(3, 4, 4, seed=t),
+            randn(3, 4, seed=t + 50),
+            randn(3, 4, 4, seed=t + 90),
+            randn(3, 4, seed=t + 70),
+        )
+        for t in range(5)
+    ]
+    expected = plain([block.dense() for block in blocks], k)
+    for block, diagonal in zip(blocks, expected, strict=True):
+        assert torch.allclose(
+            frame.advance(block).double(), diagonal, rtol=2e-4 if dtype == torch.float32 else 1e-10
+        )
+
+
+def test_a_memory_block_by_hand() -> None:
+    """H = 1: [[1, 2], [3, 4]] (1, 1)ᵀ = (3, 7)ᵀ."""
+    one = torch.ones(1, 1, 1)
+    block = MemoryBlock(1 * one, 2 * one[0], 3 * one, 4 * one[0])
+    assert block.dense().tolist() == [[[1.0, 2.0], [3.0, 4.0]]]
+    assert (block @ torch.ones(1, 2, 1)).tolist() == [[[3.0], [7.0]]]
+
+
+def test_turned_pairs_lose_one_entry_and_no_length() -> None:
+    block = MemoryBlock(
+        randn(1, 3, 3), randn(1, 3, seed=1), randn(1, 3, 3, seed=2), randn(1, 3, seed=3)
+    )
+    block.b[0, 0] = block.d[0, 0] = 0  # a pair that carries nothing has nothing to turn
+    J, (cosine, sine) = turned(block)
+    assert torch.equal(J[0, :3, 3:], torch.zeros(3, 3).double())
+    assert torch.allclose(J.mT @ J, block.dense().mT @ block.dense())
+    assert torch.allclose(cosine**2 + sine**2, torch.ones(1, 3).double())
+
+
+def test_float32_keeps_the_digits_of_tiny_rows() -> None:
+    """Rows that differ by 1e-6: sorted, they keep six digits, unsorted they would keep none."""
+    scales = torch.tensor([1e-6, 1.0, 1e-3, 1.0, 1e-6, 1e-2, 1.0, 1e-5]).double()[:, None]
+    blocks = [scales * randn(1, 8, 8, seed=t) for t in range(4)]
+    graded = GradedFrame(1, 8, 8, torch.float32, CPU)
+    unsorted = HouseholderFrame(1, 8, 8, torch.float32, CPU)
+    worst, naive = 0.0, 0.0
+    for J, expected in zip(blocks, plain(blocks, 8), strict=True):
+        worst = max(worst, float((graded.advance(J).double() / expected - 1).abs().max()))
+        naive = max(naive, float((unsorted.advance(J.float()).double() / expected - 1).abs().max()))
+    assert worst < 1e-3 < naive
+
+
+def test_cholesky_falls_back_where_it_must() -> None:
+    """The second of three products has condition 1e10, far above 1/sqrt(eps)."""
+    Y = randn(3, 6, 6)
+    U, _, V = torch.linalg.svd(Y[1])
+    Y[1] = U @ torch.diag(torch.logspace(0, -10, 6, dtype=torch.float64)) @ V
+    assert cholesky_qr2(Y)[2].tolist() == [True, False, True]
+    frame = CholeskyFrame(3, 6, 6, torch.float64, CPU)
+    diagonal = frame.factor(Y)
+    assert frame.fallbacks == 1
+    assert torch.allclose(
+        diagonal, torch.linalg.qr(Y).R.diagonal(dim1=-2, dim2=-1).abs(), rtol=1e-9
+    )
+    gram = frame.columns().mT @ frame.columns()
+    assert (gram - torch.eye(6)).abs().max() < 1e-13
+
+
+def test_a_rank_deficient_product_stays_finite_everywhere() -> None:
+    J = torch.zeros(1, 4, 4, dtype=torch.float64)
+    J[0, 0, 0] = 0.5
+    for kind in (HouseholderFrame, CholeskyFrame):
+        frame = kind(1, 4, 4, torch.float64, CPU)
+        for _ in range(3):
+            assert frame.advance(J).tolist() == [[0.5, 0.0, 0.0, 0.0]]
+
+
+def test_the_platform_picks_its_frame() -> None:
+    cuda = torch.device("cuda")
+    picks = {(CPU, torch.float64): HouseholderFrame, (CPU, torch.float32): GradedFrame}
+    for (device, dtype), kind in picks.items():
+        assert type(make_frame(1, 4, 4, dtype, device)) is kind
+    if torch.cuda.is_available():
+        assert type(make_frame(1, 4, 4, torch.float64, cuda)) is CholeskyFrame

@@ -1,0 +1,23 @@
+"""Packages as pip leaves them, and processes that see them."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_distribution(site, package, module, source=None, version="1.0"):
+    """What pip leaves of a package: a module, and metadata with its entry point."""
+    about = site / f"{package.replace('-', '_')}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    (about / "entry_points.txt").write_text(f"[hyperprune]\n{module} = {module}\n")
+    if source is not None:
+        (site / f"{module}.py").write_text(source)
+
+
+def environment(*path, **others):
+    """The environment of a process that sees packages in these folders, and loads plugins."""
+    found = {key: value for key, value in os.environ.items() if not key.startswith("HYPERPRUNE_")}
+    found |= {"COLUMNS": "200", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return found | {"PYTHONPATH": os.pathsep.join(map(str, path)), **others}

@@ -1,0 +1,237 @@
+"""A whole run: what it finds, that it is the same to the bit, and what it does when things fail."""
+
+import json
+import math
+import shutil
+
+import pytest
+
+import hyperprune
+from hyperprune import events
+from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
+from hyperprune.recipe import load_recipe
+from hyperprune.store import atomic
+
+SAME = ("result.json", "journal.jsonl", "winner/weights.safetensors", "winner/masks.safetensors")
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in SAME}
+
+
+@pytest.fixture
+def fresh_cache(tmp_path_factory, monkeypatch):
+    def renew():
+        monkeypatch.setenv("HYPERPRUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+    return renew
+
+
+@pytest.fixture
+def finished(toy_recipe, tmp_path):
+    seen = []
+    result = hyperprune.run(toy_recipe, folder=tmp_path / "run", observers=[seen.append])
+    return result, seen, tmp_path / "run"
+
+
+def test_a_run_ends_with_a_winner_and_exact_counts(finished, toy_recipe):
+    result, seen, folder = finished
+    recipe = load_recipe(toy_recipe)
+    assert len(result.candidates) == 4
+    assert [c.state for c in result.candidates].count("finalist") == 1
+    assert result.best.state == "winner"
+    assert result.best.epochs == recipe.train.epochs
+    assert result.active == round(0.5 * result.masked)
+    # 4 candidates × 3 epochs, the better 2 go on to 5
+    assert result.search_epochs == 4 * 3 + 2 * 2
+    assert result.full_search_epochs == 4 * 5
+    assert result.dense_epochs == 5
+    assert result.dense_perplexity < 40  # 40 words: better than guessing
+    assert math.isfinite(result.test_perplexity)
+    masks, _ = atomic.read_tensors(folder / "winner" / "masks.safetensors")
+    weights, about = atomic.read_tensors(folder / "winner" / "weights.safetensors")
+    assert sum(int(mask.sum()) for mask in masks.values()) == result.active
+    assert all(not weights[name][~mask].any() for name, mask in masks.items())
+    assert about["candidate"] == result.winner
+    assert hyperprune.load_run(folder) == result
+    assert seen[-1].result == result.to_json()
+
+
+def test_the_recipes_own_settings_are_tried_first(finished):
+    result, _, _ = finished
+    assert result.candidates[0].configuration == {
+        "prune.init": "uniform",
+        "prune.removal": "magnitude",
+        "prune.removal_rate": 0.5,
+    }
+
+
+def test_events_tell_each_epoch_once_and_in_order(finished):
+    _, seen, _ = finished
+    epochs = [(e.candidate, e.epoch) for e in seen if isinstance(e, events.EpochFinished)]
+    measured = [(e.candidate, e.epoch) for e in seen if isinstance(e, events.SpectrumMeasured)]
+    assert len(epochs) == len(set(epochs))
+    assert sorted(epochs) == sorted(measured)
+    assert len(measured) == len(set(measured))
+    assert [e for e in epochs if e[0] == events.DENSE] == [("dense", i) for i in range(1, 6)]
+
+
+def test_a_second_run_is_the_same_to_the_bit_with_and_without_the_cache(
+    finished, toy_recipe, tmp_path, fresh_cache
+):
+    _, _, folder = finished
+    seen = []
+    hyperprune.run(toy_recipe, folder=tmp_path / "cached", observers=[seen.append])
+    assert any(isinstance(e, events.Notice) and "cache" in e.message for e in seen)
+    assert contents(tmp_path / "cached") == contents(folder)
+    fresh_cache()
+    hyperprune.run(toy_recipe, folder=tmp_path / "fresh")
+    assert contents(tmp_path / "fresh") == contents(folder)
+
+
+@pytest.mark.parametrize("after", [3, 20, 43, 61])
+def test_a_stopped_run_goes_on_to_the_same_bits(finished, toy_recipe, tmp_path, fresh_cache, after):
+    _, _, folder = finished
+    fresh_cache()
+    steps = 0
+
+    def stop_after(event):
+        nonlocal steps
+        steps += isinstance(event, events.StepFinished)
+        if steps == after:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped, match="resume"):
+        hyperprune.run(toy_recipe, folder=tmp_path / "stopped", observers=[stop_after])
+    assert not (tmp_path / "stopped" / "result.json").exists()
+    hyperprune.resume(tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(folder)
+    assert hyperprune.resume(tmp_path / "stopped").winner  # finished: answers at once
+
+
+def test_a_candidates_short_training_is_a_prefix_of_its_long_one(finished, toy_recipe, tmp_path):
+    result, _, folder = finished
+    other = hyperprune.run(
+        toy_recipe, overrides=["rounds.first=5", "rounds.epochs=1"], folder=tmp_path / "long"
+    )
+    by_name = {c.name: c for c in other.candidates}
+    journal = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    longer = [
+        json.loads(line) for line in (tmp_path / "long" / "journal.jsonl").read_text().splitlines()
+    ]
+
+    def epochs(facts, name):
+        trained = [f for f in facts if f["fact"] == "trained" and f["candidate"] == name]
+        return [record for fact in trained for record in fact["epochs"]]
+
+    assert by_name["c000"].configuration == result.candidates[0].configuration
+    short = epochs(journal, "c000")
+    assert short == epochs(longer, "c000")[: len(short)]
+
+
+def test_loss_as_the_objective_keeps_the_lowest_losses(toy_recipe, tmp_path):
+    seen = []
+    hyperprune.run(
+        toy_recipe,
+        overrides=['search.objective="loss"'],
+        folder=tmp_path / "run",
+        observers=[seen.append],
+    )
+    early = {
+        e.candidate: e.valid_loss
+        for e in seen
+        if isinstance(e, events.EpochFinished) and e.epoch == 3 and e.candidate != "dense"
+    }
+    kept = next(e.kept for e in seen if isinstance(e, events.RoundFinished))
+    assert list(kept) == sorted(early, key=early.__getitem__)[:2]
+
+
+def test_a_diverging_candidate_is_recorded_and_the_run_goes_on(toy_recipe, tmp_path):
+    text = toy_recipe.read_text().replace("removal_rate = [", "lr = [5.0, 1e30]\nremoval_rate = [")
+    toy_recipe.write_text(text)
+    result = hyperprune.run(
+        toy_recipe, overrides=["search.candidates=6", "train.clip=0"], folder=tmp_path / "run"
+    )
+    failed = [c for c in result.candidates if c.state == "failed"]
+    assert failed
+    assert all(c.configuration["train.lr"] == 1e30 and "loss" in c.cause for c in failed)
+    assert result.best.configuration["train.lr"] == 5.0
+
+
+def test_a_run_in_which_every_candidate_fails_says_so(toy_recipe, tmp_path):
+    text = toy_recipe.read_text().replace("removal_rate = [", "lr = [1e30]\nremoval_rate = [")
+    toy_recipe.write_text(text)
+    with pytest.raises(RunError, match=r"every candidate failed: c000: .*loss"):
+        hyperprune.run(toy_recipe, overrides=["train.clip=0"], folder=tmp_path / "run")
+
+
+def test_two_workers_are_deterministic(toy_recipe, tmp_path, fresh_cache):
+    def run(name):
+        fresh_cache()
+        hyperprune.run(toy_recipe, overrides=["search.workers=2"], folder=tmp_path / name)
+        return contents(tmp_path / name)
+
+    assert run("first") == run("second")
+
+
+def test_a_folder_holds_one_run(finished, toy_recipe):
+    _, _, folder = finished
+    with pytest.raises(RunError, match="holds a run already"):
+        hyperprune.run(toy_recipe, folder=folder)
+
+
+@pytest.fixture
+def stopped(toy_recipe, tmp_path):
+    def stop(event):
+        if isinstance(event, events.CandidateProposed):
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        hyperprune.run(toy_recipe, folder=tmp_path / "run", observers=[stop])
+    return tmp_path / "run"
+
+
+def test_a_changed_recipe_is_named_at_resume(stopped):
+    path = stopped / "recipe.toml"
+    path.write_text(path.read_text().replace("sparsity = 0.5", "sparsity = 0.6"))
+    with pytest.raises(RunError, match=r"prune\.sparsity: was 0\.5, now 0\.6"):
+        hyperprune.resume(stopped)
+
+
+def test_changed_versions_are_named_and_the_run_goes_on(stopped):
+    made = json.loads((stopped / "run.json").read_text())
+    made["made_with"]["torch"] = "1.0"
+    (stopped / "run.json").write_text(json.dumps(made))
+    seen = []
+    hyperprune.resume(stopped, observers=[seen.append])
+    assert any("torch was '1.0'" in e.message for e in seen if isinstance(e, events.Notice))
+
+
+def test_a_changed_text_is_named_at_resume(toy_text, stopped, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(toy_text, copy)
+    recipe = stopped / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace(str(toy_text), str(copy)))
+    made = json.loads((stopped / "run.json").read_text())
+    made["recipe"]["data"]["root"] = str(copy)
+    (stopped / "run.json").write_text(json.dumps(made))
+    (copy / "valid.txt").write_text((copy / "test.txt").read_text())
+    with pytest.raises(RunError, match="corpus text has changed"):
+        hyperprune.resume(stopped)
+
+
+def test_what_is_not_a_run_is_named(tmp_path):
+    with pytest.raises(RunError, match="no run folder"):
+        hyperprune.resume(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"no run\.json"):
+        hyperprune.load_run(tmp_path)
+    with pytest.raises(RecipeError):
+        hyperprune.run(tmp_path / "missing.toml")
+
+
+def test_what_cannot_begin_leaves_no_folder(toy_recipe, tmp_path):
+    with pytest.raises(CorpusError, match="train"):
+        hyperprune.run(
+            toy_recipe, overrides=[f'data.root="{tmp_path / "nowhere"}"'], folder=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,192 @@
+"""What ships is held to the suites that plugins are held to, and the suites can fail."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated
+
+import pytest
+import torch
+from pydantic import Field
+
+from hyperprune.errors import CorpusError, PluginError
+from hyperprune.plugins import Contribution
+from hyperprune.search.space import key_of
+from hyperprune.testing import NotTried, check, check_in_run, contributions, verdict
+
+ELSEWHERE = {
+    "model": "tests/builtin/models/test_contract.py, at several sizes each",
+    "init": "tests/builtin/test_controls.py",
+    "removal": "tests/builtin/test_controls.py",
+    "growth": "tests/builtin/test_controls.py",
+    "redistribution": "tests/builtin/test_controls.py",
+    "schedule": "tests/builtin/test_controls.py",
+    "preset": "tests/builtin/test_controls.py",
+}
+"""Kinds whose suite is run, on what ships, by tests that say more beside it."""
+DOWNLOADED = ("ptb", "wikitext2")
+
+SHIPPED = [
+    pytest.param(item, marks=pytest.mark.corpus if item.name in DOWNLOADED else ())
+    for item in contributions("hyperprune")
+    if item.kind not in ELSEWHERE
+]
+
+
+@pytest.mark.parametrize("item", SHIPPED, ids=str)
+def test_what_ships(item):
+    check(item)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "item", [i for i in contributions("hyperprune") if i.name not in DOWNLOADED], ids=str
+)
+def test_what_ships_in_a_run(item):
+    check_in_run(item)
+
+
+def test_every_kind_has_a_suite():
+    kinds = {item.kind for item in contributions("hyperprune")}
+    assert kinds == set(ELSEWHERE) | {item.values[0].kind for item in SHIPPED}
+
+
+def contribution(kind, target, name="mine"):
+    return Contribution(kind, name, target, "test", "0")
+
+
+def undocumented(progress, start):
+    return start
+
+
+def untyped(progress, start, *, power=1.0):
+    """A rate."""
+    return start
+
+
+def wrong_default(progress, start, *, power: Annotated[float, Field(gt=0)] = 0.0):
+    """A rate."""
+    return start
+
+
+def too_high(progress, start):
+    """A rate."""
+    return start + 1
+
+
+def writes(view):
+    """A salience."""
+    view.weight.zero_()
+    return view.weight
+
+
+def not_a_number(view):
+    """A salience."""
+    return view.weight / 0 * 0
+
+
+def negative(candidate, reference):
+    """A distance."""
+    return float((candidate.exponents - reference.exponents).sum())
+
+
+def a_tensor(candidate, reference):
+    """A distance."""
+    return (candidate.exponents - reference.exponents).norm()
+
+
+def not_zero(candidate, reference):
+    """A distance."""
+    return 1.0
+
+
+def forgetful(space, history, pending, seed):
+    """A search."""
+    return space.sample(random.Random(seed))
+
+
+def impure(space, history, pending, seed):
+    """A search."""
+    tried = {key_of(item.configuration) for item in history} | {key_of(item) for item in pending}
+    while key_of(drawn := space.sample(random)) in tried:  # type: ignore[arg-type]
+        pass
+    return drawn
+
+
+def outside(space, history, pending, seed):
+    """A search."""
+    return {"a": "z"}
+
+
+def deaf(folder):
+    """An observer."""
+
+
+def clumsy(folder):
+    """An observer."""
+    (folder / "journal.jsonl").write_text("")
+    return lambda event: None
+
+
+def another_text_each_time(root):
+    """A text."""
+    from hyperprune.corpus import corpus_from_words
+
+    words = [str(random.random()) for _ in range(9)]
+    return corpus_from_words("x", words, words, words)
+
+
+def beyond(root):
+    """A text."""
+    from hyperprune.corpus import Corpus
+
+    ids = torch.tensor([0, 1, 2])
+    return Corpus("x", ("a", "b"), ids, ids, ids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "said"),
+    [
+        ("schedule", undocumented, "docstring's first line is the help"),
+        ("schedule", untyped, "option power has no type"),
+        ("schedule", wrong_default, "the default of power is not one of its values"),
+        ("schedule", too_high, "rate 1.01 at progress 0"),
+        ("removal", writes, "a control writes to what it is shown"),
+        ("growth", writes, "a control writes to what it is shown"),
+        ("distance", negative, "a distance is not negative"),
+        ("distance", a_tensor, "a distance is a float, not Tensor"),
+        ("distance", not_zero, "a spectrum is 1.0 from itself"),
+        ("searcher", forgetful, "suggested again"),
+        ("searcher", impure, "draws from Python's global generator"),
+        ("searcher", outside, "not in the space"),
+        ("observer", deaf, "an observer is a function"),
+        ("observer", clumsy, "it writes to the run's own files"),
+        ("corpus", another_text_each_time, "loading twice gives two different texts"),
+        ("corpus", beyond, "has ids beyond the vocabulary"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_breaks_a_contract_fails(kind, target, said):
+    with pytest.raises(AssertionError, match=said):
+        check(contribution(kind, target))
+
+
+def test_salience_that_is_no_number_fails():
+    found = verdict(contribution("removal", not_a_number))
+    assert found.state == "failed"
+    assert found.reason
+
+
+def test_a_corpus_without_a_text_is_not_tried():
+    def absent(root):
+        """A text that a person must provide."""
+        raise CorpusError("not here")
+
+    with pytest.raises(NotTried):
+        check(contribution("corpus", absent))
+    assert verdict(contribution("corpus", absent)).state == "not tried"
+
+
+def test_packages_that_register_nothing_are_told():
+    with pytest.raises(PluginError, match=r"'hyperprun' registers nothing here.*hyperprune"):
+        contributions("hyperprun")

@@ -1,0 +1,180 @@
+"""The rules that hold the house up: imports flow one way, core names no plugin, one room writes."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hyperprune
+from hyperprune.defaults import NAMES
+from hyperprune.plugins import registry
+
+ROOT = Path(hyperprune.__file__).parent
+REPOSITORY = Path(__file__).resolve().parents[1]
+FILES = sorted(ROOT.rglob("*.py"))
+
+LAYERS = (
+    # what everything speaks of
+    ("errors", "defaults", "events", "hookspecs", "interrupts", "outcome", "seeds"),
+    ("", "layers", "model"),  # "" is hyperprune/__init__.py, which imports the rest when asked
+    ("parameters", "result", "corpus", "optim"),
+    ("plugins",),
+    ("search",),
+    ("recipe",),
+    ("sparsity", "lyapunov"),
+    ("builtin", "training"),
+    ("assembly", "plan"),
+    ("store",),
+    ("execution",),
+    ("judge",),
+    ("changes", "estimate", "stages"),
+    ("verdict",),
+    ("pipeline",),
+    ("api", "ui"),
+    ("report",),
+    ("bench",),
+    ("scaffold", "testing"),
+    ("cli",),
+    ("__main__",),
+)
+"""Rooms from bottom to top: each imports rooms above its line in this list, never its own line's."""
+HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
+
+OTHER_MEANINGS = {
+    ("bench/figures", "constant"): "a kind of error bar of the plotting library",
+    ("cli/output", "none"): "an empty list, to a person",
+    ("hookspecs", "threshold"): "what `control(counts=…)` may declare, by any plugin",
+    ("lyapunov/__init__", "kaplan_yorke"): "a function of this package, in __all__",
+    ("parameters", "none"): "an empty list, to a person",
+    ("recipe/shipped", "none"): "an empty list, to a person",
+    ("sparsity/engine", "threshold"): "a number in the saved state",
+    ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
+    ("testing/conformance", "text"): "a folder",
+    ("testing/fixtures", "text"): "a folder",
+    ("testing/tiny", "text"): "a folder",
+    ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
+    ("ui/spectra", "none"): "an empty list, to a person",
+}
+"""(module, word): where a word that is also a plugin's name means something else, and what."""
+
+WRITERS = {
+    "cli/recipes": "copies a recipe to where a person says",
+    "lyapunov/record": "saves a spectrum to a path that its caller chose",
+    "report/checks": "tries whether folders can be written",
+    "report/html": "writes a report to where a person says",
+    "scaffold/__init__": "writes a new plugin",
+    "sparsity/maskfile": "saves masks to a path that its caller chose",
+    "testing/conformance": "a folder for a tiny run",
+    "testing/observers": "a file that an observer must leave alone",
+    "testing/tiny": "writes a tiny text",
+}
+"""Modules outside `store` that write files, none of them into a run folder by themselves."""
+WRITING = {"write_text", "write_bytes", "save_file", "mkdir", "copyfile", "savez"}
+
+
+def module(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+def room(path: Path) -> str:
+    first = module(path).split("/")[0]
+    return "" if first == "__init__" else first
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> set[str]:
+    """Rooms that a file imports when it runs; what only a type checker sees does not count."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a thing lives"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first == "hyperprune":
+                part = rest.split(".")[0]
+                found.add(part if part in HEIGHT or (ROOT / part).exists() else "")
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(tree(path))
+    return found
+
+
+def test_every_room_has_its_place():
+    assert {room(path) for path in FILES} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_flow_one_way(path):
+    mine = room(path)
+    for other in imports(path) - {mine}:
+        assert HEIGHT[other] < HEIGHT[mine], (
+            f"{module(path)} imports {other or 'hyperprune'}, which is not below {mine}"
+        )
+
+
+def names_quoted(path: Path, names: set[str]) -> set[tuple[str, str]]:
+    """Plugins' names that stand in a file as strings of their own, docstrings apart."""
+    whole = tree(path)
+    prose = {
+        id(node.value)
+        for node in ast.walk(whole)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return {
+        (module(path), node.value)
+        for node in ast.walk(whole)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value in names
+        and id(node) not in prose
+    }
+
+
+def test_core_names_no_plugin():
+    names = {name for _, name in registry().contributions}
+    core = [path for path in FILES if room(path) not in ("builtin", "defaults")]
+    found = {pair for path in core for pair in names_quoted(path, names)}
+    assert found == set(OTHER_MEANINGS), (
+        "core branches on no plugin's name: ask the registry, declare it with hookspecs.control, or "
+        "say in OTHER_MEANINGS what else the word means"
+    )
+
+
+def test_defaults_name_what_ships():
+    for kind, name in NAMES.items():
+        assert registry().get(kind, name).package == "hyperprune"
+
+
+def test_nothing_but_the_entry_point_imports_what_ships():
+    assert [module(path) for path in FILES if "builtin" in imports(path) - {room(path)}] == []
+    about = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert about["entry-points"]["hyperprune"] == {"builtin": "hyperprune.builtin"}
+
+
+def writes(path: Path) -> bool:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name)):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            modes = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            modes += [k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)]
+            opens = name == "open" and any(m in modes for m in ("w", "wb", "a", "ab", "x", "xb"))
+            if name in WRITING or opens:
+                return True
+    return False
+
+
+def test_one_room_writes():
+    found = {module(p) for p in FILES if room(p) not in ("store", "bench", "builtin") and writes(p)}
+    assert found == set(WRITERS), "store/ writes run folders; others say in WRITERS what they write"

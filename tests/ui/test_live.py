@@ -1,0 +1,104 @@
+import io
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from scripted import HOSTILE, stream
+
+from hyperprune import events
+from hyperprune.ui.board import Board
+from hyperprune.ui.live import LiveView, relevant, screen
+
+STATES = ("waiting", "training", "measured", "kept", "eliminated", "failed")
+
+
+def told(stream):
+    board = Board()
+    for event in stream:
+        board.tell(event)
+    return board
+
+
+def crowd(count):
+    """A board with many candidates, one in seven of them kept."""
+    board = told(list(stream())[:1])
+    for number in range(count):
+        name = f"c{number:03d}"
+        board.tell(events.CandidateProposed(name, {"prune.init": "er"}))
+        row = board.row(name)
+        row.state = "kept" if number % 7 == 0 else "eliminated"
+        row.distance = float(count - number)
+    return board
+
+
+def test_the_screen_of_a_finished_run(rendered):
+    shown = rendered(screen(told(stream()), 80, 24, "hint"))
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert len(lines) == 24
+    assert lines[0] == "hyperprune tiny  runs/tiny"
+    assert lines[1] == "final: 2 finalists to epoch 4"
+    assert "13/13 epochs" in lines[2]
+    assert lines[3] == "dense target 96.00   best so far c002 93.00 meets the target"
+    assert lines[5].split() == ["candidate", "settings", "epoch", "distance", "perplexity", "state"]
+    assert lines[6].split() == ["dense", "4", "96.00", "done"]
+    assert lines[7].split() == ["c000", "er", "·", "0.5", "4", "0.4000", "97.00", "measured"]
+    assert lines[8].split() == ["c001", "er", "·", "0.5", "1", "–", "149.00", "failed"]
+    assert lines[9].split() == ["c002", "★", "er", "·", "0.5", "4", "0.2000", "93.00", "measured"]
+    assert lines[-2:] == ["c001: the loss is nan", "hint"]
+
+
+def test_a_wide_screen_has_a_column_for_every_setting(rendered):
+    shown = rendered(screen(told(stream()), 160, 50), 160, 50).splitlines()
+    assert shown[5].split()[:3] == ["candidate", "init", "removal_rate"]
+    assert "0.2000 ±0.0200" in shown[9]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(20, 220), st.integers(8, 70), st.integers(0, 60), st.booleans())
+def test_every_screen_fits_its_window(width, height, count, hostile):
+    board = crowd(count)
+    if hostile:
+        for event in stream(title=HOSTILE, setting=HOSTILE, cause=HOSTILE):
+            board.tell(event)
+        board.tell(events.Notice(HOSTILE))
+    console = Console(
+        file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None
+    )
+    lines = console.render_lines(screen(board, width, height, "hint"), pad=False)
+    shown = ["".join(segment.text for segment in line) for line in lines]
+    assert len(shown) <= height
+    assert all(cell_len(line) <= width for line in shown)
+    assert all(line.isprintable() for line in shown)
+
+
+def test_the_most_relevant_rows_are_shown_in_the_order_of_their_names(rendered):
+    board = crowd(40)
+    board.row("c039").state = "training"
+    rows, hidden = relevant(board, 8)
+    # c039 trains, c000 … c035 in steps of 7 are kept: 7 rows, and a line for the rest
+    assert [row.name for row in rows] == ["c000", "c007", "c014", "c021", "c028", "c035", "c039"]
+    assert len(hidden) == 33
+    assert "… and 33 more: 33 eliminated" in rendered(screen(board, 80, 15), 80, 15)
+
+
+@pytest.mark.parametrize("stage", ["", "dense", "search", "round 2", "round x", HOSTILE, "final"])
+def test_any_stage_has_words(rendered, stage):
+    board = told([*list(stream())[:1], events.StageStarted(stage, 1)])
+    assert len(rendered(screen(board, 80, 24)).splitlines()) == 24
+
+
+def test_the_terminal_is_left_as_it_was():
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=80, height=24, force_terminal=True)
+    with suppress(ZeroDivisionError), LiveView(console) as view:
+        for event in stream():
+            view(event)
+        raise ZeroDivisionError
+    written = terminal.getvalue()
+    assert written.count("\x1b[?1049h") == written.count("\x1b[?1049l") == 1
+    assert written.index("\x1b[?1049h") < written.index("\x1b[?1049l")
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h")  # the cursor is shown again
+    assert "\x1b[2J" not in written  # never cleared: nothing flickers

@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import pytest
+from scripted import HOSTILE, plan
+
+from hyperprune.result import CandidateResult, RunResult, Signal
+from hyperprune.ui import tables
+
+
+def candidate(name, state, perplexity, **changes):
+    base = CandidateResult(
+        name=name,
+        configuration={"prune.init": "er", "prune.removal": "set", "prune.removal_rate": 0.512345},
+        state=state,
+        epochs=4,
+        distance=0.25,
+        distance_error=0.01,
+        distance_noise=0.1,
+        valid_perplexity=perplexity,
+        best_epoch=3,
+        met_target=None,
+        cause=None,
+    )
+    return replace(base, **changes)
+
+
+CANDIDATES = (
+    candidate("c000", "eliminated", 80.0, epochs=3),
+    candidate("c001", "failed", None, distance=None, cause="the loss is nan", best_epoch=None),
+    candidate("c002", "finalist", 71.0),
+    candidate("c003", "winner", 70.0, met_target=3),
+)
+RESULT = RunResult(
+    title="tiny",
+    winner="c003",
+    candidates=CANDIDATES,
+    dense_perplexity=72.0,
+    dense_test_perplexity=74.0,
+    test_perplexity=73.5,
+    active=300,
+    masked=1000,
+    total=1100,
+    dense_epochs=4,
+    search_epochs=10,
+    full_search_epochs=16,
+    signal=Signal(4, 0.8, None),
+    folder="runs/tiny",
+)
+
+
+def test_the_result_says_what_was_won_and_what_it_cost(rendered):
+    lines = [line.rstrip() for line in rendered(tables.result_facts(RESULT), 150).splitlines()]
+    assert lines == [
+        "winner                 c003",
+        "settings               init=er, removal=set, removal_rate=0.512345",
+        "validation perplexity  70.00 at epoch 3; dense 72.00; meets the dense target at epoch 3",
+        "test perplexity        73.50; dense 74.00",
+        "sparsity               0.7000: 300 of 1,000 masked weights are active "
+        "(0.6364 of the model's 1,100 are zero)",
+        "epochs                 10 for 4 candidates; full training of each takes 16, "
+        "1.6 × as many; dense reference 4",
+        "LS distance            0.2500 ±0.0100 after epoch 4; halves of one model's own sequences "
+        "lie 0.1000 apart",
+        "early signal           rank correlation with the last known perplexity over 4 survivors: "
+        "LS distance 0.8, loss –",
+        "run folder             runs/tiny",
+    ]
+
+
+def test_candidates_are_listed_best_first(rendered):
+    lines = rendered(tables.candidate_table(CANDIDATES, 72.0, 150), 150).splitlines()
+    assert lines[0].split()[:4] == ["candidate", "init", "removal", "removal_rate"]
+    assert [line.split()[0] for line in lines[2:]] == ["c003", "c002", "c000", "c001"]
+    assert lines[2].split()[1:] == [
+        *("er", "set", "0.5123", "4", "0.2500", "±0.0100", "70.00", "epoch", "3", "winner")
+    ]
+    assert lines[5].rstrip().endswith("failed: the loss is nan")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_table_fits_its_window(rendered, width):
+    shown = rendered(tables.candidate_table(CANDIDATES, 72.0, width), width).splitlines()
+    assert all(len(line) <= width for line in shown)
+    starts = [line.split()[0] for line in shown if line.startswith("c0")]
+    assert starts == ["c003", "c002", "c000", "c001"]
+
+
+def test_no_name_breaks_a_table(rendered):
+    hostile = candidate(
+        HOSTILE, "failed", None, configuration={HOSTILE: HOSTILE}, cause=HOSTILE, distance=None
+    )
+    shown = rendered(tables.candidate_table([hostile], None, 400), 400)
+    assert shown.replace("\n", "").isprintable()
+    assert "[bold red]x[/]" in shown
+    facts = tables.result_facts(replace(RESULT, winner=HOSTILE, candidates=(hostile,)))
+    assert rendered(facts, 400).replace("\n", "").isprintable()
+
+
+def test_topology_adds_up(rendered):
+    tensor = {
+        "name": "rnn.weight_hh_l0",
+        "shape": [8, 4],
+        "active": 8,
+        "ever_active": 16,
+        "removed": 2,
+        "grown": 2,
+        "gates": {"input": 5, "forget": 3},
+    }
+    topology = {"tensors": [tensor, {**tensor, "name": "encoder.weight", "gates": {}}]}
+    lines = rendered(tables.topology_table(topology), 120).splitlines()
+    assert lines[2].split() == [
+        *("rnn.weight_hh_l0", "8", "×", "4", "32", "8", "0.7500", "2", "2", "0.500"),
+        *("input", "5,", "forget", "3"),
+    ]
+    assert lines[-1].split() == ["all", "64", "16", "0.7500"]
+
+
+def test_the_plan_names_the_saving(rendered):
+    shown = rendered(tables.plan_facts(plan()), 100)
+    assert "3 candidates, 10 epochs" in shown
+    assert "14 epochs" in shown
+    assert "12 epochs of candidates, 1.2 × as many" in shown
