@@ -6,6 +6,7 @@ Benettin et al. 1980. Signs are free: |R_ii| does not change when a column of Q 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,11 +36,15 @@ class Frame(ABC):
 
     @abstractmethod
     def advance(self, block: Block) -> Tensor:
-        """Push the frame through J (b, n, n): |diag R| (b, k)."""
+        """Push the frame through J (b, n, n): |diag R| (b, k) of the factor split off."""
 
     @abstractmethod
     def factor(self, product: Tensor) -> Tensor:
-        """Keep the orthonormal factor of J Q (b, n, k): |diag R| (b, k)."""
+        """Keep the columns' factor of J Q (b, n, k): |diag R| (b, k) of the other."""
+
+    def settle(self) -> Tensor | float:
+        """Logs (b, k) that turn the sum over factors since the last call into that over QR's R."""
+        return 0.0
 
 
 class HouseholderFrame(Frame):
@@ -61,7 +66,7 @@ class HouseholderFrame(Frame):
         product = block.dense() if isinstance(block, MemoryBlock) else block
         if self.reflectors is not None:
             product = torch.ormqr(*self.reflectors, product, left=False)
-        return self.factor(product)
+        return self.factor(product[..., : self.k])
 
     def factor(self, product: Tensor) -> Tensor:
         """Householder QR, keeping the reflectors, in the same memory at every step."""
@@ -69,51 +74,54 @@ class HouseholderFrame(Frame):
             b, n, k = product.shape
             self.reflectors = product.new_empty(b, k, n).mT, product.new_empty(b, min(n, k))
         torch.geqrf(product, out=self.reflectors)
-        return self.reflectors[0].diagonal(dim1=-2, dim2=-1)[:, : self.k].abs()
+        return self.reflectors[0].diagonal(dim1=-2, dim2=-1).abs()
+
+
+Turn: TypeAlias = tuple[Tensor, Tensor]
+"""Cosine and sine (b, H) by which each pair of rows (h_i, c_i) was rotated."""
 
 
 class GradedFrame(HouseholderFrame):
-    """Reflectors in float32, in coordinates that let small rows keep their digits.
+    """Reflectors in coordinates that let small rows keep their digits: float32 needs that.
 
     Coordinates are free: P_t J_t P_{t−1}ᵀ with P orthogonal has the R of J_t. Householder QR rounds
     each row relative to itself where rows come largest first (Cox & Higham 1998), so P_t sorts them;
     in a memory block it first turns each pair (h_i, c_i) until a row of it has no ∂/∂c, which is
-    the difference that float32 would round away. On trained networks this takes the error of the
-    most contracting exponents from 1e-2 to 1e-4.
+    the difference that would be rounded away. On trained networks this takes the error of the most
+    contracting exponents in float32 from 1e-2 to 1e-4, in float64 from 1e-9 to 1e-12.
     """
 
-    turn: tuple[Tensor, Tensor] | None = None
+    turn: Turn | None = None
     order: Tensor | None = None
 
     def advance(self, block: Block) -> Tensor:
         """Change the coordinates of rows and columns, then push all reflectors through."""
         if self.narrow:
-            return super().advance(block.to(torch.float32))
+            return super().advance(block.to(self.dtype))
         if isinstance(block, MemoryBlock):
-            rows, turn = turned(block)
-            J = turned_columns(rows.to(torch.float32), self.turn)
+            block, turn = turned(block)
+            J = turned_columns(block.dense().to(self.dtype), self.turn)
             self.turn = turn
         else:
-            J = block.to(torch.float32)
+            J = block.to(self.dtype)
         if self.order is not None:
             J = J.gather(-1, self.order[:, None, :].expand_as(J))
         self.order = J.norm(dim=-1).argsort(dim=-1, descending=True, stable=True)  # (b, n)
         return super().advance(J.gather(-2, self.order[..., None].expand_as(J)))
 
 
-def turned(block: MemoryBlock) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Rotate each pair of rows (h_i, c_i) until h_i has no ∂/∂c: rows (B, 2H, 2H), cosine and sine."""
+def turned(block: MemoryBlock) -> tuple[MemoryBlock, Turn]:
+    """Rotate each pair of rows (h_i, c_i) until h_i has no ∂/∂c: the rows, and the rotation."""
     length = torch.hypot(block.b, block.d)
     flat = length == 0
     cosine = torch.where(flat, 1.0, block.d / length)
     sine = torch.where(flat, 0.0, block.b / length)
     c, s = cosine[..., None], sine[..., None]
-    upper = torch.cat([c * block.A - s * block.C, torch.zeros_like(block.A)], -1)
-    lower = torch.cat([s * block.A + c * block.C, torch.diag_embed(length)], -1)
-    return torch.cat([upper, lower], -2), (cosine, sine)
+    upper, lower = c * block.A - s * block.C, s * block.A + c * block.C
+    return MemoryBlock(upper, torch.zeros_like(length), lower, length), (cosine, sine)
 
 
-def turned_columns(J: Tensor, turn: tuple[Tensor, Tensor] | None) -> Tensor:
+def turned_columns(J: Tensor, turn: Turn | None) -> Tensor:
     """Undo on the columns of J what the step before did to its rows."""
     if turn is None:
         return J
@@ -166,13 +174,3 @@ def cholesky_qr2(Y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     L2, failed2 = torch.linalg.cholesky_ex(gram)
     Q = torch.linalg.solve_triangular(L2.mT, Q, upper=True, left=False)
     return Q, L2.mT @ L.mT, (failed == 0) & (failed2 == 0) & (error < 0.1)
-
-
-def make_frame(b: int, n: int, k: int, dtype: torch.dtype, device: torch.device) -> Frame:
-    """The fastest frame of a platform: reflectors on a CPU, CholeskyQR2 in float64 on a GPU."""
-    wanted: type[Frame] = HouseholderFrame
-    if dtype == torch.float32:
-        wanted = GradedFrame
-    elif device.type == "cuda":
-        wanted = CholeskyFrame
-    return wanted(b, n, k, dtype, device)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from hyperprune.errors import SpectrumError
-from hyperprune.lyapunov.frame import Frame, make_frame
+from hyperprune.lyapunov.frame import CholeskyFrame, Frame, GradedFrame
+from hyperprune.lyapunov.pivoted import PivotedFrame
 from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock
 
 CACHED = 2**17
@@ -34,7 +35,8 @@ class Frames:
     """Frames of all layers and sequences of a network.
 
     sizes: n of each layer, bottom first; k: leading columns to follow in each, all unless given;
-    dtype: of the linear algebra (blocks are float64); transpose: push through Jᵀ instead of J.
+    dtype: of the linear algebra (blocks are float64); floor: smallest R_ii that counts; transpose:
+    push through Jᵀ instead of J.
     Raises SpectrumError for more columns than dimensions.
     """
 
@@ -45,13 +47,14 @@ class Frames:
         batch: int,
         dtype: torch.dtype,
         device: torch.device,
+        floor: float,
         *,
         transpose: bool = False,
     ) -> None:
         if k is not None and k > sum(sizes):
             raise SpectrumError(f"k = {k} exponents are asked for, but the state has {sum(sizes)}")
         self.columns = [size if k is None else min(k, size) for size in sizes]
-        self.transpose, self.dtype = transpose, dtype
+        self.transpose, self.dtype, self.floor = transpose, dtype, floor
         self.cores = 1 if device.type == "cuda" else torch.get_num_threads()
         self.chains = [
             Chain(layer, rows, make_frame(rows.stop - rows.start, n, k, dtype, device))
@@ -64,29 +67,35 @@ class Frames:
         group = batch if whole else max(1, min(CACHED // n**2, -(-batch * layers // self.cores)))
         return [slice(first, min(first + group, batch)) for first in range(0, batch, group)]
 
-    def push(self, tangents: Sequence[LayerTangent], steps: int) -> Tensor:
-        """Push every frame through its blocks of a segment: |diag R| (steps, B, Σ k)."""
+    def push(self, tangents: Sequence[LayerTangent], steps: int) -> tuple[Tensor, Tensor]:
+        """Push every frame through its blocks of a segment.
+
+        Returns Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised.
+        """
 
         @torch.no_grad()
-        def run(chain: Chain) -> Tensor:
+        def run(chain: Chain) -> tuple[Tensor, Tensor]:
             tangent = tangents[chain.layer]
-            return torch.stack([self._advance(chain, tangent, t) for t in range(steps)])
+            diagonal = torch.stack([self._advance(chain, tangent, t) for t in range(steps)])
+            logs = diagonal.clamp_min(self.floor).log().sum(0)  # (b, k)
+            return logs + chain.frame.settle(), (diagonal < self.floor).sum()
 
         workers = min(self.cores, len(self.chains))
         if workers == 1:
-            diagonals = [run(chain) for chain in self.chains]
+            found = [run(chain) for chain in self.chains]
         else:
             threads = torch.get_num_threads()
             share = (max(1, self.cores // workers),)
             with ThreadPoolExecutor(
                 workers, initializer=torch.set_num_threads, initargs=share
             ) as pool:
-                diagonals = list(pool.map(run, self.chains))
+                found = list(pool.map(run, self.chains))
             torch.set_num_threads(threads)  # what new threads start with is shared by the process
         layers: list[list[Tensor]] = [[] for _ in self.columns]
-        for chain, diagonal in zip(self.chains, diagonals, strict=True):
-            layers[chain.layer].append(diagonal)
-        return torch.cat([torch.cat(parts, 1) for parts in layers], -1)
+        for chain, (logs, _) in zip(self.chains, found, strict=True):
+            layers[chain.layer].append(logs)
+        logs = torch.cat([torch.cat(parts) for parts in layers], -1)
+        return logs, torch.stack([floored for _, floored in found]).sum()
 
     def _advance(self, chain: Chain, tangent: LayerTangent, t: int) -> Tensor:
         frame = chain.frame
@@ -97,3 +106,13 @@ class Frames:
         if self.transpose:
             block = (block.dense() if isinstance(block, MemoryBlock) else block).mT
         return frame.advance(block)
+
+
+def make_frame(b: int, n: int, k: int, dtype: torch.dtype, device: torch.device) -> Frame:
+    """The fastest frame of a platform: elimination on a CPU, CholeskyQR2 in float64 on a GPU."""
+    wanted: type[Frame] = PivotedFrame
+    if dtype == torch.float32:
+        wanted = GradedFrame
+    elif device.type == "cuda":
+        wanted = CholeskyFrame
+    return wanted(b, n, k, dtype, device)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ CHECK_EVERY = 10
 FLOORS = {torch.float64: 1e-12, torch.float32: 1e-9}
 """Smallest R_ii that counts; smaller ones are rounding noise, raised to it and counted."""
 
+Part: TypeAlias = tuple[int, Tensor]
+"""Steps, and the sum over them of ln R_t,ii (B, n)."""
 Trace = Callable[[Tensor, State], tuple[Sequence[LayerTangent], State]]
 
 
@@ -79,8 +82,8 @@ def lyapunov_spectrum(
         if k is not None and not hasattr(model, "tangent"):
             autodiff.load_forward_mode()
         frames: Frames | None = None
-        logs: list[Tensor] = []
-        floor, checks, done = FLOORS[dtype], 0, False
+        counted: list[Part] = []
+        floor, floored, checks = FLOORS[dtype], 0, 0
         for segment in _segments(len(inputs), burn_in, tolerance):
             tangents, state = trace(inputs[segment], state)
             if not all(bool(part.isfinite().all()) for part in state):
@@ -90,67 +93,37 @@ def lyapunov_spectrum(
                 )
             if frames is None:
                 sizes = [tangent.size for tangent in tangents]
-                frames = Frames(
-                    sizes, k, batch, dtype, state[0].device, transpose=protocol == "published"
-                )
-            diagonals = frames.push(tangents, segment.stop - segment.start)  # (t, B, n)
-            if not bool(diagonals.isfinite().all()):
+                transpose = protocol == "published"
+                frames = Frames(sizes, k, batch, dtype, state[0].device, floor, transpose=transpose)
+            logs, raised = frames.push(tangents, segment.stop - segment.start)
+            if not bool(logs.isfinite().all()):
                 raise SpectrumError(f"the derivative is not finite before step {segment.stop}")
-            if segment.start >= burn_in:
-                logs.append(diagonals)
-            if tolerance is not None and logs:
-                counted = torch.cat(logs).clamp_min(floor).log()
+            if segment.start < burn_in:
+                continue
+            counted.append((segment.stop - segment.start, logs.to("cpu", torch.float64)))
+            floored += int(raised)
+            if tolerance is not None and (segment.stop - burn_in) % CHECK_EVERY == 0:
                 checks = checks + 1 if _converged(counted, tolerance) else 0
-                done = checks == 2
-            if done:
-                break
+                if checks == 2:
+                    break
     assert frames is not None
-    diagonals = torch.cat(logs)
-    floored = int((diagonals < floor).sum())
     layers = torch.tensor(
         [t.layer for t, c in zip(tangents, frames.columns, strict=True) for _ in range(c)]
     )
-    return _record(
-        diagonals.clamp_min(floor).log(),
-        layers,
-        k,
-        floored,
-        floor,
-        burn_in,
-        state_kind,
-        protocol,
-        dtype,
-    )
-
-
-def _record(
-    logs: Tensor,
-    layers: Tensor,
-    k: int | None,
-    floored: int,
-    floor: float,
-    burn_in: int,
-    state_kind: StateKind,
-    protocol: Protocol,
-    dtype: torch.dtype,
-) -> LyapunovSpectrum:
-    """Average logs of R's diagonal (T, B, n) into a record."""
-    logs = logs.to("cpu", torch.float64)
     if protocol == "published":
-        logs = logs / math.log(2)
-        order = torch.arange(logs.shape[-1])[:k]
+        counted = [(steps, logs / math.log(2)) for steps, logs in counted]
+        order = torch.arange(len(layers))[:k]
     else:
-        order = logs.mean((0, 1)).argsort(descending=True, stable=True)[:k]
-    logs = logs[..., order]
-    per_sequence = logs.mean(0)  # (B, k)
+        order = means(counted).mean(0).argsort(descending=True, stable=True)[:k]
+    per_sequence = means(counted)[:, order]
     mean, error = mean_and_error(per_sequence)
     return LyapunovSpectrum(
         exponents=mean,
         standard_error=error,
-        drift=drift(logs),
+        drift=drift(counted)[order],
         per_sequence=per_sequence,
         layers=layers[order],
-        steps=logs.shape[0],
+        steps=sum(steps for steps, _ in counted),
         burn_in=burn_in,
         floored=floored,
         floor=floor,
@@ -160,30 +133,45 @@ def _record(
     )
 
 
-def drift(logs: Tensor) -> Tensor:
-    """Half the absolute difference of the means of the first and second half of (T, B, n): (n,)."""
-    half = logs.shape[0] // 2
-    if half == 0:
-        return torch.full_like(logs[0, 0], torch.nan)
-    return (logs[:half].mean((0, 1)) - logs[half:].mean((0, 1))).abs() / 2
+def means(counted: Sequence[Part]) -> Tensor:
+    """Means over the steps of all parts: (B, n)."""
+    return torch.stack([logs for _, logs in counted]).sum(0) / sum(steps for steps, _ in counted)
 
 
-def _converged(logs: Tensor, tolerance: float) -> bool:
+def drift(counted: Sequence[Part]) -> Tensor:
+    """Half the absolute difference of the means of the first and second half of the steps: (n,).
+
+    A part must end where the first half does.
+    """
+    half, done, first = sum(steps for steps, _ in counted) // 2, 0, 0
+    while done < half:
+        done += counted[first][0]
+        first += 1
+    if first == 0:
+        return torch.full_like(counted[0][1][0], torch.nan)
+    assert done == half
+    return (means(counted[:first]) - means(counted[first:])).mean(0).abs() / 2
+
+
+def _converged(counted: Sequence[Part], tolerance: float) -> bool:
     """Whether both error estimates of every exponent lie under the tolerance."""
-    worst = drift(logs).max()
-    if logs.shape[1] > 1:
-        worst = torch.maximum(worst, mean_and_error(logs.mean(0))[1].max())
+    worst, per_sequence = drift(counted).max(), means(counted)
+    if len(per_sequence) > 1:
+        worst = torch.maximum(worst, mean_and_error(per_sequence)[1].max())
     return bool(worst < tolerance)
 
 
 def _segments(length: int, burn_in: int, tolerance: float | None) -> Iterator[slice]:
-    """Cut burn-in and counted steps into pieces that bound memory, or that end at a check."""
-    for start, stop, size in (
-        (0, burn_in, SEGMENT),
-        (burn_in, length, SEGMENT if tolerance is None else CHECK_EVERY),
-    ):
-        for first in range(start, stop, size):
-            yield slice(first, min(first + size, stop))
+    """Cut all steps into pieces that bound memory, with cuts at burn-in's end and at the half.
+
+    With a tolerance, the half of whatever is counted at a check needs one too.
+    """
+    cuts = {0, burn_in, burn_in + (length - burn_in) // 2, length}
+    if tolerance is not None:
+        cuts |= set(range(burn_in, length, CHECK_EVERY // 2))
+    for start, stop in itertools.pairwise(sorted(cuts)):
+        for first in range(start, stop, SEGMENT):
+            yield slice(first, min(first + SEGMENT, stop))
 
 
 def _driven(inputs: Tensor, burn_in: int, steps: int | None, protocol: Protocol) -> Tensor:

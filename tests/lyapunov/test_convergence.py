@@ -2,25 +2,48 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from hyperprune.lyapunov import lyapunov_spectrum
-from hyperprune.lyapunov.spectrum import _converged, drift
+from hyperprune.lyapunov.spectrum import CHECK_EVERY, _converged, _segments, drift, means
+from hyperprune.lyapunov.tangent import SEGMENT
 
 from .conftest import text
 
 
-def test_drift_by_hand() -> None:
+def parts(logs: Tensor) -> list[tuple[int, Tensor]]:
+    """Logs of single steps (T, B, n) as the engine's parts."""
+    return [(1, step) for step in logs]
+
+
+def test_means_and_drift_by_hand() -> None:
     """First half 1, 3, second half 4, 6: means 2 and 5, half their difference 1.5."""
     logs = torch.tensor([1.0, 3.0, 4.0, 6.0])[:, None, None]
-    assert drift(logs).tolist() == [1.5]
-    assert drift(logs[:1]).isnan().all()
+    for counted in (parts(logs), [(2, logs[:2].sum(0)), (2, logs[2:].sum(0))]):
+        assert means(counted).tolist() == [[3.5]]
+        assert drift(counted).tolist() == [1.5]
+    assert drift(parts(logs[:1])).isnan().all()
+
+
+@pytest.mark.parametrize("tolerance", [None, 0.1])
+@pytest.mark.parametrize(("burn_in", "length"), [(10, 45), (0, 1), (10, 11), (3, 40), (7, 100)])
+def test_segments_cover_every_step_and_end_where_a_half_does(burn_in, length, tolerance) -> None:
+    found = list(_segments(length, burn_in, tolerance))
+    assert [step for s in found for step in range(s.start, s.stop)] == list(range(length))
+    ends = {s.stop for s in found} | {0}
+    counts = [length - burn_in]
+    if tolerance is not None:
+        counts += range(CHECK_EVERY, length - burn_in, CHECK_EVERY)
+    for count in counts:
+        assert {burn_in, burn_in + count // 2, burn_in + count} <= ends
+    assert max(s.stop - s.start for s in found) <= SEGMENT
 
 
 def test_both_estimates_must_be_small() -> None:
     steady = torch.zeros(4, 3, 1)
-    apart = steady + torch.tensor([0.0, 1.0, 2.0])[:, None]  # sequences differ, no drift
-    drifting = steady + torch.arange(4.0)[:, None, None]  # sequences agree
-    assert _converged(steady, 1e-6)
+    apart = parts(steady + torch.tensor([0.0, 1.0, 2.0])[:, None])  # sequences differ, no drift
+    drifting = parts(steady + torch.arange(4.0)[:, None, None])  # sequences agree
+    assert _converged(parts(steady), 1e-6)
     assert not _converged(apart, 0.5)
     assert _converged(apart, 0.6)  # 1/√3 = 0.577
     assert not _converged(drifting, 0.9)

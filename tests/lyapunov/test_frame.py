@@ -1,7 +1,11 @@
 """The spectrum room alone: frames pushed through matrices."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from hyperprune.lyapunov.frame import (
@@ -10,10 +14,11 @@ from hyperprune.lyapunov.frame import (
     GradedFrame,
     HouseholderFrame,
     cholesky_qr2,
-    make_frame,
     turned,
 )
-from hyperprune.lyapunov.tangent import MemoryBlock
+from hyperprune.lyapunov.pivoted import PivotedFrame
+from hyperprune.lyapunov.push import make_frame
+from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
 CPU = torch.device("cpu")
 
@@ -32,23 +37,35 @@ def plain(blocks: list[Tensor], k: int) -> list[Tensor]:
     return found
 
 
-@pytest.mark.parametrize("kind", [HouseholderFrame, CholeskyFrame, GradedFrame])
+def logs(kind: type[Frame], blocks: Sequence[Block], k: int, settled: Sequence[int]) -> Tensor:
+    """Σ_t ln R_t,ii (b, k) by a frame, settled after some of the steps and at the end."""
+    dtype = torch.float32 if kind is GradedFrame else torch.float64
+    first = blocks[0].dense() if isinstance(blocks[0], MemoryBlock) else blocks[0]
+    frame = kind(len(first), first.shape[-1], k, dtype, CPU)
+    total = torch.zeros(len(first), k, dtype=torch.float64)
+    for step, block in enumerate(blocks):
+        total += frame.advance(block).double().log()
+        if step in settled:
+            total += frame.settle()
+    return total + frame.settle()
+
+
+KINDS = [HouseholderFrame, CholeskyFrame, GradedFrame, PivotedFrame]
+
+
+@pytest.mark.parametrize("settled", [(), (0, 2, 3)])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("k", [1, 3, 6, 7, 8])
-def test_every_frame_is_plain_qr(kind: type[Frame], k: int) -> None:
+def test_every_frame_is_plain_qr(kind: type[Frame], k: int, settled: tuple[int, ...]) -> None:
     blocks = [randn(2, 8, 8, seed=t) for t in range(6)]
-    dtype = torch.float32 if kind is GradedFrame else torch.float64
-    frame = kind(2, 8, k, dtype, CPU)
-    for J, expected in zip(blocks, plain(blocks, k), strict=True):
-        assert torch.allclose(
-            frame.advance(J).double(), expected, rtol=2e-4 if dtype == torch.float32 else 1e-11
-        )
+    expected = torch.stack(plain(blocks, k)).log().sum(0)
+    tolerance = 2e-4 if kind is GradedFrame else 1e-11
+    assert torch.allclose(logs(kind, blocks, k, settled), expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("kind", [HouseholderFrame, CholeskyFrame, GradedFrame])
-@pytest.mark.parametrize("k", [3, 8])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("k", [3, 7, 8])
 def test_memory_blocks(kind: type[Frame], k: int) -> None:
-    dtype = torch.float32 if kind is GradedFrame else torch.float64
-    frame = kind(3, 8, k, dtype, CPU)
     blocks = [
         MemoryBlock(
             randn(3, 4, 4, seed=t),
@@ -58,10 +75,49 @@ def test_memory_blocks(kind: type[Frame], k: int) -> None:
         )
         for t in range(5)
     ]
-    expected = plain([block.dense() for block in blocks], k)
-    for block, diagonal in zip(blocks, expected, strict=True):
+    expected = torch.stack(plain([block.dense() for block in blocks], k)).log().sum(0)
+    tolerance = 2e-4 if kind is GradedFrame else 1e-10
+    assert torch.allclose(logs(kind, blocks, k, ()), expected, rtol=0, atol=tolerance)
+
+
+def test_elimination_by_hand() -> None:
+    """J = [[0, 2], [4, 4]]: rows exchanged, L = I, U = [[4, 4], [0, 2]].
+
+    QR of J: the first column is 4 long, the area 8, so R = 4, 2. Then X = [[0, 1], [1, 0]], which
+    is orthonormal already: nothing is left to settle.
+    """
+    frame = PivotedFrame(1, 2, 2, torch.float64, CPU)
+    assert frame.advance(torch.tensor([[[0.0, 2.0], [4.0, 4.0]]]).double()).tolist() == [[4.0, 2.0]]
+    assert frame.columns().tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
+    assert frame.settle().tolist() == [[0.0, 0.0]]
+
+
+@given(st.integers(2, 12), st.integers(1, 6), st.floats(0, 6), st.integers(0, 99), st.data())
+def test_elimination_is_qr_on_graded_maps(n, steps, decades, seed, data) -> None:
+    """Whatever the grading of the exponents, and wherever the sum is settled."""
+    k = data.draw(st.integers(1, n))
+    settled = data.draw(st.sets(st.integers(0, steps - 1)))
+    scales = torch.logspace(0, -decades, n, dtype=torch.float64)[:, None]
+    blocks = [
+        scales * randn(2, n, n, seed=seed + t) + 0.1 * scales * torch.eye(n) for t in range(steps)
+    ]
+    expected = torch.stack(plain(blocks, k)).log().sum(0)
+    found = logs(PivotedFrame, blocks, k, sorted(settled))
+    assert torch.allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_elimination_gives_way_to_householder_near_the_floor(at: int) -> None:
+    """From the step on where a direction shrinks by 1e-10, whether or not it was settled before."""
+    blocks = [randn(2, 6, 6, seed=t) for t in range(5)]
+    U, _, V = torch.linalg.svd(blocks[at])
+    small = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1e-10]).double()
+    blocks[at] = U @ (small[:, None] * V)
+    expected = torch.stack(plain(blocks, 6)).log().sum(0)
+    for settled in ((), (0, 2), (at,)):
+        assert torch.allclose(logs(PivotedFrame, blocks, 6, settled), expected, rtol=0, atol=1e-5)
         assert torch.allclose(
-            frame.advance(block).double(), diagonal, rtol=2e-4 if dtype == torch.float32 else 1e-10
+            logs(PivotedFrame, blocks, 5, settled), expected[:, :5], rtol=0, atol=1e-9
         )
 
 
@@ -78,7 +134,8 @@ def test_turned_pairs_lose_one_entry_and_no_length() -> None:
         randn(1, 3, 3), randn(1, 3, seed=1), randn(1, 3, 3, seed=2), randn(1, 3, seed=3)
     )
     block.b[0, 0] = block.d[0, 0] = 0  # a pair that carries nothing has nothing to turn
-    J, (cosine, sine) = turned(block)
+    rows, (cosine, sine) = turned(block)
+    J = rows.dense()
     assert torch.equal(J[0, :3, 3:], torch.zeros(3, 3).double())
     assert torch.allclose(J.mT @ J, block.dense().mT @ block.dense())
     assert torch.allclose(cosine**2 + sine**2, torch.ones(1, 3).double())
@@ -116,7 +173,7 @@ def test_cholesky_falls_back_where_it_must() -> None:
 def test_a_rank_deficient_product_stays_finite_everywhere() -> None:
     J = torch.zeros(1, 4, 4, dtype=torch.float64)
     J[0, 0, 0] = 0.5
-    for kind in (HouseholderFrame, CholeskyFrame):
+    for kind in (HouseholderFrame, CholeskyFrame, PivotedFrame):
         frame = kind(1, 4, 4, torch.float64, CPU)
         for _ in range(3):
             assert frame.advance(J).tolist() == [[0.5, 0.0, 0.0, 0.0]]
@@ -124,7 +181,7 @@ def test_a_rank_deficient_product_stays_finite_everywhere() -> None:
 
 def test_the_platform_picks_its_frame() -> None:
     cuda = torch.device("cuda")
-    picks = {(CPU, torch.float64): HouseholderFrame, (CPU, torch.float32): GradedFrame}
+    picks = {(CPU, torch.float64): PivotedFrame, (CPU, torch.float32): GradedFrame}
     for (device, dtype), kind in picks.items():
         assert type(make_frame(1, 4, 4, dtype, device)) is kind
     if torch.cuda.is_available():
