@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from hyperprune.errors import PluginError
 from hyperprune.events import DENSE
@@ -11,6 +12,7 @@ from hyperprune.outcome import Outcome
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.observation import Observation
+from hyperprune.search.ranking import ranks
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
 
@@ -44,16 +46,33 @@ class Judge:
             self._known[candidate, epoch] = score
         return self._known[candidate, epoch]
 
-    def objective(self, outcome: Outcome, epoch: int) -> tuple[float, float | None]:
-        """What the search minimises at an epoch, with its standard error where there is one."""
-        if self.recipe.search.objective == "loss":
-            return outcome.epochs[epoch - 1].valid_loss, None
-        score = self.score(outcome.candidate, epoch)
-        return score.value, score.standard_error
+    def objectives(
+        self, outcomes: Sequence[Outcome], epoch: int
+    ) -> list[tuple[float, float | None]]:
+        """What the search minimises at an epoch, with its standard error where there is one.
 
-    def observe(self, configuration: Configuration, outcome: Outcome, epoch: int) -> Observation:
-        """What a searcher is told of a candidate that has trained until an epoch."""
-        if outcome.failure is not None:
-            return Observation(configuration, None, None, outcome.failure.cause)
-        value, error = self.objective(outcome, epoch)
-        return Observation(configuration, value, error)
+        Loss and distance together count by their ranks among the outcomes compared, which have no
+        common unit.
+        """
+        losses = [outcome.epochs[epoch - 1].valid_loss for outcome in outcomes]
+        if self.recipe.search.objective == "loss":
+            return [(loss, None) for loss in losses]
+        scores = [self.score(outcome.candidate, epoch) for outcome in outcomes]
+        if self.recipe.search.objective == "distance":
+            return [(score.value, score.standard_error) for score in scores]
+        both = zip(ranks(losses), ranks([score.value for score in scores]), strict=True)
+        return [(by_loss + by_distance, None) for by_loss, by_distance in both]
+
+    def observations(
+        self, tried: Sequence[tuple[Configuration, Outcome]], epoch: int
+    ) -> tuple[Observation, ...]:
+        """What a searcher is told of the candidates that have trained until an epoch."""
+        values = iter(
+            self.objectives([outcome for _, outcome in tried if outcome.failure is None], epoch)
+        )
+        return tuple(
+            Observation(configuration, *next(values))
+            if outcome.failure is None
+            else Observation(configuration, None, None, outcome.failure.cause)
+            for configuration, outcome in tried
+        )

@@ -135,13 +135,15 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     chosen: list[tuple[str, Configuration]] = []
     started: list[_Started] = []
     finished: list[Candidate] = []
-    seen: list[Observation] = []
+
+    def history() -> tuple[Observation, ...]:
+        tried = [(item.configuration, item.outcome) for item in finished]
+        return session.judge.observations(tried, recipe.rounds.first)
 
     def finish_next() -> None:
         _ = dense.outcome  # what candidates are judged against
         name, configuration = chosen[len(finished)]
         outcome = _finish(session, started[len(finished)])
-        seen.append(session.judge.observe(configuration, outcome, recipe.rounds.first))
         finished.append(Candidate(name, configuration, outcome))
 
     for k in range(recipe.search.candidates):
@@ -156,7 +158,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
                 configuration = (
                     first
                     if k == 0 and first is not None
-                    else suggest(space, tuple(seen), pending, derive(recipe.seed, "search"))
+                    else suggest(space, history(), pending, derive(recipe.seed, "search"))
                 )
             except SpaceExhausted:
                 session.notify(
@@ -184,7 +186,8 @@ def halve(
     """Keep the best `keep` of the pool by the objective, and train them on until `epoch`."""
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
-    scores = {item.name: session.judge.objective(item.outcome, judged)[0] for item in alive}
+    values = session.judge.objectives([item.outcome for item in alive], judged)
+    scores = {item.name: value for item, (value, _) in zip(alive, values, strict=True)}
     kept = best(scores, keep)
     eliminated = [name for name in scores if name not in kept]
     if eliminated:

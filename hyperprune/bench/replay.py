@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperprune.bench.signals import LOSS, Study
+from hyperprune.bench.signals import LOSS, Study, signal_name
 from hyperprune.bench.statistics import ranks
+from hyperprune.bench.table import STATES
 from hyperprune.plugins import registry
 from hyperprune.search.halving import halving, spent
 from hyperprune.search.observation import Observation
@@ -23,13 +24,15 @@ class Method:
 
     Several signals count by the sum of their ranks among the candidates compared. Without a
     searcher, configurations are drawn at random and trained to the end at once. Several values of
-    `first` are Hyperband's brackets, which share the budget.
+    `first` are Hyperband's brackets, which share the budget. `whole`: all candidates train fully,
+    whatever that costs.
     """
 
     name: str
     searcher: str | None
     signals: tuple[str, ...]
     first: tuple[int, ...] = (3,)
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,16 @@ class Trace:
 
 
 def methods(study: Study, searchers: Sequence[str] | None = None) -> list[Method]:
-    """Searchers (every registered one) on the recipe's distance and on loss, and baselines."""
-    early = {
-        "distance": (study.own_distance,),
-        "loss": (LOSS,),
-        "loss and distance": (LOSS, study.own_distance),
-    }
+    """Searchers (every registered one) on each early objective, and baselines.
+
+    The objectives: the recipe's distance of either state, loss, and both by their ranks. Loss with
+    random proposals is successive halving.
+    """
+    settings = study.recipe.spectrum
+    distances = [signal_name(settings.distance.name, s, settings.reference) for s in STATES]
+    early: dict[str, tuple[str, ...]] = {LOSS: (LOSS,)}
+    early |= {distance: (distance,) for distance in distances}
+    early |= {f"{LOSS} and {distance}": (LOSS, distance) for distance in distances}
     found = [
         Method(f"{what}, {name}", name, signals)
         for what, signals in early.items()
@@ -65,6 +72,7 @@ def methods(study: Study, searchers: Sequence[str] | None = None) -> list[Method
     starts = tuple(epochs for epochs in (first, 2 * first, 3 * first) if epochs <= study.epochs)
     found.append(Method("Hyperband on loss", None, (LOSS,), starts))
     found.append(Method("full trainings at random", None, (LOSS,), ()))
+    found.append(Method("full search", None, (LOSS,), (), whole=True))
     return found
 
 
@@ -84,13 +92,13 @@ def budget(study: Study, candidates: int) -> int:
 
 
 def replay(study: Study, method: Method, candidates: int, seed: int) -> Trace:
-    """Run one search on the table; every method has the epochs of `candidates` with rounds."""
+    """Run one search on the table, with the epochs that `candidates` with rounds take."""
     if method.searcher is not None:
         order = list(_propose(study, method, candidates, seed))
         return Trace(tuple(_halve(study, method, order, study.recipe.rounds.first, 0)))
     rng = random.Random(f"{method.name}/{seed}")
     order = rng.sample(range(len(study.rows)), len(study.rows))
-    limit = budget(study, candidates)
+    limit = candidates * study.epochs if method.whole else budget(study, candidates)
     if not method.first:
         return Trace(tuple(_train_fully(study, order[: limit // study.epochs])))
     return Trace(tuple(_brackets(study, method, order, limit)))
@@ -161,11 +169,11 @@ def _train_fully(study: Study, order: Sequence[int]) -> Iterator[tuple[int, int]
 def _brackets(
     study: Study, method: Method, order: Sequence[int], limit: int
 ) -> Iterator[tuple[int, int]]:
-    """Hyperband (Li et al. 2018): halvings that start at several epochs, an equal share each."""
-    share = limit // len(method.first)
+    """Hyperband (Li et al. 2018): halvings that start at several epochs, equal shares of what is left."""
     start = before = 0
     chosen: int | None = None
-    for first in method.first:
+    for number, first in enumerate(method.first):
+        share = (limit - before) // (len(method.first) - number)
         pool = order[start : start + _largest_pool(study, first, share)]
         steps = list(_halve(study, method, pool, first, before)) if pool else []
         start += len(pool)
@@ -181,8 +189,8 @@ def _brackets(
 
 
 def _largest_pool(study: Study, first: int, share: int) -> int:
-    steps, finalists = study.recipe.rounds, study.recipe.final.finalists
     """Most candidates whose halving from `first` epochs costs no more than a share; maybe none."""
+    steps, finalists = study.recipe.rounds, study.recipe.final.finalists
     count = 0
     while count < len(study.rows):
         ends = min(finalists, count + 1)

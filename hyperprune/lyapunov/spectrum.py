@@ -61,8 +61,8 @@ def lyapunov_spectrum(
     burn_in: steps before the counted ones (10); steps: counted steps, all that remain unless given.
     protocol: "published" repeats Zheng & Shlizerman (arXiv 2506.07975): hidden state, transposed
         Jacobian, burn-in on the first inputs, which are then replayed and counted (35), bits.
-    dtype: of the linear algebra: torch.float64, or float32, which is faster and measured within 1e-4
-        on trained networks (promised: 5e-3 at most, 5e-4 rms), the most contracting ones worst.
+    dtype: of the linear algebra: torch.float64, or float32, which takes half the memory and on
+        trained networks stays within 5e-3 (5e-4 rms), the most contracting exponents worst.
     tolerance: stop when standard error and drift of every exponent lie below it at two checks in a
         row, a check every 10 counted steps.
 

@@ -173,7 +173,9 @@ class Search(Section):
     """Who proposes candidates, and what is minimised early."""
 
     searcher: Choice = Choice(name=NAMES["searcher"])
-    objective: Literal["distance", "loss"] = "distance"
+    objective: Literal["distance", "loss", "both"] = Field(
+        default="distance", description="what is minimised early; both: the sum of their ranks"
+    )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive = 1
     default_first: bool = Field(

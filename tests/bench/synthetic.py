@@ -20,7 +20,9 @@ candidates = 12
 
 
 def study(seed: int = 0, worth: float = 1.0, noise: float = 0.01) -> Study:
-    """Distance is `worth` of the truth at every epoch; loss says nothing before the last epoch."""
+    """Hidden distance is `worth` of the truth at every epoch, full distance half of that; loss says
+    nothing before the last epoch.
+    """
     rng = np.random.default_rng(seed)
     recipe = loads(RECIPE)
     space = space_of(recipe)
@@ -30,7 +32,12 @@ def study(seed: int = 0, worth: float = 1.0, noise: float = 0.01) -> Study:
     distance = worth * final[:, None] + (1 - worth) * chance
     loss = chance.copy()
     loss[:, -1] = final
-    signals = {LOSS: loss, "l2 hidden": distance - distance.min()}
+    half = worth / 2 * final[:, None] + (1 - worth / 2) * chance
+    signals = {
+        LOSS: loss,
+        "l2 hidden": distance - distance.min(),
+        "l2 full": half - half.min(),
+    }
     return Study(
         "synthetic", recipe, space, rows, final, signals, np.ones((len(rows), 20)), noise, 8, 3.0, 0
     )

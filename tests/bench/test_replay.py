@@ -34,16 +34,19 @@ def test_no_method_spends_more_than_its_budget_and_each_repeats():
     whole = study(worth=0.5)
     compared = methods(whole, ["random"])
     assert [method.name for method in compared] == [
-        "distance, random",
         "loss, random",
-        "loss and distance, random",
+        "l2 hidden, random",
+        "l2 full, random",
+        "loss and l2 hidden, random",
+        "loss and l2 full, random",
         "Hyperband on loss",
         "full trainings at random",
+        "full search",
     ]
     for method in compared:
         trace = replay(whole, method, 12, 4)
         assert trace == replay(whole, method, 12, 4)
-        assert trace.epochs <= budget(whole, 12)
+        assert trace.epochs <= (12 * 20 if method.whole else budget(whole, 12))
         epochs = [spent for spent, _ in trace.steps]
         assert epochs == sorted(epochs)
 
@@ -105,8 +108,7 @@ def test_replays_in_processes_are_the_same():
 
 def test_a_searcher_is_told_of_the_rows_that_stand_for_its_proposals():
     whole = study(worth=1.0)
-    method = methods(whole)[0]
-    assert method.name == "distance, ax"
+    method = next(item for item in methods(whole) if item.name == "l2 hidden, ax")
     trace = replay(whole, method, 9, 1)
     assert trace.epochs == budget(whole, 9)
     assert regret_at(whole, trace, trace.epochs) <= regret_at(whole, trace, 3)

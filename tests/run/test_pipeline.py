@@ -146,6 +146,27 @@ def test_loss_as_the_objective_keeps_the_lowest_losses(toy_recipe, tmp_path):
     assert list(kept) == sorted(early, key=early.__getitem__)[:2]
 
 
+def test_both_objectives_keep_the_lowest_sums_of_ranks(toy_recipe, tmp_path):
+    """Ranks by hand: position in the order by loss, plus that in the order by distance."""
+    seen = []
+    hyperprune.run(
+        toy_recipe,
+        overrides=['search.objective="both"'],
+        folder=tmp_path / "run",
+        observers=[seen.append],
+    )
+    early = {
+        e.candidate: e
+        for e in seen
+        if isinstance(e, events.SpectrumMeasured) and e.epoch == 3 and e.candidate != "dense"
+    }
+    by_loss = sorted(early, key=lambda name: early[name].valid_loss)
+    by_distance = sorted(early, key=lambda name: early[name].distance)
+    total = {name: by_loss.index(name) + by_distance.index(name) for name in early}
+    kept = next(e.kept for e in seen if isinstance(e, events.RoundFinished))
+    assert list(kept) == sorted(early, key=lambda name: (total[name], name))[:2]
+
+
 def test_a_diverging_candidate_is_recorded_and_the_run_goes_on(toy_recipe, tmp_path):
     text = toy_recipe.read_text().replace("removal_rate = [", "lr = [5.0, 1e30]\nremoval_rate = [")
     toy_recipe.write_text(text)
