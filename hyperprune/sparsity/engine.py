@@ -17,6 +17,7 @@ from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.masked import Masked, forget
 from hyperprune.sparsity.maskfile import read_masks, write_masks
 from hyperprune.sparsity.tensors import gates_of, masked_parameters
+from hyperprune.sparsity.timing import Timing
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.update import Control, grow, initial_masks, redistribute, remove
 from hyperprune.sparsity.view import TensorView
@@ -69,27 +70,19 @@ class SparseTraining:
         gates: Mapping[str, Gates] | None = None,
         gradients: Callable[[], Mapping[str, Tensor]] | None = None,
     ) -> None:
-        start = density if initial_density is None else initial_density
-        if not 0 < density <= start <= 1:
-            raise SparsityError(
-                f"found density {density} from {start}; both lie in (0, 1] and it never rises"
-            )
-        if start > density and not 0 < stop < 1:
-            raise SparsityError(
-                f"found stop {stop}; gradual pruning ends before training does: 0 < stop < 1"
-            )
-        if not 0 <= removal_rate <= 1:
-            raise SparsityError(f"found removal rate {removal_rate}; it lies between 0 and 1")
-        if every is not None and (every < 1 or total_steps is None):
-            raise SparsityError("updates every k ≥ 1 steps need total_steps, the full training's")
-        self.optimizer = optimizer
-        self.density, self.initial_density = density, start
+        self.timing = Timing(
+            density,
+            density if initial_density is None else initial_density,
+            removal_rate,
+            Control.of("schedule", schedule),
+            every,
+            total_steps,
+            stop,
+        )
+        self.optimizer, self.seed = optimizer, seed
         self.removal = Control.of("removal", removal)
         self.growth = Control.of("growth", growth)
         self.redistribution = Control.of("redistribution", redistribution)
-        self.schedule = Control.of("schedule", schedule)
-        self.removal_rate, self.every, self.total_steps = removal_rate, every, total_steps
-        self.stop, self.seed = stop, seed
         self.steps = self.updates = 0
         self.threshold = THRESHOLD
         self.averages = any(
@@ -115,10 +108,10 @@ class SparseTraining:
         and Diverged when that is because weights are no longer finite.
         """
         if progress is None:
-            progress = self.steps / self.total_steps if self.total_steps else 0.0
-        due = self._due() if update is None else update
+            progress = self.timing.progress(self.steps)
+        due = self.timing.due(self.steps) if update is None else update
         self._average_gradients()
-        if (due and (progress < self.stop or self.stop == 1)) or self._overdue(progress):
+        if (due and self.timing.moves(progress)) or self._overdue(progress):
             self.update(progress)
         self.mask_gradients()
         self.optimizer.step()
@@ -126,18 +119,17 @@ class SparseTraining:
             self.apply_masks()
         self.steps += 1
 
-    def _due(self) -> bool:
-        return self.every is not None and self.steps > 0 and self.steps % self.every == 0
-
     def _overdue(self, progress: float) -> bool:
         """Whether gradual pruning should have arrived by now and has not."""
-        if self.initial_density == self.density or progress < self.stop:
+        if not self.timing.gradual or self.timing.moves(progress):
             return False
         return sum(t.active for t in self._tensors) > self._total(progress)
 
     def _total(self, progress: float) -> int:
         """Active weights that an update at this progress leaves behind."""
-        return active_total(self.density_at(progress), [t.mask.numel() for t in self._tensors])
+        return active_total(
+            self.timing.density_at(progress), [t.mask.numel() for t in self._tensors]
+        )
 
     def _average_gradients(self) -> None:
         """Follow the dense gradients. What a rare word's rows keep decays towards denormal numbers,
@@ -170,7 +162,7 @@ class SparseTraining:
         before = self._views("remove", progress)
         shrink = sum(t.active for t in tensors) - self._total(progress)
         gone, self.threshold = remove(
-            before, self.removal, self.rate_at(progress), shrink, self.threshold
+            before, self.removal, self.timing.rate_at(progress), shrink, self.threshold
         )
         removed = [int(mask.count_nonzero()) for mask in gone]
         counts = redistribute(before, self.redistribution, removed, sum(removed) - shrink)
@@ -183,23 +175,6 @@ class SparseTraining:
             tensor.set_mask(tensor.mask | new)
             forget(self.optimizer, tensor.parameter, lost.logical_or_(new))
         self.updates += 1
-
-    def density_at(self, progress: float) -> float:
-        """Density that an update at this progress leaves behind (Zhu & Gupta 2017, eq. 1)."""
-        if self.initial_density == self.density:
-            return self.density
-        left = max(0.0, 1 - progress / self.stop) if self.stop else 0.0
-        return self.density + (self.initial_density - self.density) * left**3
-
-    def rate_at(self, progress: float) -> float:
-        """Removal rate at a progress; raises SparsityError when the schedule leaves [0, 1]."""
-        rate = float(self.schedule.function(min(max(progress, 0.0), 1.0), self.removal_rate))
-        if not 0 <= rate <= 1:
-            raise SparsityError(
-                f"schedule {self.schedule.name!r} returned {rate} at progress {progress:.3f}; "
-                "a removal rate lies between 0 and 1"
-            )
-        return rate
 
     @torch.no_grad()
     def _initialise(
@@ -227,7 +202,7 @@ class SparseTraining:
         progress: float,
         gradient: Callable[[str], Tensor | None] | None = None,
     ) -> list[TensorView]:
-        density = self.density_at(progress)
+        density = self.timing.density_at(progress)
         return [
             TensorView(
                 name=tensor.name,

@@ -92,7 +92,7 @@ def test_invariants(
             progress = step / len(updates)
             sparse.step(update=update, progress=progress)
             if update or progress >= 0.8:
-                reached = sparse.density_at(progress)
+                reached = sparse.timing.density_at(progress)
             counts = sparse.counts()
             assert sum(counts.values()) == round(reached * size)
             with made.averaged():
