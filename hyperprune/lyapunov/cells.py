@@ -67,7 +67,7 @@ class Memory(LayerTangent):
 
     `memory`: the tangent C of c' with respect to h; `output`: that of o ⊙ const with respect to h,
     tanh(c') held fixed; `slope` (T, B, H): o (1 − tanh²(c')); `carry` (T, B, H): ∂c'/∂c.
-    So A = ∂h'/∂h = output + diag(slope) C, and ∂h'/∂c = slope ⊙ carry.
+    So ∂h'/∂h = output + diag(slope) C, and ∂h'/∂c = slope ⊙ carry.
     """
 
     def __init__(
@@ -85,14 +85,12 @@ class Memory(LayerTangent):
 
     def block(self, t: int, rows: slice) -> Block:
         """The block of (h, c), or of h alone with c held fixed."""
-        C, A = self.memory.block(t, rows), self.output.block(t, rows)
+        C, D = self.memory.block(t, rows), self.output.block(t, rows)
         assert isinstance(C, Tensor)
-        assert isinstance(A, Tensor)
-        A.addcmul_(self.slope[t, rows, :, None], C)
+        assert isinstance(D, Tensor)
         if self.kind == "hidden":
-            return A
-        d = self.carry[t, rows]
-        return MemoryBlock(A, self.slope[t, rows] * d, C, d)
+            return D.addcmul_(self.slope[t, rows, :, None], C)
+        return MemoryBlock(D, C, self.slope[t, rows], self.carry[t, rows])
 
 
 LayerRun: TypeAlias = Callable[..., tuple[Tensor, tuple[Tensor, ...], LayerTangent]]

@@ -12,26 +12,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hyperprune.lyapunov.frame import Frame, GradedFrame, Turn, turned
+from hyperprune.lyapunov.frame import Frame, GradedFrame, Turned
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
 PANELS = 4
-"""Columns of L are multiplied in this many pieces, each without the zeros above it (measured)."""
+"""Rows of L are multiplied in this many pieces, each without the zeros beside it (measured)."""
 
 SAFE = 1e-10
 """A pivot below this is near the floor, where U's diagonal cannot stand for R's: Householder can."""
 
 
 class PivotedFrame(Frame):
-    """The frame as a unit lower factor L (b, n, k) and where its rows belong; X = Pᵀ L.
+    """The frame as a unit lower factor and where its rows belong; X = Pᵀ L.
 
     A step costs 2/3 n³ flops of elimination and n³ (1 + 1/PANELS) of products with L. From the
-    first pivot near the floor on, the group goes through Householder QR.
+    first pivot near the floor on, the group goes through Householder QR. All is kept transposed, as
+    LAPACK wants it: rows of L are columns here.
     """
 
-    lower: Tensor | None = None
+    lower: Tensor | None = None  # Lᵀ (b, k, n)
+    spare: Tensor | None = None  # memory for the next one, given back when settled
     places: Tensor  # (b, n): row i of L is row places[i] of X
-    turn: Turn | None = None
+    turn: Turned | None = None
     exact: GradedFrame | None = None
     due: Tensor | float = 0.0
     """What the factors split off since the last settlement lack, but for the frame as it is now."""
@@ -42,8 +44,8 @@ class PivotedFrame(Frame):
             return self.exact.columns()
         if self.lower is None:
             return self.start()
-        index = self.places[..., None].expand_as(self.lower)
-        return torch.empty_like(self.lower).scatter_(1, index, self.lower)
+        index = self.places[:, None].expand_as(self.lower)
+        return torch.empty_like(self.lower).scatter_(-1, index, self.lower).mT
 
     def advance(self, block: Block) -> Tensor:
         """Push the frame through J (b, n, n): the diagonal of the factor split off, (b, k)."""
@@ -51,24 +53,24 @@ class PivotedFrame(Frame):
             return self.exact.advance(block)
         if self.narrow:
             return self.factor(block @ self.columns())
-        return self.factor(self._product(block))
+        matrix = Turned.of(block) if isinstance(block, MemoryBlock) else block
+        turn = matrix if isinstance(matrix, Turned) else None
+        diagonal = self._eliminate(self._product(matrix))
+        if diagonal is None:
+            diagonal = self._orthonormal(self._product(matrix).mT, turn)
+        self.turn = turn
+        return diagonal
 
     def factor(self, product: Tensor) -> Tensor:
         """Keep the unit lower factor of J X (b, n, k): |diag U| (b, k)."""
         if self.exact is not None:
             return self.exact.factor(product)
-        factors, pivots, _ = torch.linalg.lu_factor_ex(product)
-        diagonal: Tensor = factors.diagonal(dim1=-2, dim2=-1).abs()
-        if bool((diagonal < SAFE).any()):
-            return self._orthonormal(product)
-        self.lower = factors.tril_(-1)
-        self.lower.diagonal(dim1=-2, dim2=-1).fill_(1)
-        self.places = _places(pivots, self.n).to(self.device)
-        return diagonal
+        diagonal = self._eliminate(product.mT.clone(memory_format=torch.contiguous_format))
+        return self._orthonormal(product, None) if diagonal is None else diagonal
 
     def settle(self) -> Tensor | float:
         """Logs (b, k) that turn the sum over factors since the last call into that over QR's R."""
-        before = self.due
+        self.spare, before = None, self.due
         if self.exact is not None:
             self.due = 0.0
             return before
@@ -76,58 +78,69 @@ class PivotedFrame(Frame):
         self.due = -own
         return before + own
 
+    def _eliminate(self, product: Tensor) -> Tensor | None:
+        """Overwrite (J X)ᵀ (b, k, n) with its factors and keep them: |diag U|, or None near the floor."""
+        out = product.mT, torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int32)
+        _, pivots, _ = torch.linalg.lu_factor_ex(out[0], out=out)
+        diagonal: Tensor = product.diagonal(dim1=-2, dim2=-1).abs()
+        if bool((diagonal < SAFE).any()):
+            return None
+        product.triu_(1).diagonal(dim1=-2, dim2=-1).fill_(1)
+        self.lower, self.spare = product, self.lower
+        self.places = _places(pivots, self.n)
+        return diagonal
+
+    def _orthonormal(self, product: Tensor, turn: Turned | None) -> Tensor:
+        """Go on with Householder reflectors, from J X on: |diag R| of this step (b, k)."""
+        own = self._own()
+        self.due = self.due + own.log()
+        self.exact = GradedFrame(self.b, self.n, self.k, self.dtype, self.device)
+        self.exact.turn = turn
+        factor = self.exact.factor if self.narrow else self.exact.advance  # J X is as good as a J
+        diagonal = factor(product) / own
+        self.lower = self.spare = None
+        return diagonal
+
     def _own(self) -> Tensor:
         """|diag R_e| of X = Q R_e (b, k)."""
         factors, _ = torch.geqrf(self.columns())
         return factors.diagonal(dim1=-2, dim2=-1).abs()
 
-    def _orthonormal(self, product: Tensor) -> Tensor:
-        """Go on with Householder reflectors, from J X on: |diag R| of this step (b, k)."""
-        own = self._own()
-        self.due = self.due + own.log()
-        self.exact = GradedFrame(self.b, self.n, self.k, self.dtype, self.device)
-        self.exact.turn = self.turn
-        self.lower = None
-        factor = self.exact.factor if self.narrow else self.exact.advance  # J X is as good as a J
-        return factor(product) / own
-
-    def _product(self, block: Block) -> Tensor:
-        """J X (b, n, k), in the order of columns that the elimination works on."""
-        if isinstance(block, MemoryBlock):
-            return self._memory_product(block)
+    def _product(self, matrix: Tensor | Turned) -> Tensor:
+        """(J X)ᵀ (b, k, n), a turned block's in its own coordinates."""
+        if self.spare is None:
+            self.spare = torch.empty(self.b, self.k, self.n, dtype=self.dtype, device=self.device)
         if self.lower is None:
-            return block[..., : self.k]
-        own = block.gather(-1, self.places[:, None, :].expand_as(block))  # J Pᵀ
-        product = self._empty()
-        for first, last in self._panels():
-            torch.bmm(
-                own[..., first:], self.lower[:, first:, first:last], out=product[..., first:last]
-            )
-        return product
-
-    def _memory_product(self, block: MemoryBlock) -> Tensor:
-        """The same in turned coordinates, where rows of h have no ∂/∂c: [[A, 0], [C, diag d]] X."""
-        half, before = self.n // 2, self.turn
-        block, self.turn = turned(block)
-        if self.lower is None or before is None:
-            return block.dense()[..., : self.k]
-        # X, turned back: each pair (h_i, c_i) of rows, which L has at two places
-        cosine, sine = (part[..., None] for part in before)
-        rows = self.places.argsort(-1)[..., None].expand(-1, -1, self.k)  # (b, n, k)
-        h, c = self.lower.gather(1, rows[:, :half]), self.lower.gather(1, rows[:, half:])
-        hidden, memory = cosine * h + sine * c, cosine * c - sine * h
-        product = self._empty()
-        torch.bmm(torch.cat([block.A, block.C], 1), hidden, out=product)
-        product[:, half:].addcmul_(block.d[..., None], memory)
-        return product
-
-    def _empty(self) -> Tensor:
-        assert self.lower is not None
-        return self.lower.new_empty(self.b, self.k, self.n).mT
-
-    def _panels(self) -> list[tuple[int, int]]:
+            whole = matrix.dense() if isinstance(matrix, Turned) else matrix
+            return self.spare.copy_(whole[..., : self.k].mT)
+        if isinstance(matrix, Turned):
+            return self._turned_product(matrix, self.lower, self.spare)
         width = -(-self.k // PANELS)
-        return [(first, min(first + width, self.k)) for first in range(0, self.k, width)]
+        for first in reversed(
+            range(0, self.k, width)
+        ):  # the last rows of L alone reach all columns
+            last = first + width if first + width < self.k else self.n
+            places = self.places[:, None, first:last].expand(-1, self.n, -1)
+            own, lower = matrix.gather(-1, places), self.lower[:, :last, first:last]
+            into = self.spare[:, :last]
+            torch.baddbmm(into, lower, own.mT, beta=float(last < self.n), out=into)
+        return self.spare
+
+    def _turned_product(self, matrix: Turned, lower: Tensor, product: Tensor) -> Tensor:
+        """The same for [[upper, 0], [lower, diagonal]], with X turned back by the last step's angles."""
+        assert self.turn is not None
+        half = self.n // 2
+        # Each pair (h_i, c_i) of X's rows is at two places in L.
+        rows = self.places.argsort(-1)[:, None].expand(-1, self.k, -1)  # (b, k, n)
+        h, c = lower.gather(-1, rows[..., :half]), lower.gather(-1, rows[..., half:])
+        cosine, sine = self.turn.cosine[:, None], self.turn.sine[:, None]
+        hidden = (cosine * h).addcmul_(sine, c)
+        memory = (cosine * c).addcmul_(sine, h, value=-1)
+        left, right = product[..., :half], product[..., half:]
+        torch.bmm(hidden, matrix.upper.mT, out=left)
+        torch.bmm(hidden, matrix.lower.mT, out=right)
+        right.addcmul_(matrix.diagonal[:, None], memory)
+        return product
 
 
 def _places(pivots: Tensor, n: int) -> Tensor:

@@ -67,10 +67,13 @@ class Frames:
         group = batch if whole else max(1, min(CACHED // n**2, -(-batch * layers // self.cores)))
         return [slice(first, min(first + group, batch)) for first in range(0, batch, group)]
 
-    def push(self, tangents: Sequence[LayerTangent], steps: int) -> tuple[Tensor, Tensor]:
+    def push(
+        self, tangents: Sequence[LayerTangent], steps: int, *, settle: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Push every frame through its blocks of a segment.
 
         Returns Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised.
+        Only the sum since one settled segment to the end of another means anything.
         """
 
         @torch.no_grad()
@@ -78,7 +81,9 @@ class Frames:
             tangent = tangents[chain.layer]
             diagonal = torch.stack([self._advance(chain, tangent, t) for t in range(steps)])
             logs = diagonal.clamp_min(self.floor).log().sum(0)  # (b, k)
-            return logs + chain.frame.settle(), (diagonal < self.floor).sum()
+            if settle:
+                logs = logs + chain.frame.settle()
+            return logs, (diagonal < self.floor).sum()
 
         workers = min(self.cores, len(self.chains))
         if workers == 1:

@@ -84,7 +84,8 @@ def lyapunov_spectrum(
         frames: Frames | None = None
         counted: list[Part] = []
         floor, floored, checks = FLOORS[dtype], 0, 0
-        for segment in _segments(len(inputs), burn_in, tolerance):
+        for segment, settle in _segments(len(inputs), burn_in, tolerance):
+            tangents: Sequence[LayerTangent] = ()  # the last segment's go before new ones come
             tangents, state = trace(inputs[segment], state)
             if not all(bool(part.isfinite().all()) for part in state):
                 raise SpectrumError(
@@ -95,7 +96,7 @@ def lyapunov_spectrum(
                 sizes = [tangent.size for tangent in tangents]
                 transpose = protocol == "published"
                 frames = Frames(sizes, k, batch, dtype, state[0].device, floor, transpose=transpose)
-            logs, raised = frames.push(tangents, segment.stop - segment.start)
+            logs, raised = frames.push(tangents, segment.stop - segment.start, settle=settle)
             if not bool(logs.isfinite().all()):
                 raise SpectrumError(f"the derivative is not finite before step {segment.stop}")
             if segment.start < burn_in:
@@ -161,17 +162,19 @@ def _converged(counted: Sequence[Part], tolerance: float) -> bool:
     return bool(worst < tolerance)
 
 
-def _segments(length: int, burn_in: int, tolerance: float | None) -> Iterator[slice]:
-    """Cut all steps into pieces that bound memory, with cuts at burn-in's end and at the half.
+def _segments(length: int, burn_in: int, tolerance: float | None) -> Iterator[tuple[slice, bool]]:
+    """Cut all steps into pieces that bound memory; after some of them a sum must be settled.
 
-    With a tolerance, the half of whatever is counted at a check needs one too.
+    That is at burn-in's end, at the half of what is counted, and at the end: with a tolerance, of
+    whatever is counted at a check.
     """
     cuts = {0, burn_in, burn_in + (length - burn_in) // 2, length}
     if tolerance is not None:
         cuts |= set(range(burn_in, length, CHECK_EVERY // 2))
     for start, stop in itertools.pairwise(sorted(cuts)):
         for first in range(start, stop, SEGMENT):
-            yield slice(first, min(first + SEGMENT, stop))
+            last = min(first + SEGMENT, stop)
+            yield slice(first, last), last == stop
 
 
 def _driven(inputs: Tensor, burn_in: int, steps: int | None, protocol: Protocol) -> Tensor:

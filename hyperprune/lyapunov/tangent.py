@@ -55,34 +55,35 @@ SEGMENT = 16
 
 @dataclass(frozen=True)
 class MemoryBlock:
-    """A block [[A, diag(b)], [C, diag(d)]] of a layer that carries (h, c).
+    """A block of a layer that carries (h, c), h' = F(c', h, x), c followed elementwise.
 
-    A = ∂h'/∂h and C = ∂c'/∂h are (B, H, H); b = ∂h'/∂c and d = ∂c'/∂c are the diagonals (B, H).
+    D = ∂h'/∂h with c' held fixed and C = ∂c'/∂h are (B, H, H); slope = ∂h'/∂c' and d = ∂c'/∂c are
+    diagonals (B, H). So the block is [[D + diag(slope) C, diag(slope d)], [C, diag(d)]].
     """
 
-    A: Tensor
-    b: Tensor
+    D: Tensor
     C: Tensor
+    slope: Tensor
     d: Tensor
 
     def dense(self) -> Tensor:
         """The same block as one tensor (B, 2H, 2H)."""
-        B, H, _ = self.A.shape
-        J = self.A.new_zeros(B, 2 * H, 2 * H)
-        J[:, :H, :H], J[:, H:, :H] = self.A, self.C
-        J[:, :H, H:].diagonal(dim1=-2, dim2=-1).copy_(self.b)
-        J[:, H:, H:].diagonal(dim1=-2, dim2=-1).copy_(self.d)
-        return J
+        upper = torch.addcmul(self.D, self.slope[..., None], self.C)
+        beside = torch.diag_embed(self.slope * self.d)
+        return torch.cat(
+            [torch.cat([upper, beside], -1), torch.cat([self.C, torch.diag_embed(self.d)], -1)], -2
+        )
 
     def to(self, dtype: torch.dtype) -> MemoryBlock:
         """The same block in another dtype."""
-        return MemoryBlock(*(part.to(dtype) for part in (self.A, self.b, self.C, self.d)))
+        return MemoryBlock(*(part.to(dtype) for part in (self.D, self.C, self.slope, self.d)))
 
     def __matmul__(self, Q: Tensor) -> Tensor:
-        """The block times Q (B, 2H, k): half the multiplications of the dense product."""
+        """The block times Q (B, 2H, k), which knows that half of it is diagonal."""
         upper, lower = Q.chunk(2, -2)
-        top = torch.baddbmm(self.b[..., None] * lower, self.A, upper)
-        return torch.cat([top, torch.baddbmm(self.d[..., None] * lower, self.C, upper)], -2)
+        memory = torch.baddbmm(self.d[..., None] * lower, self.C, upper)  # δc'
+        hidden = torch.baddbmm(self.slope[..., None] * memory, self.D, upper)
+        return torch.cat([hidden, memory], -2)
 
 
 Block: TypeAlias = Tensor | MemoryBlock

@@ -13,8 +13,8 @@ from hyperprune.lyapunov.frame import (
     Frame,
     GradedFrame,
     HouseholderFrame,
+    Turned,
     cholesky_qr2,
-    turned,
 )
 from hyperprune.lyapunov.pivoted import PivotedFrame
 from hyperprune.lyapunov.push import make_frame
@@ -69,8 +69,8 @@ def test_memory_blocks(kind: type[Frame], k: int) -> None:
     blocks = [
         MemoryBlock(
             randn(3, 4, 4, seed=t),
-            randn(3, 4, seed=t + 50),
             randn(3, 4, 4, seed=t + 90),
+            randn(3, 4, seed=t + 50),
             randn(3, 4, seed=t + 70),
         )
         for t in range(5)
@@ -122,23 +122,23 @@ def test_elimination_gives_way_to_householder_near_the_floor(at: int) -> None:
 
 
 def test_a_memory_block_by_hand() -> None:
-    """H = 1: [[1, 2], [3, 4]] (1, 1)ᵀ = (3, 7)ᵀ."""
+    """H = 1, D = 1, C = 3, slope = 2, d = 4: [[1 + 2·3, 2·4], [3, 4]] (1, 1)ᵀ = (15, 7)ᵀ."""
     one = torch.ones(1, 1, 1)
-    block = MemoryBlock(1 * one, 2 * one[0], 3 * one, 4 * one[0])
-    assert block.dense().tolist() == [[[1.0, 2.0], [3.0, 4.0]]]
-    assert (block @ torch.ones(1, 2, 1)).tolist() == [[[3.0], [7.0]]]
+    block = MemoryBlock(1 * one, 3 * one, 2 * one[0], 4 * one[0])
+    assert block.dense().tolist() == [[[7.0, 8.0], [3.0, 4.0]]]
+    assert (block @ torch.ones(1, 2, 1)).tolist() == [[[15.0], [7.0]]]
 
 
 def test_turned_pairs_lose_one_entry_and_no_length() -> None:
     block = MemoryBlock(
-        randn(1, 3, 3), randn(1, 3, seed=1), randn(1, 3, 3, seed=2), randn(1, 3, seed=3)
+        randn(1, 3, 3), randn(1, 3, 3, seed=2), randn(1, 3, seed=1), randn(1, 3, seed=3)
     )
-    block.b[0, 0] = block.d[0, 0] = 0  # a pair that carries nothing has nothing to turn
-    rows, (cosine, sine) = turned(block)
-    J = rows.dense()
+    block.slope[0, 0] = block.d[0, 0] = 0  # a pair that carries nothing
+    turned = Turned.of(block)
+    J = turned.dense()
     assert torch.equal(J[0, :3, 3:], torch.zeros(3, 3).double())
     assert torch.allclose(J.mT @ J, block.dense().mT @ block.dense())
-    assert torch.allclose(cosine**2 + sine**2, torch.ones(1, 3).double())
+    assert torch.allclose(turned.cosine**2 + turned.sine**2, torch.ones(1, 3).double())
 
 
 def test_float32_keeps_the_digits_of_tiny_rows() -> None:
