@@ -45,7 +45,8 @@ my.toml:14: prune.removl: unknown key (did you mean 'removal'?)
 A **control** or any other plugin is chosen by name, `removal = "mest"`, or with options,
 `removal = { name = "mest", gamma = 0.3 }`. In `[data]` and `[model]` all keys that the section does
 not know go to the plugin. A **preset** (`preset = "rigl"`) fills in the controls of a named method;
-keys written beside it win.
+keys written beside it win. A search has one too: `preset = "published"` under `[search]` is LSH as the
+paper has it (hidden state, distance alone, rounds of three epochs), whatever the defaults have become.
 
 ## What may vary: `[space]`
 
@@ -97,7 +98,7 @@ def _sections() -> Iterator[str]:
             kind = key if key in CHOICES.get(name, ()) else None
             kind = {("data", "corpus"): "corpus", ("model", "name"): "model"}.get((name, key), kind)
             what = f"[{kind}](#{_anchor(kind)})" if kind else _cell(expected(item))
-            if key == "preset":
+            if (name, key) == ("prune", "preset"):
                 what = f"[preset](#{_anchor('preset')})"
             yield f"| `{key}` | {what} | {default} | {_cell(item.description or '')} |"
 

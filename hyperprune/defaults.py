@@ -6,6 +6,9 @@ through the registry, as if a person had written them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 NAMES = {
     "corpus": "pydoc",
     "model": "stacked_lstm",
@@ -18,3 +21,12 @@ NAMES = {
     "searcher": "ax",
 }
 """Kind to name, for every kind that a recipe cannot do without."""
+
+SEARCH_PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "published": {
+        "spectrum": {"state": "hidden", "distance": "l2", "reference": "same_epoch"},
+        "search": {"objective": "distance"},
+        "rounds": {"first": 3, "epochs": 3, "keep": 0.5},
+    }
+}
+"""Searches by name, as `[section] key = value`; published: LSH as in arXiv 2506.07975."""

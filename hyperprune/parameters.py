@@ -34,6 +34,8 @@ def describe_schema(schema: Mapping[str, Any]) -> str:
     """Say a JSON Schema fragment in words."""
     if "enum" in schema:
         return "one of " + ", ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
     if "anyOf" in schema:
         return " or ".join(describe_schema(part) for part in schema["anyOf"])
     words = [str(schema.get("type", "any"))]

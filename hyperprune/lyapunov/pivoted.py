@@ -103,8 +103,11 @@ class PivotedFrame(Frame):
 
     def _own(self) -> Tensor:
         """|diag R_e| of X = Q R_e (b, k)."""
-        factors, _ = torch.geqrf(self.columns())
-        return factors.diagonal(dim1=-2, dim2=-1).abs()
+        if self.lower is None:
+            return torch.ones(self.b, self.k, dtype=self.dtype, device=self.device)
+        columns = self.columns()
+        torch.geqrf(columns, out=(columns, columns.new_empty(self.b, self.k)))
+        return columns.diagonal(dim1=-2, dim2=-1).abs()
 
     def _product(self, matrix: Tensor | Turned) -> Tensor:
         """(J X)ᵀ (b, k, n), a turned block's in its own coordinates."""

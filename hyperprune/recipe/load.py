@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from hyperprune.errors import PluginError, RecipeError
-from hyperprune.plugins import registry
+from hyperprune.errors import RecipeError
 from hyperprune.recipe.check import check
+from hyperprune.recipe.presets import expand_presets, reaches
 from hyperprune.recipe.problems import Problem, printable, record_problems
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.shipped import find_recipe, shipped_recipes
@@ -52,7 +52,7 @@ def loads(text: str, source: str = "recipe", overrides: Sequence[str] = ()) -> R
     given, refused = _override_all(document, overrides)
     try:
         problems = [*odd_values(document)]
-        problems += _expand_preset(document, set(given))
+        problems += expand_presets(document, set(given))
         recipe, found = _record(document)
         problems = [*problems, *_still_news(found, problems)]
         problems += [*_still_news(check(recipe), problems)]
@@ -87,21 +87,6 @@ def _override_all(
     return given, refused
 
 
-def _expand_preset(document: dict[str, Any], overridden: set[str]) -> Iterator[Problem]:
-    """Fill in a preset's controls under the file's own keys, or over them where it was `--set`."""
-    prune = document.get("prune")
-    if not isinstance(prune, dict) or not isinstance(prune.get("preset"), str):
-        return
-    try:
-        keys: Mapping[str, Any] = registry().bind("preset", prune["preset"])()
-    except PluginError as error:
-        yield Problem("prune.preset", str(error))
-        return
-    strong = {key for key in prune if any(_reaches(path, f"prune.{key}") for path in overridden)}
-    weak = prune if "prune.preset" not in overridden else {key: prune[key] for key in strong}
-    document["prune"] = {**prune, **keys, **weak}
-
-
 def _record(document: dict[str, Any]) -> tuple[Recipe, list[Problem]]:
     """Build the record; keys that are wrong fall back to defaults, so that the rest is checked."""
     problems: list[Problem] = []
@@ -127,10 +112,5 @@ def _still_news(found: Iterable[Problem], told: Sequence[Problem]) -> Iterator[P
     wrong = {problem.path for problem in told}
     for problem in found:
         paths = (problem.path, *problem.also)
-        if not any(_reaches(bad, path) for bad in wrong for path in paths):
+        if not any(reaches(bad, path) for bad in wrong for path in paths):
             yield problem
-
-
-def _reaches(outer: str, inner: str) -> bool:
-    """Whether one key is the other or lies within it."""
-    return outer == inner or inner.startswith(f"{outer}.") or outer.startswith(f"{inner}.")

@@ -172,6 +172,9 @@ class Spectrum(Section):
 class Search(Section):
     """Who proposes candidates, and what is minimised early."""
 
+    preset: Literal["published"] | None = Field(
+        default=None, description="a named search that fills in keys here and in other sections"
+    )
     searcher: Choice = Choice(name=NAMES["searcher"])
     objective: Literal["distance", "loss", "both"] = Field(
         default="distance", description="what is minimised early; both: the sum of their ranks"
