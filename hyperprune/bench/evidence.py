@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from hyperprune.bench.replay import Method, Trace, budget, methods, narrow, regret_at, replay
+from hyperprune.bench.replay import (
+    Method,
+    Trace,
+    budget,
+    default_signals,
+    methods,
+    narrow,
+    regret_at,
+    replay,
+)
 from hyperprune.bench.signals import BOTH, LOSS, Study
 from hyperprune.bench.statistics import (
     Array,
@@ -23,6 +32,7 @@ from hyperprune.bench.statistics import (
     median,
     spearman,
 )
+from hyperprune.defaults import NAMES
 from hyperprune.errors import RunError
 from hyperprune.search.space import name_of
 
@@ -39,10 +49,13 @@ def evidence(
     seeds: int = 20,
     candidates: int | None = None,
     searchers: Sequence[str] | None = None,
+    every: bool = True,
     workers: int = 1,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Everything measured on one table, as JSON values; the same study gives the same figures.
+
+    `every` objective is replayed, or loss and the default search's alone.
 
     Raises RunError for a table without repeats: no figure stands without its noise floor.
     """
@@ -58,7 +71,12 @@ def evidence(
         "correlations": correlations(study),
         "selection": selection(study, pool),
         "replay": replays(
-            study, methods(study, searchers), pool, seeds, workers=workers, report=report
+            study,
+            methods(study, searchers, every=every),
+            pool,
+            seeds,
+            workers=workers,
+            report=report,
         ),
     }
 
@@ -187,6 +205,7 @@ def _summary(study: Study, method: Method, traces: list[Trace], grid: list[int])
     interval: Interval = bootstrap(median, regrets, seed=0)
     return {
         "signals": list(method.signals) if method.first else ["final loss"],
+        "default": method.searcher == NAMES["searcher"] and method.signals == default_signals(),
         "epochs": _round(median(np.array([float(trace.epochs) for trace in traces]))),
         "regret": interval.plain(),
         "mean_regret": _round(float(regrets.mean())),

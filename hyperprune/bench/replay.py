@@ -13,6 +13,7 @@ from hyperprune.bench.signals import LOSS, Study, signal_name
 from hyperprune.bench.statistics import ranks
 from hyperprune.bench.table import STATES
 from hyperprune.plugins import registry
+from hyperprune.recipe.records import Search, Spectrum
 from hyperprune.search.halving import halving, spent
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration, key_of
@@ -52,20 +53,30 @@ class Trace:
         return self.steps[-1][0]
 
 
-def methods(study: Study, searchers: Sequence[str] | None = None) -> list[Method]:
+def default_signals() -> tuple[str, ...]:
+    """The signals that a recipe minimises early which names none."""
+    spectrum, search = Spectrum(), Search()
+    distance = signal_name(spectrum.distance.name, spectrum.state, spectrum.reference)
+    found = {"loss": (LOSS,), "distance": (distance,), "both": (LOSS, distance)}
+    return found[search.objective]
+
+
+def methods(
+    study: Study, searchers: Sequence[str] | None = None, *, every: bool = True
+) -> list[Method]:
     """Searchers (every registered one) on each early objective, and baselines.
 
-    The objectives: the recipe's distance of either state, loss, and both by their ranks. Loss with
-    random proposals is successive halving.
+    The objectives: loss, the recipe's distance of either state, and both by their ranks; unless
+    `every`, loss and the default search's alone. Loss with random proposals is successive halving.
     """
     settings = study.recipe.spectrum
     distances = [signal_name(settings.distance.name, s, settings.reference) for s in STATES]
-    early: dict[str, tuple[str, ...]] = {LOSS: (LOSS,)}
-    early |= {distance: (distance,) for distance in distances}
-    early |= {f"{LOSS} and {distance}": (LOSS, distance) for distance in distances}
+    early: list[tuple[str, ...]] = [(LOSS,), *((distance,) for distance in distances)]
+    early += [(LOSS, distance) for distance in distances]
     found = [
-        Method(f"{what}, {name}", name, signals)
-        for what, signals in early.items()
+        Method(f"{' and '.join(signals)}, {name}", name, signals)
+        for signals in early
+        if every or signals in ((LOSS,), default_signals())
         for name in (registry().names("searcher") if searchers is None else searchers)
     ]
     first = study.recipe.rounds.first

@@ -97,8 +97,9 @@ def section(found: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for name, entry in sorted(replay["methods"].items(), key=lambda item: item[1]["mean_regret"]):
         value, low, high = entry["regret"]
+        shown = f"**{name}** (default)" if entry["default"] else name
         yield (
-            f"| {name} | {entry['epochs']:.0f} | {value:.2f} | {low:.2f} … {high:.2f} | "
+            f"| {shown} | {entry['epochs']:.0f} | {value:.2f} | {low:.2f} … {high:.2f} | "
             f"{entry['mean_regret']:.2f} | {entry['top3']:.0%} |"
         )
     yield "\n### In words\n"
@@ -139,9 +140,30 @@ def findings(found: Mapping[str, Any]) -> Iterator[str]:
     if worse:
         listed = ", ".join(f"{name} (+{means[name] - means[best]:.2f})" for name in worse)
         yield f"Worse by more than the noise floor: {listed}."
+    yield from _default(replay["methods"], noise)
     yield (
         f"{facts['within_noise_of_best']} of {facts['configurations']} configurations end within "
         "one noise deviation of the best: the table cannot tell these apart."
+    )
+
+
+def _default(found: Mapping[str, Any], noise: float) -> Iterator[str]:
+    """The default search's median regret beside that of every other at no more epochs."""
+    own = next((entry for entry in found.values() if entry["default"]), None)
+    if own is None:
+        return
+    median, epochs = own["regret"][0], own["epochs"]
+    better = {
+        name: median - entry["regret"][0]
+        for name, entry in found.items()
+        if entry["epochs"] <= epochs and entry["regret"][0] < median
+    }
+    listed = ", ".join(
+        f"{name} (by {gap:.2f}{', inside the noise' if gap < noise else ''})"
+        for name, gap in sorted(better.items(), key=lambda item: -item[1])
+    )
+    yield f"The default search's median regret is {median:.2f}; " + (
+        f"lower at no more epochs: {listed}." if listed else "none is lower at no more epochs."
     )
 
 

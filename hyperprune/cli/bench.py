@@ -62,24 +62,35 @@ def make(
 
 @app.command()
 def replay(
-    table: TableFile,
+    tables: Annotated[list[Path], typer.Argument(metavar="TABLE…", help="Tables of `bench make`.")],
     seeds: Seeds = 20,
     candidates: Candidates = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Every objective, not the default and loss alone.")
+    ] = False,
     workers: Workers = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Replay every search on a table and print what is found, with the noise floor."""
+    """Replay searches on tables and print what is found, with the noise floor."""
     from hyperprune.bench.evidence import evidence
     from hyperprune.bench.report import section
     from hyperprune.bench.signals import study
     from hyperprune.bench.table import Table
 
-    prepared = study(Table.load(table), table.stem)
-    found = evidence(prepared, seeds=seeds, candidates=candidates, workers=workers or cores())
+    found = [
+        evidence(
+            study(Table.load(table), table.stem),
+            seeds=seeds,
+            candidates=candidates,
+            every=every,
+            workers=workers or cores(),
+        )
+        for table in tables
+    ]
     if as_json:
         show_json(found)
     else:
-        typer.echo("\n".join(section(found)))
+        typer.echo("\n".join(line for item in found for line in section(item)))
 
 
 @app.command()

@@ -153,6 +153,9 @@ def test_the_commands_make_replay_and_report_a_table(tmp_path):
     small = ["--seeds", "2", "--candidates", "2", "--workers", "1"]
     shown = CliRunner().invoke(app, ["replay", str(table), *small], catch_exceptions=False)
     assert "## Table `tiny`" in shown.output
+    twice = CliRunner().invoke(app, ["replay", str(table), str(table), *small, "--json"])
+    first, second = json.loads(twice.output)
+    assert first == second
     done = CliRunner().invoke(app, ["report", str(table), *small], catch_exceptions=False)
     assert done.exit_code == 0
     assert (tmp_path / "tiny.html").read_text(encoding="utf-8").count("<h2>") == 7
