@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.statistics import Array
 from hyperprune.bench.table import Table
-from hyperprune.report.figures import DENSE_COLOUR, PALETTE, label
+from hyperprune.report.figures import DENSE_COLOUR, PALETTE, blank, label
 from hyperprune.search.space import name_of
 
 SCALE = "Viridis"  # by final perplexity: dark is good
@@ -28,7 +28,7 @@ def shades(final: Array) -> list[str]:
 
 def spectra(table: Table, study: Study, state: str, epoch: int) -> go.Figure:
     """Spectra after an epoch, coloured by final perplexity, the dense one in black."""
-    figure = _figure("rank", f"exponent ({state} state, epoch {epoch}), nats per step")
+    figure = blank("rank", f"exponent ({state} state, epoch {epoch}), nats per step")
     for row, colour in zip(study.rows, shades(study.final), strict=True):
         values = table.spectrum(table.index(row.name), epoch, state).sorted().tolist()
         _line(figure, range(1, len(values) + 1), values, row.name, colour)
@@ -40,7 +40,7 @@ def spectra(table: Table, study: Study, state: str, epoch: int) -> go.Figure:
 
 def over_epochs(study: Study, values: Array, title: str, dense: Sequence[float] = ()) -> go.Figure:
     """One line a configuration over epochs, coloured by final perplexity."""
-    figure = _figure("epoch", title)
+    figure = blank("epoch", title)
     for row, series, colour in zip(study.rows, values, shades(study.final), strict=True):
         _line(figure, range(1, len(series) + 1), series.tolist(), row.name, colour)
     if len(dense):
@@ -51,7 +51,7 @@ def over_epochs(study: Study, values: Array, title: str, dense: Sequence[float] 
 
 def scatter(study: Study, signal: str, epoch: int) -> go.Figure:
     """An early signal against final perplexity, coloured by the first control."""
-    figure = _figure(f"{signal} after epoch {epoch}", "final validation perplexity")
+    figure = blank(f"{signal} after epoch {epoch}", "final validation perplexity")
     path = next((d.path for d in study.space.dimensions if d.domain.size != 1), "")
     groups: dict[str, list[int]] = {}
     for index, row in enumerate(study.rows):
@@ -71,7 +71,7 @@ def scatter(study: Study, signal: str, epoch: int) -> go.Figure:
 
 def regrets(replay: Mapping[str, Any], noise: float) -> go.Figure:
     """Median regret over epochs spent, one line a method, the noise floor shaded."""
-    figure = _figure("epochs spent", "median regret, perplexity above the table's best")
+    figure = blank("epochs spent", "median regret, perplexity above the table's best")
     figure.add_hrect(0, noise, fillcolor="#b8bec6", opacity=0.4, line_width=0)
     for number, (name, found) in enumerate(replay["methods"].items()):
         dash = ("solid", "dash", "dot")[number // len(PALETTE)]
@@ -113,16 +113,3 @@ def _line(
         mode="lines",
         line={"color": colour, "width": width, "dash": dash},
     )
-
-
-def _figure(x: str, y: str) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        template="simple_white",
-        height=420,
-        margin={"l": 60, "r": 20, "t": 20, "b": 50},
-        xaxis_title=x,
-        yaxis_title=y,
-        font={"family": "system-ui, sans-serif", "size": 13},
-    )
-    return figure

@@ -34,7 +34,7 @@ def perplexity_figure(
     found: Sequence[History], states: Mapping[str, str], target: float | None
 ) -> go.Figure:
     """Validation perplexity over epochs, with the dense target."""
-    figure = _figure("epoch", "validation perplexity")
+    figure = blank("epoch", "validation perplexity")
     figure.update_yaxes(type="log")
     if target is not None:
         figure.add_hline(target, line={"dash": "dot", "color": DENSE_COLOUR, "width": 1})
@@ -44,7 +44,7 @@ def perplexity_figure(
 
 def distance_figure(found: Sequence[History], states: Mapping[str, str]) -> go.Figure:
     """LS distance to the dense reference over epochs, with standard errors."""
-    figure = _figure("epoch", "LS distance to the dense reference")
+    figure = blank("epoch", "LS distance to the dense reference")
     sparse = [item for item in found if item.name != DENSE]
     _lines(figure, sparse, states, {item.name: item.distance for item in sparse}, errors=True)
     return figure
@@ -54,7 +54,7 @@ def spectrum_figure(
     layer: int, spectra: Mapping[str, Sequence[float]], states: Mapping[str, str]
 ) -> go.Figure:
     """Exponents of one layer over their rank, one line a network, the dense reference in black."""
-    figure = _figure("rank", f"exponent of layer {layer}, nats per step")
+    figure = blank("rank", f"exponent of layer {layer}, nats per step")
     for name, values in spectra.items():
         figure.add_scatter(
             x=list(range(1, len(values) + 1)),
@@ -68,7 +68,7 @@ def spectrum_figure(
 
 def signal_figure(found: Sequence[History], first: int, states: Mapping[str, str]) -> go.Figure:
     """Early LS distance against the perplexity last known: did the early signal tell?"""
-    figure = _figure(f"LS distance after epoch {first}", "last validation perplexity")
+    figure = blank(f"LS distance after epoch {first}", "last validation perplexity")
     for item in found:
         if item.name == DENSE or first not in item.epochs:
             continue
@@ -122,11 +122,12 @@ def _lines(
         )
 
 
-def _figure(x: str, y: str) -> go.Figure:
+def blank(x: str, y: str, height: int = 380) -> go.Figure:
+    """A figure with titled axes and nothing in it yet."""
     figure = go.Figure()
     figure.update_layout(
         template="simple_white",
-        height=380,
+        height=height,
         margin={"l": 60, "r": 20, "t": 20, "b": 50},
         xaxis_title=x,
         yaxis_title=y,
