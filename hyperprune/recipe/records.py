@@ -157,7 +157,7 @@ class Prune(Section):
 class Spectrum(Section):
     """How a Lyapunov spectrum is measured and two are compared."""
 
-    state: Literal["hidden", "full"] = "hidden"
+    state: Literal["hidden", "full"] = "full"
     protocol: Literal["standard", "published"] = "standard"
     sequences: Positive = 8
     burn_in: Annotated[int, Field(ge=0)] = 10
@@ -177,7 +177,7 @@ class Search(Section):
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
     objective: Literal["distance", "loss", "both"] = Field(
-        default="distance", description="what is minimised early; both: the sum of their ranks"
+        default="both", description="what is minimised early; both: the sum of their ranks"
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive = 1
