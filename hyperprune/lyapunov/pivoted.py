@@ -9,7 +9,9 @@ L are at most 1 in size), so each step has the digits that QR at each step has.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.linalg.lapack import dlaswp
 from torch import Tensor
 
 from hyperprune.lyapunov.frame import Frame, GradedFrame, Turned
@@ -148,10 +150,7 @@ class PivotedFrame(Frame):
 
 def _places(pivots: Tensor, n: int) -> Tensor:
     """The order (b, n) that LAPACK's row exchanges (b, k), counted from 1, leave the rows in."""
-    found = []
-    for exchanges in pivots.tolist():
-        order = list(range(n))
-        for index, other in enumerate(exchanges):
-            order[index], order[other - 1] = order[other - 1], order[index]
-        found.append(order)
-    return torch.tensor(found)
+    orders = np.tile(np.arange(n, dtype=np.float64), (len(pivots), 1))
+    for order, exchanges in zip(orders, pivots.numpy() - 1, strict=True):
+        dlaswp(order[:, None], exchanges, overwrite_a=True)
+    return torch.from_numpy(orders.astype(np.int64))

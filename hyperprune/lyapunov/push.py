@@ -61,6 +61,23 @@ class Frames:
             for layer, (n, k) in enumerate(zip(sizes, self.columns, strict=True))
             for rows in self._cut(batch, n, len(sizes), device.type == "cuda")
         ]
+        workers = min(self.cores, len(self.chains))
+        share = (max(1, self.cores // workers),)
+        # Kept between segments: a new thread has to set up its own linear algebra first.
+        self.pool = (
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=share)
+            if workers > 1
+            else None
+        )
+
+    def __enter__(self) -> Frames:
+        """Use as a context: leaving it ends the worker threads."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the worker threads."""
+        if self.pool is not None:
+            self.pool.shutdown()
 
     def _cut(self, batch: int, n: int, layers: int, whole: bool) -> list[slice]:
         """Cut the sequences into groups: few enough for calls worth their cost, enough for all cores."""
@@ -85,16 +102,11 @@ class Frames:
                 logs = logs + chain.frame.settle()
             return logs, (diagonal < self.floor).sum()
 
-        workers = min(self.cores, len(self.chains))
-        if workers == 1:
+        if self.pool is None:
             found = [run(chain) for chain in self.chains]
         else:
             threads = torch.get_num_threads()
-            share = (max(1, self.cores // workers),)
-            with ThreadPoolExecutor(
-                workers, initializer=torch.set_num_threads, initargs=share
-            ) as pool:
-                found = list(pool.map(run, self.chains))
+            found = list(self.pool.map(run, self.chains))
             torch.set_num_threads(threads)  # what new threads start with is shared by the process
         layers: list[list[Tensor]] = [[] for _ in self.columns]
         for chain, (logs, _) in zip(self.chains, found, strict=True):

@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeAlias, get_args
 
 import torch
@@ -73,7 +74,7 @@ def lyapunov_spectrum(
     _check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance)
     inputs = _driven(inputs, burn_in, steps, protocol)  # (burn_in + T, B, …)
     batch = inputs.shape[1]
-    with torch.no_grad():
+    with torch.no_grad(), ExitStack() as stack:
         model = _evaluation_copy(model)
         if inputs.is_floating_point():
             inputs = inputs.to(torch.float64)
@@ -95,7 +96,9 @@ def lyapunov_spectrum(
             if frames is None:
                 sizes = [tangent.size for tangent in tangents]
                 transpose = protocol == "published"
-                frames = Frames(sizes, k, batch, dtype, state[0].device, floor, transpose=transpose)
+                frames = stack.enter_context(
+                    Frames(sizes, k, batch, dtype, state[0].device, floor, transpose=transpose)
+                )
             logs, raised = frames.push(tangents, segment.stop - segment.start, settle=settle)
             if not bool(logs.isfinite().all()):
                 raise SpectrumError(f"the derivative is not finite before step {segment.stop}")
