@@ -98,7 +98,10 @@ class Hooks:
 
     @hookspec
     def hyperprune_searchers(self) -> Contributions:  # type: ignore[empty-body]
-        """Searchers: `suggest(space, history, pending, seed, *, …) -> Configuration`, a pure function."""
+        """Searchers: `suggest(space, history, pending, seed, *, …) -> Configuration`, a pure function.
+
+        Its attribute `prepare()`, where there is one, is called while the first candidates train.
+        """
 
     @hookspec
     def hyperprune_observers(self) -> Contributions:  # type: ignore[empty-body]

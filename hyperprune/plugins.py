@@ -87,6 +87,10 @@ class Contribution:
             raise PluginError(f"{self.kind} {self.name!r}: {listed}")
         return functools.partial(self.target, **values) if values else self.target
 
+    def prepare(self) -> None:
+        """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
+        getattr(self.target, "prepare", lambda: None)()
+
 
 @dataclass(frozen=True)
 class Broken:

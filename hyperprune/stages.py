@@ -127,9 +127,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     """
     recipe, run, executor = session.recipe, session.run, session.executor
     space = space_of(recipe)
-    suggest = registry().bind(
-        "searcher", recipe.search.searcher.name, recipe.search.searcher.options
-    )
+    searcher = registry().get("searcher", recipe.search.searcher.name)
+    suggest = searcher.bind(recipe.search.searcher.options)
     recorded = run.proposed()
     first = default_configuration(recipe) if recipe.search.default_first else None
     chosen: list[tuple[str, Configuration]] = []
@@ -141,6 +140,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         return session.judge.observations(tried, recipe.rounds.first)
 
     def finish_next() -> None:
+        if not finished:
+            searcher.prepare()  # every worker is busy: now it costs no time
         _ = dense.outcome  # what candidates are judged against
         name, configuration = chosen[len(finished)]
         outcome = _finish(session, started[len(finished)])

@@ -9,6 +9,7 @@ costs a tenth of optimising the acquisition function over mixed settings.
 
 from __future__ import annotations
 
+import importlib
 import random as generators
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -62,6 +63,14 @@ def ax(
         best = rating.best(fresh.values())
         starts, pool = [best], [best]
     return dict(best)
+
+
+def _prepare() -> None:
+    """Import Ax, which takes seconds."""
+    importlib.import_module("hyperprune.builtin.searchers.ax_model")
+
+
+ax.prepare = _prepare  # type: ignore[attr-defined]
 
 
 def quasi_random(
