@@ -123,7 +123,7 @@ def test_a_study_has_a_signal_for_every_distance_and_the_noise_floor(path):
     assert [row.name for row in whole.rows] == ["c000", "c001", "c002"]
     assert {"loss", "l2 hidden", "l2 full, final", "wasserstein full"} <= set(whole.signals)
     assert all(values.shape == (3, 4) for values in whole.signals.values())
-    assert whole.own_distance == "l2 hidden"
+    assert whole.own_distance == "l2 full"
     finals = Table.load(path).series["valid_loss"][:, -1].double()
     assert whole.noise == pytest.approx(float((finals[1] - finals[5]).abs() / 2**0.5))
     assert whole.repeats == 1

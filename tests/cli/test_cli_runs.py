@@ -159,7 +159,7 @@ def test_spectrum_of_the_dense_reference(hyperprune, finished):
     result = hyperprune("spectrum", finished)
     assert result.code == 0
     assert result.out.startswith("dense after epoch 4\n")
-    assert "1/4" in result.out
+    assert "1/8" in result.out
     assert "exponent by rank" in result.out
 
 
@@ -172,7 +172,7 @@ def test_spectrum_of_a_candidate_beside_the_dense_reference(hyperprune, finished
 def test_spectrum_json(hyperprune, finished):
     record = json.loads(hyperprune("spectrum", finished, "-c", "c000", "-e", "3", "--json").out)
     assert (record["candidate"], record["epoch"]) == ("c000", 3)
-    assert len(record["exponents"]) == len(record["layers"]) == 4
+    assert len(record["exponents"]) == len(record["layers"]) == 8
     assert record["sum"] == pytest.approx(sum(record["exponents"]))
 
 
