@@ -49,7 +49,7 @@ from hyperprune.model import State
 
 StateKind: TypeAlias = Literal["full", "hidden"]
 
-SEGMENT = 16
+SEGMENT = 32
 """Most steps a tangent is asked for at a time, which bounds the activations it keeps."""
 
 
