@@ -17,13 +17,13 @@ import ctypes
 import datetime
 import gc
 import math
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import torch
+from hardware import processor
 from torch import Tensor, nn
 
 from hyperprune.builtin.models import stacked_lstm
@@ -229,17 +229,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     sizes = [int(size) for size in chosen.sizes.split(",")]
-    cpu = next(
-        (
-            line.split(": ")[1]
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    print(
-        f"{datetime.date.today()}, {torch.get_num_threads()} threads of {cpu}, torch {torch.__version__}"
-    )
+    threads = f"{torch.get_num_threads()} threads of {processor()}"
+    print(f"{datetime.date.today()}, {threads}, torch {torch.__version__}")
     repeats = chosen.repeats
     parts: dict[str, tuple[str, list[str], Iterable[list[str]]]] = {
         "memory": (

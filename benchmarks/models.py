@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import resource
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hardware import processor
 from torch import Tensor, nn
 
 from hyperprune.builtin.models import MODELS
@@ -234,15 +234,6 @@ def precision(epochs: int) -> dict[str, Any]:
         table[name] = row
         print(name, row, flush=True)
     return table
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo")
-    if lines.exists():
-        names = [s for s in lines.read_text().splitlines() if s.startswith("model name")]
-        if names:
-            return names[0].partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:

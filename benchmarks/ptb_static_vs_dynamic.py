@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sparsity import processor
+from hardware import processor
 from torch import Tensor
 
 from hyperprune.corpus import Corpus

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hardware import processor
 from torch import Tensor, nn
 
 from hyperprune.model import RecurrentLM, State, detach
@@ -143,11 +143,6 @@ def against(base: list[float], taken: list[float]) -> dict[str, Any]:
         "ratio_of_minima": round(min(taken) / min(base), 4),
         "turns": len(ratios),
     }
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((x.split(":")[1].strip() for x in lines if "model name" in x), platform.processor())
 
 
 def save(what: str, threads: int, found: dict[str, Any]) -> None:

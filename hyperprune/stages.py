@@ -140,7 +140,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         return session.judge.observations(tried, recipe.rounds.first)
 
     def finish_next() -> None:
-        if not finished:
+        to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
+        if not finished and to_come:
             searcher.prepare()  # every worker is busy: now it costs no time
         _ = dense.outcome  # what candidates are judged against
         name, configuration = chosen[len(finished)]

@@ -18,7 +18,10 @@ NARROW = 0.75
 
 
 class Frame(ABC):
-    """k orthonormal columns in n dimensions for each of b sequences, at first the identity's."""
+    """k leading directions in n dimensions for each of b sequences, at first the identity's columns.
+
+    Orthonormal columns, unless `settle` makes up for what they lack.
+    """
 
     def __init__(self, b: int, n: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
         self.b, self.n, self.k = b, n, k

@@ -121,9 +121,8 @@ class PivotedFrame(Frame):
         if isinstance(matrix, Turned):
             return self._turned_product(matrix, self.lower, self.spare)
         width = -(-self.k // PANELS)
-        for first in reversed(
-            range(0, self.k, width)
-        ):  # the last rows of L alone reach all columns
+        # Backwards: the last rows of L alone reach all columns.
+        for first in reversed(range(0, self.k, width)):
             last = first + width if first + width < self.k else self.n
             places = self.places[:, None, first:last].expand(-1, self.n, -1)
             own, lower = matrix.gather(-1, places), self.lower[:, :last, first:last]

@@ -129,14 +129,16 @@ def test_a_candidates_short_training_is_a_prefix_of_its_long_one(finished, toy_r
     assert short == epochs(longer, "c000")[: len(short)]
 
 
-def test_loss_as_the_objective_keeps_the_lowest_losses(toy_recipe, tmp_path):
+def minimising(objective, toy_recipe, folder):
+    """Every event of a run with this objective."""
     seen = []
-    hyperprune.run(
-        toy_recipe,
-        overrides=['search.objective="loss"'],
-        folder=tmp_path / "run",
-        observers=[seen.append],
-    )
+    overrides = [f'search.objective="{objective}"']
+    hyperprune.run(toy_recipe, overrides=overrides, folder=folder, observers=[seen.append])
+    return seen
+
+
+def test_loss_as_the_objective_keeps_the_lowest_losses(toy_recipe, tmp_path):
+    seen = minimising("loss", toy_recipe, tmp_path / "run")
     early = {
         e.candidate: e.valid_loss
         for e in seen
@@ -148,13 +150,7 @@ def test_loss_as_the_objective_keeps_the_lowest_losses(toy_recipe, tmp_path):
 
 def test_both_objectives_keep_the_lowest_sums_of_ranks(toy_recipe, tmp_path):
     """Ranks by hand: position in the order by loss, plus that in the order by distance."""
-    seen = []
-    hyperprune.run(
-        toy_recipe,
-        overrides=['search.objective="both"'],
-        folder=tmp_path / "run",
-        observers=[seen.append],
-    )
+    seen = minimising("both", toy_recipe, tmp_path / "run")
     early = {
         e.candidate: e
         for e in seen
