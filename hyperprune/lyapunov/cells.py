@@ -7,7 +7,7 @@ differentiation in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
@@ -15,35 +15,43 @@ from torch import Tensor
 
 from hyperprune.lyapunov.tangent import Block, LayerTangent, MemoryBlock, StateKind
 
-
-def scaled_rows(weights: Tensor, scales: Tensor) -> Tensor:
-    """Σ_g diag(scales_g) W_g for weights (n, G, m) and scales (n, B, G): a block (B, n, m).
-
-    One small product a row, so that every weight is read once for all sequences and gates.
-    """
-    return torch.bmm(scales, weights).transpose(0, 1)  # (B, n, m)
+AT_ONCE = 2**17
+"""Numbers that blocks made at once may have: of small blocks several steps' (measured)."""
 
 
 class RowScaled(LayerTangent):
     """J_t = Σ_g diag(a_g) W_g + diag(d): tanh networks, GRU, one depth of a highway network.
 
-    `weights` (G, n, n), `scales` (T, B, G, n) the a_g, `diagonal` (T, B, n) the d, where there is one.
+    `weights` (G, n, m), `scales` (T, B, G, n) the a_g, `diagonal` (T, B, n) the d, where there is one.
+    Blocks are made by columns, as LAPACK keeps matrices: a row scaling is then one row vector.
     """
 
     def __init__(
         self, layer: int, weights: Tensor, scales: Tensor, diagonal: Tensor | None = None
     ) -> None:
         self.layer, self.size = layer, weights.shape[-2]
-        self.weights = weights.transpose(0, 1).contiguous()  # (n, G, m)
-        self.scales = scales.permute(0, 3, 1, 2).contiguous()  # (T, n, B, G)
-        self.diagonal = diagonal
+        self.weights = weights.mT.contiguous()  # (G, m, n)
+        self.scales, self.diagonal = scales, diagonal
 
     def block(self, t: int, rows: slice) -> Tensor:
-        """Combine the gates of step t into one block (b, n, n)."""
-        block = scaled_rows(self.weights, self.scales[t][:, rows])
-        if self.diagonal is not None:
-            block.diagonal(dim1=-2, dim2=-1).add_(self.diagonal[t, rows])
-        return block
+        """Combine the gates of step t into one block (b, n, m)."""
+        return next(self.blocks(range(t, t + 1), rows))
+
+    def blocks(self, steps: range, rows: slice) -> Iterator[Tensor]:
+        """The same for several steps, small blocks some at a time, in the same memory over and over."""
+        _, m, n = self.weights.shape
+        b = rows.stop - rows.start
+        some = max(1, min(AT_ONCE // (b * m * n), len(steps)))
+        memory = self.weights.new_empty(some, b, m, n)
+        for first in range(steps.start, steps.stop, some):
+            now = slice(first, min(first + some, steps.stop))
+            scales = self.scales[now, rows].unsqueeze(-2).unbind(2)  # G of (t, b, 1, n)
+            columns = torch.mul(self.weights[0], scales[0], out=memory[: now.stop - first])
+            for gate, scale in zip(self.weights[1:], scales[1:], strict=True):
+                columns.addcmul_(gate, scale)
+            if self.diagonal is not None:
+                columns.diagonal(dim1=-2, dim2=-1).add_(self.diagonal[now, rows])
+            yield from columns.mT.unbind(0)
 
 
 class Product(LayerTangent):
@@ -85,7 +93,14 @@ class Memory(LayerTangent):
 
     def block(self, t: int, rows: slice) -> Block:
         """The block of (h, c), or of h alone with c held fixed."""
-        C, D = self.memory.block(t, rows), self.output.block(t, rows)
+        return self._with(t, rows, self.memory.block(t, rows), self.output.block(t, rows))
+
+    def blocks(self, steps: range, rows: slice) -> Iterator[Block]:
+        """The same for several steps."""
+        parts = self.memory.blocks(steps, rows), self.output.blocks(steps, rows)
+        return (self._with(t, rows, C, D) for t, C, D in zip(steps, *parts, strict=True))
+
+    def _with(self, t: int, rows: slice, C: Block, D: Block) -> Block:
         assert isinstance(C, Tensor)
         assert isinstance(D, Tensor)
         if self.kind == "hidden":
@@ -113,18 +128,20 @@ def lstm_layer(
 
     Weights stack the gates i, f, g, o as torch does: w_x (4H, E), w_h (4H, H), biases (4H,).
     """
-    drive = x @ w_x.T + (b_x + b_h)  # (T, B, 4H)
-    gates, cells, outputs = [], [c], []
-    for drive_t in drive:
-        i, f, g, o = (drive_t + h @ w_h.T).chunk(4, -1)
-        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-        c = f * c + i * g
-        h = o * c.tanh()
-        gates.append(torch.stack([i, f, g, o], 1))  # (B, 4, H)
-        cells.append(c)
-        outputs.append(h)
-    i, f, g, o = torch.stack(gates).unbind(2)  # (T, B, H) each
-    before, squashed = torch.stack(cells[:-1]), torch.stack(cells[1:]).tanh()
+    H = h.shape[-1]
+    gates = x @ w_x.T + (b_x + b_h)  # (T, B, 4H)
+    i, f, g, o = gates.chunk(4, -1)  # (T, B, H) each
+    cells = torch.cat([c[None], torch.empty_like(i)])  # (T + 1, B, H)
+    outputs = torch.empty_like(i)
+    before, after = cells[:-1], cells[1:]
+    each = (part.unbind(0) for part in (gates, gates[..., : 2 * H], i, f, g, o))
+    states = (part.unbind(0) for part in (before, after, outputs))
+    for gates_t, if_t, i_t, f_t, g_t, o_t, c, new, output in zip(*each, *states, strict=True):
+        gates_t.addmm_(h, w_h.T)
+        if_t.sigmoid_(), g_t.tanh_(), o_t.sigmoid_()
+        torch.addcmul(i_t * g_t, f_t, c, out=new)
+        h = torch.mul(o_t, new.tanh(), out=output)
+    squashed = after.tanh()
     slope = o * (1 - squashed**2)
     into_memory = torch.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - g**2)], 2)
     into_output = squashed * o * (1 - o)
@@ -137,7 +154,7 @@ def lstm_layer(
         memory = RowScaled(layer, W[:3], into_memory)
         output = RowScaled(layer, W[3:], into_output[:, :, None])
         tangent = Memory(layer, memory, output, slope, f, kind)
-    return torch.stack(outputs), (h, c), tangent
+    return outputs, (h, cells[-1]), tangent
 
 
 def gru_layer(

@@ -6,20 +6,33 @@ algebra on its share of the cores; small blocks are taken several sequences at a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hyperprune.errors import SpectrumError
+from hyperprune.lyapunov import blas
 from hyperprune.lyapunov.frame import CholeskyFrame, Frame, GradedFrame
 from hyperprune.lyapunov.pivoted import PivotedFrame
 from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock
 
 CACHED = 2**17
 """Numbers of a block that one call should handle at least, where blocks are small (measured)."""
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads for each of this thread's operations."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class Frames:
 
     sizes: n of each layer, bottom first; k: leading columns to follow in each, all unless given;
     dtype: of the linear algebra (blocks are float64); floor: smallest R_ii that counts; transpose:
-    push through Jᵀ instead of J.
+    push through Jᵀ instead of J; cores: to keep busy.
     Raises SpectrumError for more columns than dimensions.
     """
 
@@ -50,22 +63,23 @@ class Frames:
         floor: float,
         *,
         transpose: bool = False,
+        cores: int = 1,
     ) -> None:
         if k is not None and k > sum(sizes):
             raise SpectrumError(f"k = {k} exponents are asked for, but the state has {sum(sizes)}")
         self.columns = [size if k is None else min(k, size) for size in sizes]
         self.transpose, self.dtype, self.floor = transpose, dtype, floor
-        self.cores = 1 if device.type == "cuda" else torch.get_num_threads()
+        self.cores = 1 if device.type == "cuda" else cores
         self.chains = [
             Chain(layer, rows, make_frame(rows.stop - rows.start, n, k, dtype, device))
             for layer, (n, k) in enumerate(zip(sizes, self.columns, strict=True))
             for rows in self._cut(batch, n, len(sizes), device.type == "cuda")
         ]
         workers = min(self.cores, len(self.chains))
-        share = (max(1, self.cores // workers),)
+        self.share = max(1, self.cores // workers)
         # Kept between segments: a new thread has to set up its own linear algebra first.
         self.pool = (
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=share)
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(self.share,))
             if workers > 1
             else None
         )
@@ -95,34 +109,34 @@ class Frames:
 
         @torch.no_grad()
         def run(chain: Chain) -> tuple[Tensor, Tensor]:
-            tangent = tangents[chain.layer]
-            diagonal = torch.stack([self._advance(chain, tangent, t) for t in range(steps)])
+            diagonal = torch.stack(list(self._advance(chain, tangents[chain.layer], range(steps))))
             logs = diagonal.clamp_min(self.floor).log().sum(0)  # (b, k)
             if settle:
                 logs = logs + chain.frame.settle()
             return logs, (diagonal < self.floor).sum()
 
-        if self.pool is None:
-            found = [run(chain) for chain in self.chains]
-        else:
-            threads = torch.get_num_threads()
-            found = list(self.pool.map(run, self.chains))
-            torch.set_num_threads(threads)  # what new threads start with is shared by the process
+        with blas.threads(self.share), torch_threads(self.share if self.pool is None else 1):
+            found = list((map if self.pool is None else self.pool.map)(run, self.chains))
         layers: list[list[Tensor]] = [[] for _ in self.columns]
         for chain, (logs, _) in zip(self.chains, found, strict=True):
             layers[chain.layer].append(logs)
         logs = torch.cat([torch.cat(parts) for parts in layers], -1)
         return logs, torch.stack([floored for _, floored in found]).sum()
 
-    def _advance(self, chain: Chain, tangent: LayerTangent, t: int) -> Tensor:
+    def _advance(self, chain: Chain, tangent: LayerTangent, steps: range) -> Iterator[Tensor]:
+        """Push one chain's frame through its blocks: |diag| (b, k) of the factor of each step."""
         frame = chain.frame
         if frame.narrow and not self.transpose:
-            Q = frame.columns().to(torch.float64)
-            return frame.factor(tangent.product(t, chain.rows, Q).to(self.dtype))
-        block = tangent.block(t, chain.rows)
-        if self.transpose:
-            block = (block.dense() if isinstance(block, MemoryBlock) else block).mT
-        return frame.advance(block)
+            for t in steps:
+                Q = frame.columns().to(torch.float64)
+                yield frame.factor(tangent.product(t, chain.rows, Q).to(self.dtype))
+            return
+        for block in tangent.blocks(steps, chain.rows):
+            if self.transpose:
+                dense = block.dense() if isinstance(block, MemoryBlock) else block
+                yield frame.advance(dense.mT)
+            else:
+                yield frame.advance(block)
 
 
 def make_frame(b: int, n: int, k: int, dtype: torch.dtype, device: torch.device) -> Frame:

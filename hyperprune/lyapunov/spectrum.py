@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hyperprune.errors import SpectrumError
 from hyperprune.lyapunov import autodiff
-from hyperprune.lyapunov.push import Frames
+from hyperprune.lyapunov.push import Frames, torch_threads
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
 from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, StateKind
 from hyperprune.model import State, StatePart
@@ -23,6 +23,9 @@ BURN_IN = 10
 """Steps that let state and frame settle before any is counted."""
 PUBLISHED_STEPS = 35
 """The segment that the published protocol counts."""
+SMALL = 384
+"""Up to this width one thread runs the network: others of torch's would go on spinning after each step
+for a while, on the cores that push the frames (measured)."""
 CHECK_EVERY = 10
 """Counted steps between two checks of a tolerance."""
 FLOORS = {torch.float64: 1e-12, torch.float32: 1e-9}
@@ -73,12 +76,14 @@ def lyapunov_spectrum(
     burn_in = BURN_IN if burn_in is None else burn_in
     _check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance)
     inputs = _driven(inputs, burn_in, steps, protocol)  # (burn_in + T, B, …)
-    batch = inputs.shape[1]
+    batch, cores = inputs.shape[1], torch.get_num_threads()
     with torch.no_grad(), ExitStack() as stack:
         model = _evaluation_copy(model)
         if inputs.is_floating_point():
             inputs = inputs.to(torch.float64)
         state = _state(model, state, batch)
+        if max(part.shape[-1] for part in state) <= SMALL:
+            stack.enter_context(torch_threads(1))
         trace = _tracer(model, inputs, state, state_kind)
         if k is not None and not hasattr(model, "tangent"):
             autodiff.load_forward_mode()
@@ -97,7 +102,16 @@ def lyapunov_spectrum(
                 sizes = [tangent.size for tangent in tangents]
                 transpose = protocol == "published"
                 frames = stack.enter_context(
-                    Frames(sizes, k, batch, dtype, state[0].device, floor, transpose=transpose)
+                    Frames(
+                        sizes,
+                        k,
+                        batch,
+                        dtype,
+                        state[0].device,
+                        floor,
+                        transpose=transpose,
+                        cores=cores,
+                    )
                 )
             logs, raised = frames.push(tangents, segment.stop - segment.start, settle=settle)
             if not bool(logs.isfinite().all()):
@@ -247,7 +261,17 @@ def _evaluation_copy(model: Any) -> Any:
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise SpectrumError(f"parameter {name!r} holds NaN or infinity")
-    return copy.deepcopy(model).requires_grad_(False).double().eval()
+    # Copied as float64, not copied and then converted.
+    kept = (*model.parameters(), *model.buffers())
+    memo: dict[int, Any] = {id(own): _double(own) for own in kept}
+    return copy.deepcopy(model, memo).requires_grad_(False).double().eval()
+
+
+def _double(own: Tensor) -> Tensor:
+    """A copy of a parameter or buffer, floating ones as float64."""
+    dtype = torch.float64 if own.is_floating_point() else own.dtype
+    new = own.detach().to(dtype, copy=True)
+    return nn.Parameter(new, requires_grad=False) if isinstance(own, nn.Parameter) else new
 
 
 def _state(model: Any, state: State | Tensor | None, batch: int) -> State:

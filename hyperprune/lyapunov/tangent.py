@@ -38,7 +38,7 @@ No n × n diagonal matrix is ever formed: a row scaling costs n², the product w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -99,6 +99,13 @@ class LayerTangent(ABC):
     @abstractmethod
     def block(self, t: int, rows: slice) -> Block:
         """Derivative at step t of the segment, for the sequences `rows`: (b, size, size)."""
+
+    def blocks(self, steps: range, rows: slice) -> Iterator[Block]:
+        """The blocks of several steps, each good until the next is asked for.
+
+        Override where making some of them at once is cheaper.
+        """
+        return (self.block(t, rows) for t in steps)
 
     def product(self, t: int, rows: slice, Q: Tensor) -> Tensor:
         """The derivative at step t times Q (b, size, k); override where the block is not needed."""
