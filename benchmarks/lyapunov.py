@@ -46,48 +46,54 @@ def text(batch: int, steps: int = STEPS + BURN_IN) -> Tensor:
 def published_way(model: nn.Module, inputs: Tensor) -> Tensor:
     """Hidden-state exponents as the published code works (Vogt et al. 2022, its successors too).
 
-    Every derivative of the four gates is a dense diagonal matrix (B, 4H, 4H), from which a gate's
-    own is sliced; the Jacobian of all layers is one dense (B, L·H, L·H), its blocks below the
-    diagonal chained through the layer below; each step takes one product, one QR, and makes R's
-    diagonal positive by two products with a diagonal matrix of signs. float32, all sequences at once.
-    Two diagonal matrices are multiplied elementwise, which is kinder than the published code is.
+    Every derivative of the gates is a dense diagonal matrix over all four (B, 4H, 4H), made anew
+    where it is used, squared as a matrix of numbers, and sliced; of two of them, the published code
+    takes matrix products where this one does, and multiplies elementwise elsewhere. The Jacobian of
+    all layers is one dense (B, L·H, L·H), its blocks below the diagonal chained through the layer
+    below; each step takes one product, one QR, and makes R's diagonal positive by two products with a
+    diagonal matrix of signs. The network's own step is taken beside it. float32, all sequences at once.
     """
     H, L, B = model.state_parts[0].size, model.layers, inputs.shape[1]
     Q, total = torch.eye(L * H).expand(B, -1, -1), torch.zeros(B, L * H)
     state = [torch.zeros(B, H) for _ in range(2 * L)]
     i, f, g, o = (slice(gate * H, (gate + 1) * H) for gate in range(4))
+    diagonal = torch.diag_embed
 
-    def through(w: Tensor, s: Tensor, t: Tensor, c: Tensor, new: Tensor) -> Tensor:
-        """∂h'/∂(what w multiplies): s, t are σ and tanh of all four gates (B, 4H)."""
+    def through(w: Tensor, y: Tensor, c: Tensor, new: Tensor, recurrent: bool) -> Tensor:
+        """∂h'/∂(what w multiplies), y (B, 4H) the gates before their functions."""
 
-        def slope(gate: slice) -> Tensor:
-            return torch.diag_embed(s * (1 - s))[:, gate, gate]
+        def sigmoid() -> Tensor:
+            return diagonal(y.sigmoid())
 
-        def value(of: Tensor, gate: slice) -> Tensor:
-            return torch.diag_embed(of)[:, gate, gate]
+        def slope() -> Tensor:
+            return diagonal(y.sigmoid() * (1 - y.sigmoid()))
 
-        memory = (slope(f) * torch.diag_embed(c)) @ w[f]
-        memory = memory + (slope(i) * value(t, g)) @ w[i]
-        memory = memory + (value(s, i) * value(1 - t**2, g)) @ w[g]
-        squashed = new.tanh()
-        into_h = value(s, o) * torch.diag_embed(1 - squashed**2)
-        return into_h @ memory + (slope(o) * torch.diag_embed(squashed)) @ w[o]
+        def tanh() -> Tensor:
+            return diagonal(y.tanh())
+
+        forgets = slope()[:, f, f]
+        memory = (forgets @ diagonal(c) if recurrent else forgets * diagonal(c)) @ w[f]
+        memory = memory + (slope()[:, i, i] * tanh()[:, g, g]) @ w[i]
+        memory = memory + (sigmoid()[:, i, i] * (diagonal(1 / y.cosh()) ** 2)[:, g, g]) @ w[g]
+        into_output = (slope()[:, o, o] * diagonal(new.tanh())) @ w[o]
+        return (sigmoid()[:, o, o] @ diagonal(1 / new.cosh()) ** 2) @ memory + into_output
 
     for step, tokens in enumerate(inputs):
-        J, x = torch.zeros(B, L * H, L * H), model.encoder(tokens)
+        J, x, taken = torch.zeros(B, L * H, L * H), model.encoder(tokens), tuple(state)
         for layer in range(L):
             w_x, w_h, b_x, b_h = model.weights(layer)
             h, c = state[2 * layer], state[2 * layer + 1]
             y = x @ w_x.T + h @ w_h.T + b_x + b_h
-            s, t = y.sigmoid(), y.tanh()
-            new = s[:, f] * c + s[:, i] * t[:, g]
+            s = y.sigmoid()
+            new = s[:, f] * c + s[:, i] * y[:, g].tanh()
             rows = slice(layer * H, (layer + 1) * H)
-            J[:, rows, rows] = through(w_h, s, t, c, new)
+            J[:, rows, rows] = through(w_h, y, c, new, True)
             if layer:
                 below = slice((layer - 1) * H, layer * H)
-                J[:, rows, : layer * H] = through(w_x, s, t, c, new) @ J[:, below, : layer * H]
+                J[:, rows, : layer * H] = through(w_x, y, c, new, False) @ J[:, below, : layer * H]
             x = s[:, o] * new.tanh()
             state[2 * layer], state[2 * layer + 1] = x, new
+        model.step(tokens, taken)
         Q, R = torch.linalg.qr(J @ Q)
         signs = torch.diag_embed(R.diagonal(dim1=-2, dim2=-1).sign())
         Q, R = Q @ signs, signs @ R
