@@ -6,10 +6,13 @@ algebra on its share of the cores; small blocks are taken several sequences at a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -33,6 +36,14 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _pool(workers: int, share: int, _process: int) -> ThreadPoolExecutor:
+    """A process's threads for frames, kept: a new one has to set up its own linear algebra first."""
+    return ThreadPoolExecutor(
+        workers, "hyperprune-frames", initializer=torch.set_num_threads, initargs=(share,)
+    )
 
 
 @dataclass(frozen=True)
@@ -77,21 +88,7 @@ class Frames:
         ]
         workers = min(self.cores, len(self.chains))
         self.share = max(1, self.cores // workers)
-        # Kept between segments: a new thread has to set up its own linear algebra first.
-        self.pool = (
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(self.share,))
-            if workers > 1
-            else None
-        )
-
-    def __enter__(self) -> Frames:
-        """Use as a context: leaving it ends the worker threads."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the worker threads."""
-        if self.pool is not None:
-            self.pool.shutdown()
+        self.pool = _pool(workers, self.share, os.getpid()) if workers > 1 else None
 
     def _cut(self, batch: int, n: int, layers: int, whole: bool) -> list[slice]:
         """Cut the sequences into groups: few enough for calls worth their cost, enough for all cores."""
@@ -99,29 +96,40 @@ class Frames:
         return [slice(first, min(first + group, batch)) for first in range(0, batch, group)]
 
     def push(
-        self, tangents: Sequence[LayerTangent], steps: int, *, settle: bool = True
-    ) -> tuple[Tensor, Tensor]:
+        self, tangents: Sequence[LayerTangent], parts: Sequence[tuple[int, bool]]
+    ) -> list[tuple[Tensor, Tensor]]:
         """Push every frame through its blocks of a segment.
 
-        Returns Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised.
-        Only the sum since one settled segment to the end of another means anything.
+        parts: how many steps to sum over, and whether to settle the sum after them. For each, returns
+        Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised. Only the
+        sum since one settled part to the end of another means anything.
         """
 
         @torch.no_grad()
-        def run(chain: Chain) -> tuple[Tensor, Tensor]:
-            diagonal = torch.stack(list(self._advance(chain, tangents[chain.layer], range(steps))))
-            logs = diagonal.clamp_min(self.floor).log().sum(0)  # (b, k)
-            if settle:
-                logs = logs + chain.frame.settle()
-            return logs, (diagonal < self.floor).sum()
+        def run(chain: Chain) -> list[tuple[Tensor, Tensor]]:
+            steps = range(sum(steps for steps, _ in parts))
+            diagonals = self._advance(chain, tangents[chain.layer], steps)
+            return [
+                self._sum(chain.frame, torch.stack(list(islice(diagonals, steps))), settle)
+                for steps, settle in parts
+            ]
 
         with blas.threads(self.share), torch_threads(self.share if self.pool is None else 1):
             found = list((map if self.pool is None else self.pool.map)(run, self.chains))
+        return [self._collect([sums[part] for sums in found]) for part in range(len(parts))]
+
+    def _sum(self, frame: Frame, diagonal: Tensor, settle: bool) -> tuple[Tensor, Tensor]:
+        """Sum of logs (b, k) of a part's diagonals (T, b, k), and how many lie below the floor."""
+        logs = diagonal.clamp_min(self.floor).log().sum(0)
+        return logs + frame.settle() if settle else logs, (diagonal < self.floor).sum()
+
+    def _collect(self, sums: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """All chains' sums as (B, Σ k), and the total of the counts."""
         layers: list[list[Tensor]] = [[] for _ in self.columns]
-        for chain, (logs, _) in zip(self.chains, found, strict=True):
+        for chain, (logs, _) in zip(self.chains, sums, strict=True):
             layers[chain.layer].append(logs)
         logs = torch.cat([torch.cat(parts) for parts in layers], -1)
-        return logs, torch.stack([floored for _, floored in found]).sum()
+        return logs, torch.stack([floored for _, floored in sums]).sum()
 
     def _advance(self, chain: Chain, tangent: LayerTangent, steps: range) -> Iterator[Tensor]:
         """Push one chain's frame through its blocks: |diag| (b, k) of the factor of each step."""

@@ -28,15 +28,19 @@ def test_means_and_drift_by_hand() -> None:
 @pytest.mark.parametrize("tolerance", [None, 0.1])
 @pytest.mark.parametrize(("burn_in", "length"), [(10, 45), (0, 1), (10, 11), (3, 40), (7, 100)])
 def test_segments_cover_every_step_and_end_where_a_half_does(burn_in, length, tolerance) -> None:
-    found = list(_segments(length, burn_in, tolerance))
-    assert [step for s, _ in found for step in range(s.start, s.stop)] == list(range(length))
-    ends = {s.stop for s, settled in found if settled} | {0}
+    segments = list(_segments(length, burn_in, tolerance))
+    found = [piece for segment in segments for piece in segment]
+    assert [step for s in found for step in range(s.start, s.stop)] == list(range(length))
+    ends = {s.stop for s in found if s.settle} | {0}
     counts = [length - burn_in]
     if tolerance is not None:
         counts += range(CHECK_EVERY, length - burn_in, CHECK_EVERY)
     for count in counts:
         assert {burn_in, burn_in + count // 2, burn_in + count} <= ends
-    assert max(s.stop - s.start for s, _ in found) <= SEGMENT
+    assert max(segment[-1].stop - segment[0].start for segment in segments) <= SEGMENT
+    if tolerance is not None:
+        checks = {burn_in + count for count in counts}
+        assert checks <= {segment[-1].stop for segment in segments}
 
 
 def test_both_estimates_must_be_small() -> None:
