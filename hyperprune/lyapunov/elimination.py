@@ -28,6 +28,10 @@ class Factors(ABC):
     def columns(self) -> Tensor:
         """X (b, n, k)."""
 
+    def independent(self) -> Tensor:
+        """X (b, n, k) with its rows in any order, memory of its own."""
+        return self.columns()
+
     @abstractmethod
     def step(self, block: Block) -> Tensor | None:
         """Push X through a block: |diag U| (b, k), or None, and nothing changed, near the floor."""
@@ -38,7 +42,7 @@ class Factors(ABC):
 
     def own(self) -> Tensor:
         """|diag R_e| of X = Q R_e (b, k)."""
-        columns = self.columns()
+        columns = self.independent()
         torch.geqrf(columns, out=(columns, columns.new_empty(self.b, self.k)))
         return columns.diagonal(dim1=-2, dim2=-1).abs()
 
@@ -78,12 +82,19 @@ class DenseFactors(Factors):
 
     def columns(self) -> Tensor:
         """X (b, n, k)."""
+        rows = self.independent().mT
         if self.now is None:
-            return torch.eye(self.n, self.k, dtype=torch.float64).repeat(self.b, 1, 1)
-        rows = self.now.lower.triu(1)
-        rows.diagonal(dim1=-2, dim2=-1).fill_(1)
+            return rows.mT
         index = self.now.places[:, None].expand_as(rows)
         return torch.empty_like(rows).scatter_(-1, index, rows).mT
+
+    def independent(self) -> Tensor:
+        """X (b, n, k) with its rows in any order, memory of its own: L."""
+        if self.now is None:
+            return torch.eye(self.k, self.n, dtype=torch.float64).repeat(self.b, 1, 1).mT
+        rows = self.now.lower.triu(1)
+        rows.diagonal(dim1=-2, dim2=-1).fill_(1)
+        return rows.mT
 
     def step(self, block: Block) -> Tensor | None:
         """Push X through a block: |diag U| (b, k), or None, and nothing changed, near the floor."""

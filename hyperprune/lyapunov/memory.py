@@ -16,6 +16,8 @@ larger pieces. Pivots and factors are those of M.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -24,36 +26,60 @@ from hyperprune.lyapunov.elimination import SAFE, Factors
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
 
+class Workspace:
+    """Memory for a step of one sequence: fresh memory would cost more than what is done with it."""
+
+    def __init__(self, H: int, k: int) -> None:
+        def room(*shape: int) -> Tensor:
+            return torch.empty(shape, dtype=torch.float64)
+
+        self.M, self.K, self.rows = room(H, 2 * H), room(H, 2 * H), room(H, 2 * H)
+        self.X_h, self.end = room(k, H), room(k - H, H)
+        self.start, self.eye = torch.arange(2 * H), torch.eye(H, dtype=torch.float64)
+
+
+class Columns(NamedTuple):
+    """X of one sequence, by columns, in the coordinates (e, c)."""
+
+    X: Tensor  # (k, n)
+    ends: Tensor  # (n,): the column in which each row ends, with a one
+    slope: Tensor  # (H,)
+
+
 class MemoryFactors(Factors):
     """Factors of memory blocks (b, 2H, 2H); more than H columns."""
 
-    spare: Tensor | None = None
-    X: Tensor | None = None  # by columns (b, k, n), rows (e, c)
-    ends: Tensor  # (b, n): the column in which each row of X ends, with a one
-    slope: Tensor  # (b, H)
+    now: list[Columns] | None = None
+    spare: tuple[list[Tensor], Workspace] | None = None
 
     def columns(self) -> Tensor:
         """X (b, n, k)."""
-        if self.X is None:
+        if self.now is None:
             return torch.eye(self.n, self.k, dtype=torch.float64).repeat(self.b, 1, 1)
-        e, c = self.X.chunk(2, -1)
-        return torch.cat([torch.addcmul(e, self.slope[:, None], c), c], -1).mT
+        h = [
+            torch.addcmul(X[:, : len(slope)], slope, X[:, len(slope) :]) for X, _, slope in self.now
+        ]
+        c = [X[:, len(slope) :] for X, _, slope in self.now]
+        return torch.cat([torch.stack(h), torch.stack(c)], -1).mT
 
     def step(self, block: Block) -> Tensor | None:
         """Push X through a block: |diag U| (b, k), or None, and nothing changed, near the floor."""
         assert isinstance(block, MemoryBlock)
-        if self.X is None:
-            self.X = torch.eye(self.k, self.n, dtype=torch.float64).repeat(self.b, 1, 1)
-            self.ends, self.slope = torch.arange(self.n).repeat(self.b, 1), 0 * block.slope
-        into = torch.empty_like(self.X) if self.spare is None else self.spare
-        parts = block.D, block.C, block.d, self.X, self.ends, self.slope, into
-        each = zip(*(part.unbind(0) for part in parts), strict=True)
-        diagonals, ends = zip(*(eliminate(*own) for own in each), strict=True)
-        diagonal = torch.stack(diagonals)
+        if self.now is None:
+            start = torch.eye(self.k, self.n, dtype=torch.float64)
+            own = Columns(start, torch.arange(self.n), torch.zeros_like(block.slope[0]))
+            self.now = [own._replace(X=start.clone()) for _ in range(self.b)]
+        if self.spare is None:
+            rooms = [torch.empty_like(own.X) for own in self.now]
+            self.spare = rooms, Workspace(self.n // 2, self.k)
+        rooms, work = self.spare
+        blocks = zip(block.D, block.C, block.slope, block.d, strict=True)
+        each = zip(blocks, self.now, rooms, strict=True)
+        found = [eliminate(MemoryBlock(*one), own, into, work) for one, own, into in each]
+        diagonal = torch.stack([diagonal for diagonal, _ in found])
         if bool((diagonal < SAFE).any()):
             return None
-        self.X, self.spare = into, self.X
-        self.ends, self.slope = torch.stack(ends), block.slope
+        self.now, self.spare = [new for _, new in found], ([own.X for own in self.now], work)
         return diagonal
 
     def release(self) -> None:
@@ -62,43 +88,42 @@ class MemoryFactors(Factors):
 
 
 def eliminate(
-    D: Tensor, C: Tensor, d: Tensor, X: Tensor, ends: Tensor, slope: Tensor, into: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Factor M = X' U of one sequence: |diag U| (k,), and where the rows of X' end (n,).
-
-    D and C (H, H) and d (H,) are the block's; X (k, n), by columns, ends (n,) and slope (H,) the frame's;
-    X' goes to `into` (k, n).
-    """
+    block: MemoryBlock, old: Columns, into: Tensor, work: Workspace
+) -> tuple[Tensor, Columns]:
+    """Factor M = X' U of one sequence's block: |diag U| (k,) and X', which goes to `into` (k, n)."""
+    D, C, d = block.D, block.C, block.d
+    X, ends, slope = old
     H, k = len(d), len(X)
     n = 2 * H
-    order = torch.arange(n)  # row i of what follows is row order[i] of M
+    order = work.start.clone()  # row i of what follows is row order[i] of M
     X_c = X[:, H:]
-    X_h = torch.addcmul(X[:, :H], slope, X_c)  # (k, H)
+    X_h = torch.addcmul(X[:, :H], slope, X_c, out=work.X_h)  # (k, H)
 
-    M = torch.empty(H, n, dtype=X.dtype)  # its first H columns
-    blas.gemm(1.0, D.mT, X_h[:H], 0.0, M[:, :H])
+    K = torch.cat([D.mT, C.mT], -1, out=work.K)  # (H, n)
+    M = work.M  # its first H columns
+    M[:, :H] = 0
     torch.mul(X_c[:H], d, out=M[:, H:])
-    blas.gemm(1.0, C.mT, X_h[:H], 1.0, M[:, H:])
+    blas.gemm(1.0, K, X_h[:H], 1.0, M)
     first = _factor(M, order)
     into[:H].scatter_(-1, order.expand(H, n), M)
     V = M[:, H:]  # (H, H)
     blas.trsm(V, M)
 
+    K = torch.gather(K, -1, order.expand(H, n), out=work.rows)
+    blas.gemm(-1.0, V, K[:, :H], 1.0, K[:, H:])
     # The last entries of X_h's rows are in different columns: sorted by them, its end is a triangle.
     sort = torch.maximum(ends[:H], ends[H:]).argsort()
-    K = torch.cat([D.mT[sort], C.mT[sort]], -1).gather(-1, order.expand(H, n))
-    M = K[:, H:]  # (H, H)
-    blas.gemm(-1.0, V, K[:, :H], 1.0, M)
-    M = _product(M, X_h[H:].gather(-1, sort.expand(k - H, H)))  # (k - H, H)
+    end = torch.gather(X_h[H:], -1, sort.expand(k - H, H), out=work.end)
+    M = _product(K[:, H:].index_select(0, sort), end)  # (k - H, H)
     (far,) = (ends[H:] >= H).nonzero(as_tuple=True)  # rows of N that reach into these columns
     if len(far):
         at = order.argsort()[H + far]
-        own = torch.cat([V.neg_(), torch.eye(H, dtype=X.dtype)])[at]  # (far, H)
+        own = torch.cat([V.neg_(), work.eye])[at]  # (far, H)
         blas.gemm(1.0, own, X_c[H:].index_select(1, far) * d[far], 1.0, M)
     rest = order[H:]
     second = _factor(M, rest)
     into[H:].zero_().scatter_(-1, rest.expand(k - H, H), M)
-    return torch.cat([first, second]), order.argsort()
+    return torch.cat([first, second]), Columns(into, order.argsort(), block.slope)
 
 
 def _product(K: Tensor, X: Tensor) -> Tensor:
