@@ -14,37 +14,43 @@ from torch import Tensor
 from hyperprune.lyapunov import blas
 from hyperprune.lyapunov.tangent import Block
 
-SAFE = 1e-10
-"""A pivot below this is near the floor, where U's diagonal cannot stand for R's."""
-
 
 class Factors(ABC):
-    """k columns X_t in n dimensions for each of b sequences: well conditioned, not orthonormal."""
+    """k columns X_t in n dimensions for each of b sequences: well conditioned, not orthonormal.
+
+    X_0 is the identity's columns. X_{t−1} is kept beside X_t, in memory that the next step takes.
+    """
 
     def __init__(self, b: int, n: int, k: int) -> None:
         self.b, self.n, self.k = b, n, k
 
     @abstractmethod
-    def columns(self) -> Tensor:
-        """X (b, n, k)."""
-
-    def independent(self) -> Tensor:
-        """X (b, n, k) with its rows in any order, memory of its own."""
-        return self.columns()
+    def step(self, block: Block) -> Tensor:
+        """Push X through a block: |diag U| (b, k)."""
 
     @abstractmethod
-    def step(self, block: Block) -> Tensor | None:
-        """Push X through a block: |diag U| (b, k), or None, and nothing changed, near the floor."""
+    def columns(self) -> Tensor:
+        """X_t (b, n, k)."""
+
+    @abstractmethod
+    def unordered(self, *, before: bool) -> Tensor | None:
+        """X_t or X_{t−1} (b, n, k), rows in any order, memory of its own; None for X_0."""
 
     @abstractmethod
     def release(self) -> None:
-        """Give back the memory that a step needs beside the factors."""
+        """Give back the memory of X_{t−1}."""
 
-    def own(self) -> Tensor:
-        """|diag R_e| of X = Q R_e (b, k)."""
-        columns = self.independent()
+    def own(self, *, before: bool = False) -> Tensor:
+        """|diag R_e| of X = Q R_e (b, k), of X_t or X_{t−1}."""
+        columns = self.unordered(before=before)
+        if columns is None:
+            return torch.ones(self.b, self.k, dtype=torch.float64)
         torch.geqrf(columns, out=(columns, columns.new_empty(self.b, self.k)))
         return columns.diagonal(dim1=-2, dim2=-1).abs()
+
+    def start(self) -> Tensor:
+        """X_0 by columns (b, k, n)."""
+        return torch.eye(self.k, self.n, dtype=torch.float64).repeat(self.b, 1, 1)
 
 
 class Triangles:
@@ -64,40 +70,29 @@ class Triangles:
         self.pivots = torch.empty(k, dtype=blas.INTEGER)
         self.start = np.arange(n)
 
-    def factor(self) -> Tensor | None:
-        """Reduce the products that are in `lower` to factors: |diag U| (b, k), or None near the floor."""
+    def factor(self) -> Tensor:
+        """Reduce the products that are in `lower` to factors: |diag U| (b, k)."""
         for product, order, (_, places) in zip(self.factors, self.orders, self.arrays, strict=True):
             places[:] = self.start
             blas.getrf(product, self.pivots)
             blas.laswp_order(order, self.pivots)
-        diagonal = abs(self.lower.numpy().diagonal(0, -2, -1))
-        return None if (diagonal < SAFE).any() else torch.from_numpy(diagonal)
+        return torch.from_numpy(abs(self.lower.numpy().diagonal(0, -2, -1)))
+
+    def unit(self) -> Tensor:
+        """L by columns with its ones and zeros, a copy."""
+        rows = self.lower.triu(1)
+        rows.diagonal(dim1=-2, dim2=-1).fill_(1)
+        return rows
 
 
 class DenseFactors(Factors):
     """Factors of dense blocks (b, n, n): n³ flops a step of product with L, 2/3 n³ of elimination."""
 
     now: Triangles | None = None
-    spare: Triangles | None = None
+    before: Triangles | None = None
 
-    def columns(self) -> Tensor:
-        """X (b, n, k)."""
-        rows = self.independent().mT
-        if self.now is None:
-            return rows.mT
-        index = self.now.places[:, None].expand_as(rows)
-        return torch.empty_like(rows).scatter_(-1, index, rows).mT
-
-    def independent(self) -> Tensor:
-        """X (b, n, k) with its rows in any order, memory of its own: L."""
-        if self.now is None:
-            return torch.eye(self.k, self.n, dtype=torch.float64).repeat(self.b, 1, 1).mT
-        rows = self.now.lower.triu(1)
-        rows.diagonal(dim1=-2, dim2=-1).fill_(1)
-        return rows.mT
-
-    def step(self, block: Block) -> Tensor | None:
-        """Push X through a block: |diag U| (b, k), or None, and nothing changed, near the floor."""
+    def step(self, block: Block) -> Tensor:
+        """Push X through a block: |diag U| (b, k)."""
         assert isinstance(block, Tensor)
         columns, new = block.mT.numpy(), self._room()
         if self.now is None:
@@ -113,25 +108,32 @@ class DenseFactors(Factors):
                 if self.k < self.n:
                     rest = torch.from_numpy(own[places[self.k :]])
                     blas.gemm(1.0, rest, L[:, self.k :], 1.0, product)
-        return self._factor(new)
+        self.now, self.before = new, self.now
+        return new.factor()
 
-    def factor(self, product: Tensor) -> Tensor | None:
+    def factor(self, product: Tensor) -> Tensor:
         """The same from a product J X (b, n, k)."""
         new = self._room()
         new.lower.copy_(product.mT)
-        return self._factor(new)
+        self.now, self.before = new, self.now
+        return new.factor()
+
+    def columns(self) -> Tensor:
+        """X_t (b, n, k)."""
+        if self.now is None:
+            return self.start().mT
+        rows = self.now.unit()
+        index = self.now.places[:, None].expand_as(rows)
+        return torch.empty_like(rows).scatter_(-1, index, rows).mT
+
+    def unordered(self, *, before: bool) -> Tensor | None:
+        """X_t or X_{t−1} (b, n, k), rows in any order, memory of its own; None for X_0."""
+        own = self.before if before else self.now
+        return None if own is None else own.unit().mT
 
     def release(self) -> None:
-        """Give back the memory that a step needs beside the factors."""
-        self.spare = None
+        """Give back the memory of X_{t−1}."""
+        self.before = None
 
     def _room(self) -> Triangles:
-        return Triangles(self.b, self.n, self.k) if self.spare is None else self.spare
-
-    def _factor(self, new: Triangles) -> Tensor | None:
-        diagonal = new.factor()
-        if diagonal is None:
-            self.spare = new
-        else:
-            self.now, self.spare = new, self.now
-        return diagonal
+        return Triangles(self.b, self.n, self.k) if self.before is None else self.before

@@ -112,12 +112,6 @@ class Turned:
         upper = torch.cat([self.upper, torch.zeros_like(self.upper)], -1)
         return torch.cat([upper, torch.cat([self.lower, torch.diag_embed(self.diagonal)], -1)], -2)
 
-    def __matmul__(self, X: Tensor) -> Tensor:
-        """The turned block times X (B, 2H, k)."""
-        h, c = X.chunk(2, -2)
-        below = torch.baddbmm(self.diagonal[..., None] * c, self.lower, h)
-        return torch.cat([self.upper @ h, below], -2)
-
 
 class GradedFrame(HouseholderFrame):
     """Reflectors in coordinates that let small rows keep their digits: float32 needs that.

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.lyapunov import blas
-from hyperprune.lyapunov.elimination import SAFE, Factors
+from hyperprune.lyapunov.elimination import Factors
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
 
@@ -45,46 +45,50 @@ class Columns(NamedTuple):
     ends: Tensor  # (n,): the column in which each row ends, with a one
     slope: Tensor  # (H,)
 
+    def of_state(self) -> Tensor:
+        """X by columns in the coordinates (h, c), a copy."""
+        e, c = self.X.chunk(2, -1)
+        return torch.cat([torch.addcmul(e, self.slope, c), c], -1)
+
 
 class MemoryFactors(Factors):
     """Factors of memory blocks (b, 2H, 2H); more than H columns."""
 
     now: list[Columns] | None = None
-    spare: tuple[list[Tensor], Workspace] | None = None
+    before: list[Columns] | None = None
+    work: Workspace | None = None
 
-    def columns(self) -> Tensor:
-        """X (b, n, k)."""
-        if self.now is None:
-            return torch.eye(self.n, self.k, dtype=torch.float64).repeat(self.b, 1, 1)
-        h = [
-            torch.addcmul(X[:, : len(slope)], slope, X[:, len(slope) :]) for X, _, slope in self.now
-        ]
-        c = [X[:, len(slope) :] for X, _, slope in self.now]
-        return torch.cat([torch.stack(h), torch.stack(c)], -1).mT
-
-    def step(self, block: Block) -> Tensor | None:
-        """Push X through a block: |diag U| (b, k), or None, and nothing changed, near the floor."""
+    def step(self, block: Block) -> Tensor:
+        """Push X through a block: |diag U| (b, k)."""
         assert isinstance(block, MemoryBlock)
         if self.now is None:
-            start = torch.eye(self.k, self.n, dtype=torch.float64)
-            own = Columns(start, torch.arange(self.n), torch.zeros_like(block.slope[0]))
-            self.now = [own._replace(X=start.clone()) for _ in range(self.b)]
-        if self.spare is None:
-            rooms = [torch.empty_like(own.X) for own in self.now]
-            self.spare = rooms, Workspace(self.n // 2, self.k)
-        rooms, work = self.spare
+            ends, slope = torch.arange(self.n), torch.zeros_like(block.slope[0])
+            self.now = [Columns(X, ends, slope) for X in self.start()]
+        if self.work is None:
+            self.work = Workspace(self.n // 2, self.k)
+        old, work = self.now, self.work
+        rooms = list(torch.empty(self.b, self.k, self.n, dtype=torch.float64))
+        if self.before is not None:
+            rooms = [X for X, _, _ in self.before]
         blocks = zip(block.D, block.C, block.slope, block.d, strict=True)
-        each = zip(blocks, self.now, rooms, strict=True)
+        each = zip(blocks, old, rooms, strict=True)
         found = [eliminate(MemoryBlock(*one), own, into, work) for one, own, into in each]
-        diagonal = torch.stack([diagonal for diagonal, _ in found])
-        if bool((diagonal < SAFE).any()):
-            return None
-        self.now, self.spare = [new for _, new in found], ([own.X for own in self.now], work)
-        return diagonal
+        self.now, self.before = [new for _, new in found], old
+        return torch.stack([diagonal for diagonal, _ in found])
+
+    def columns(self) -> Tensor:
+        """X_t (b, n, k)."""
+        columns = self.unordered(before=False)
+        return self.start().mT if columns is None else columns
+
+    def unordered(self, *, before: bool) -> Tensor | None:
+        """X_t or X_{t−1} (b, n, k), memory of its own."""
+        own = self.before if before else self.now
+        return None if own is None else torch.stack([each.of_state() for each in own]).mT
 
     def release(self) -> None:
-        """Give back the memory that a step needs beside the factors."""
-        self.spare = None
+        """Give back the memory of X_{t−1}, and that to work in."""
+        self.before = self.work = None
 
 
 def eliminate(

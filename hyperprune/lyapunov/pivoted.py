@@ -12,72 +12,54 @@ from __future__ import annotations
 from torch import Tensor
 
 from hyperprune.lyapunov.elimination import DenseFactors, Factors
-from hyperprune.lyapunov.frame import Frame, GradedFrame, Turned
+from hyperprune.lyapunov.frame import Frame
 from hyperprune.lyapunov.memory import MemoryFactors
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
+SAFE = 1e-10
+"""Where a pivot is smaller R may be at its floor, and is found for this step by itself."""
+
 
 class PivotedFrame(Frame):
-    """The frame as the factors of elimination; float64 on a CPU.
-
-    From the first pivot near the floor on, where U's diagonal cannot stand for R's, the group goes
-    through Householder QR.
-    """
+    """The frame as the factors of elimination; float64 on a CPU."""
 
     factors: Factors | None = None
-    exact: GradedFrame | None = None
     due: Tensor | float = 0.0
     """What the factors split off since the last settlement lack, but for the frame as it is now."""
 
     def columns(self) -> Tensor:
-        """The frame as explicit columns (b, n, k), not orthonormal before it went to Householder."""
-        if self.exact is not None:
-            return self.exact.columns()
+        """The frame as explicit columns (b, n, k), not orthonormal."""
         return self.start() if self.factors is None else self.factors.columns()
 
     def advance(self, block: Block) -> Tensor:
         """Push the frame through J (b, n, n): the diagonal of the factor split off, (b, k)."""
-        if self.exact is not None:
-            return self.exact.advance(block)
         if self.narrow:
             return self.factor(block @ self.columns())
         if self.factors is None:
             kind = MemoryFactors if isinstance(block, MemoryBlock) else DenseFactors
             self.factors = kind(self.b, self.n, self.k)
-        diagonal = self.factors.step(block)
-        if diagonal is not None:
-            return diagonal
-        if isinstance(block, MemoryBlock):
-            turned = Turned.of(block)
-            return self._orthonormal(turned @ self.columns(), turned)
-        return self._orthonormal(block @ self.columns(), None)
+        return self._split(self.factors, self.factors.step(block))
 
     def factor(self, product: Tensor) -> Tensor:
         """Keep the unit lower factor of J X (b, n, k): |diag U| (b, k)."""
-        if self.exact is not None:
-            return self.exact.factor(product)
         if self.factors is None:
             self.factors = DenseFactors(self.b, self.n, self.k)
         assert isinstance(self.factors, DenseFactors)
-        diagonal = self.factors.factor(product)
-        return self._orthonormal(product, None) if diagonal is None else diagonal
+        return self._split(self.factors, self.factors.factor(product))
 
     def settle(self) -> Tensor | float:
         """Logs (b, k) that turn the sum over factors since the last call into that over QR's R."""
-        before, self.due = self.due, 0.0
-        if self.exact is not None or self.factors is None:
-            return before
+        if self.factors is None:
+            return 0.0
         self.factors.release()
-        own = self.factors.own().log()
+        before, own = self.due, self.factors.own().log()
         self.due = -own
         return before + own
 
-    def _orthonormal(self, product: Tensor, turn: Turned | None) -> Tensor:
-        """Go on with Householder reflectors, from J X on: |diag R| of this step (b, k)."""
-        assert self.factors is not None
-        own = self.factors.own()
-        self.due, self.factors = self.due + own.log(), None
-        self.exact = GradedFrame(self.b, self.n, self.k, self.dtype, self.device)
-        self.exact.turn = turn
-        factor = self.exact.factor if self.narrow else self.exact.advance  # J X is as good as a J
-        return factor(product) / own
+    def _split(self, factors: Factors, diagonal: Tensor) -> Tensor:
+        """|diag U| of this step, or |diag R| = |diag R_t,e U / diag R_t−1,e| near the floor."""
+        if not (diagonal.numpy() < SAFE).any():  # as NumPy: see `Triangles`
+            return diagonal
+        before, now = factors.own(before=True), factors.own()
+        self.due = self.due + before.log() - now.log()
+        return diagonal * now / before
