@@ -106,19 +106,59 @@ def test_elimination_is_qr_on_graded_maps(n, steps, decades, seed, data) -> None
     assert torch.allclose(found, expected, rtol=0, atol=1e-6)
 
 
+def memory_blocks(b: int, H: int, steps: int, seed: int = 0) -> list[MemoryBlock]:
+    """Random blocks, with slopes and carries of either sign."""
+    parts = [(b, H, H), (b, H, H), (b, H), (b, H)]
+    return [
+        MemoryBlock(*(randn(*shape, seed=seed + 10 * t + i) for i, shape in enumerate(parts)))
+        for t in range(steps)
+    ]
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.floats(-4, 4), st.integers(0, 99), st.data())
+def test_elimination_of_memories_is_qr(H, steps, decades, seed, data) -> None:
+    """Whether memories or hidden units lead, for all columns or some, wherever the sum is settled."""
+    k = data.draw(st.integers(1, 2 * H))
+    settled = data.draw(st.sets(st.integers(0, steps - 1)))
+    blocks = memory_blocks(2, H, steps, seed)
+    for block in blocks:
+        block.D.mul_(10.0 ** min(decades, 0))
+        block.d.mul_(10.0 ** min(-decades, 0))
+    expected = torch.stack(plain([block.dense() for block in blocks], k)).log().sum(0)
+    found = logs(PivotedFrame, blocks, k, sorted(settled))
+    assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_elimination_gives_way_to_householder_near_the_floor(at: int) -> None:
-    """From the step on where a direction shrinks by 1e-10, whether or not it was settled before."""
+def test_a_step_near_the_floor_has_its_own_diagonal(at: int) -> None:
+    """Where a direction shrinks by 1e-11, whether or not it was settled before, and on it goes."""
     blocks = [randn(2, 6, 6, seed=t) for t in range(5)]
     U, _, V = torch.linalg.svd(blocks[at])
-    small = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1e-10]).double()
+    small = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1e-11]).double()
     blocks[at] = U @ (small[:, None] * V)
-    expected = torch.stack(plain(blocks, 6)).log().sum(0)
+    steps = torch.stack(plain(blocks, 6))
+    expected = steps.log().sum(0)
+    frame = PivotedFrame(2, 6, 6, torch.float64, CPU)
+    found = [frame.advance(block) for block in blocks]
+    assert torch.allclose(found[at], steps[at], rtol=1e-4, atol=0)
     for settled in ((), (0, 2), (at,)):
-        assert torch.allclose(logs(PivotedFrame, blocks, 6, settled), expected, rtol=0, atol=1e-5)
+        assert torch.allclose(logs(PivotedFrame, blocks, 6, settled), expected, rtol=0, atol=1e-4)
         assert torch.allclose(
             logs(PivotedFrame, blocks, 5, settled), expected[:, :5], rtol=0, atol=1e-9
         )
+
+
+def test_hidden_units_near_the_floor_beside_their_memories() -> None:
+    """D of 1e-12 at two steps: half of the directions shrink so much, memories do not."""
+    blocks = memory_blocks(2, 3, 5)
+    for at in (1, 2):
+        blocks[at].D.mul_(1e-12)
+    frame, graded = (kind(2, 6, 6, torch.float64, CPU) for kind in (PivotedFrame, GradedFrame))
+    for at, block in enumerate(blocks):
+        found, expected = frame.advance(block), graded.advance(block)
+        if at in (1, 2):
+            assert (expected[:, 3:] < 1e-9).all()
+            assert torch.allclose(found, expected, rtol=1e-9, atol=0)
 
 
 def test_a_memory_block_by_hand() -> None:
