@@ -51,7 +51,7 @@ class RowScaled(LayerTangent):
                 columns.addcmul_(gate, scale)
             if self.diagonal is not None:
                 columns.diagonal(dim1=-2, dim2=-1).add_(self.diagonal[now, rows])
-            yield from columns.mT.unbind(0)
+            yield from (columns[t].mT for t in range(len(columns)))
 
 
 class Product(LayerTangent):
