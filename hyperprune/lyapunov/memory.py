@@ -25,6 +25,9 @@ from hyperprune.lyapunov import blas
 from hyperprune.lyapunov.elimination import Factors
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
+HALVED = 224
+"""From this n on M's columns are eliminated in two halves (measured)."""
+
 
 class Workspace:
     """Memory for a step of one sequence: fresh memory would cost more than what is done with it."""
@@ -39,62 +42,85 @@ class Workspace:
 
 
 class Columns(NamedTuple):
-    """X of one sequence, by columns, in the coordinates (e, c)."""
+    """X by columns, in the coordinates (e, c)."""
 
-    X: Tensor  # (k, n)
-    ends: Tensor  # (n,): the column in which each row ends, with a one
-    slope: Tensor  # (H,)
+    X: Tensor  # (b, k, n)
+    ends: Tensor  # (b, n): the column in which each row ends, with a one
+    slope: Tensor  # (b, H)
 
     def of_state(self) -> Tensor:
         """X by columns in the coordinates (h, c), a copy."""
         e, c = self.X.chunk(2, -1)
-        return torch.cat([torch.addcmul(e, self.slope, c), c], -1)
+        return torch.cat([torch.addcmul(e, self.slope[:, None], c), c], -1)
 
 
 class MemoryFactors(Factors):
     """Factors of memory blocks (b, 2H, 2H); more than H columns."""
 
-    now: list[Columns] | None = None
-    before: list[Columns] | None = None
+    now: Columns | None = None
+    before: Columns | None = None
     work: Workspace | None = None
 
     def step(self, block: Block) -> Tensor:
         """Push X through a block: |diag U| (b, k)."""
         assert isinstance(block, MemoryBlock)
         if self.now is None:
-            ends, slope = torch.arange(self.n), torch.zeros_like(block.slope[0])
-            self.now = [Columns(X, ends, slope) for X in self.start()]
-        if self.work is None:
-            self.work = Workspace(self.n // 2, self.k)
-        old, work = self.now, self.work
-        rooms = list(torch.empty(self.b, self.k, self.n, dtype=torch.float64))
-        if self.before is not None:
-            rooms = [X for X, _, _ in self.before]
-        blocks = zip(block.D, block.C, block.slope, block.d, strict=True)
-        each = zip(blocks, old, rooms, strict=True)
-        found = [eliminate(MemoryBlock(*one), own, into, work) for one, own, into in each]
-        self.now, self.before = [new for _, new in found], old
-        return torch.stack([diagonal for diagonal, _ in found])
+            ends = torch.arange(self.n).repeat(self.b, 1)
+            self.now = Columns(self.start(), ends, torch.zeros_like(block.slope))
+        old = self.now
+        into = torch.empty_like(old.X) if self.before is None else self.before.X
+        if self.n < HALVED:
+            diagonal, ends = eliminate_whole(block, old, into)
+        else:
+            self.work = Workspace(self.n // 2, self.k) if self.work is None else self.work
+            blocks = zip(block.D, block.C, block.slope, block.d, strict=True)
+            each = zip(blocks, zip(*old, strict=True), into, strict=True)
+            found = [
+                eliminate(MemoryBlock(*one), Columns(*own), new, self.work)
+                for one, own, new in each
+            ]
+            diagonal, ends = (torch.stack(parts) for parts in zip(*found, strict=True))
+        self.now, self.before = Columns(into, ends, block.slope), old
+        return diagonal
 
     def columns(self) -> Tensor:
         """X_t (b, n, k)."""
-        columns = self.unordered(before=False)
-        return self.start().mT if columns is None else columns
+        return self.start().mT if self.now is None else self.now.of_state().mT
 
     def unordered(self, *, before: bool) -> Tensor | None:
-        """X_t or X_{t−1} (b, n, k), memory of its own."""
+        """X_t or X_{t−1} (b, n, k), memory of its own; None for what was given back."""
         own = self.before if before else self.now
-        return None if own is None else torch.stack([each.of_state() for each in own]).mT
+        return None if own is None else own.of_state().mT
 
     def release(self) -> None:
         """Give back the memory of X_{t−1}, and that to work in."""
         self.before = self.work = None
 
 
+def eliminate_whole(block: MemoryBlock, old: Columns, into: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor M = X' U of all sequences: |diag U| (b, k) and where rows of X' end (b, n).
+
+    X' goes to `into` (b, k, n). For small blocks, where calls cost more than what they do.
+    """
+    X_e, X_c = old.X.chunk(2, -1)
+    X_h = torch.addcmul(X_e, old.slope[:, None], X_c)  # (b, k, H)
+    below = torch.baddbmm(X_c * block.d[:, None], X_h, block.C.mT)
+    M = torch.cat([X_h @ block.D.mT, below], -1)  # (b, k, n)
+    order = torch.arange(M.shape[-1]).repeat(len(M), 1)
+    pivots = torch.empty(M.shape[1], dtype=blas.INTEGER)
+    for one, own in zip(M.unbind(0), order.unbind(0), strict=True):
+        blas.getrf(one, pivots)
+        blas.laswp_order(own, pivots)
+    diagonal = M.diagonal(dim1=-2, dim2=-1).abs()
+    M.triu_(1).diagonal(dim1=-2, dim2=-1).fill_(1)
+    into.scatter_(-1, order[:, None].expand_as(M), M)
+    return diagonal, order.argsort()
+
+
 def eliminate(
     block: MemoryBlock, old: Columns, into: Tensor, work: Workspace
-) -> tuple[Tensor, Columns]:
-    """Factor M = X' U of one sequence's block: |diag U| (k,) and X', which goes to `into` (k, n)."""
+) -> tuple[Tensor, Tensor]:
+    """The same for one sequence (nothing has the dimension b), in halves."""
     D, C, d = block.D, block.C, block.d
     X, ends, slope = old
     H, k = len(d), len(X)
@@ -127,7 +153,7 @@ def eliminate(
     rest = order[H:]
     second = _factor(M, rest)
     into[H:].zero_().scatter_(-1, rest.expand(k - H, H), M)
-    return torch.cat([first, second]), Columns(into, order.argsort(), block.slope)
+    return torch.cat([first, second]), order.argsort()
 
 
 def _product(K: Tensor, X: Tensor) -> Tensor:

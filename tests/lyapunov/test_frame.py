@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hyperprune.lyapunov import memory
 from hyperprune.lyapunov.frame import (
     CholeskyFrame,
     Frame,
@@ -115,8 +116,9 @@ def memory_blocks(b: int, H: int, steps: int, seed: int = 0) -> list[MemoryBlock
     ]
 
 
+@pytest.mark.parametrize("halved", [0, 99], ids=["in halves", "whole"])
 @given(st.integers(1, 9), st.integers(1, 5), st.floats(-4, 4), st.integers(0, 99), st.data())
-def test_elimination_of_memories_is_qr(H, steps, decades, seed, data) -> None:
+def test_elimination_of_memories_is_qr(halved, H, steps, decades, seed, data) -> None:
     """Whether memories or hidden units lead, for all columns or some, wherever the sum is settled."""
     k = data.draw(st.integers(1, 2 * H))
     settled = data.draw(st.sets(st.integers(0, steps - 1)))
@@ -125,8 +127,27 @@ def test_elimination_of_memories_is_qr(H, steps, decades, seed, data) -> None:
         block.D.mul_(10.0 ** min(decades, 0))
         block.d.mul_(10.0 ** min(-decades, 0))
     expected = torch.stack(plain([block.dense() for block in blocks], k)).log().sum(0)
-    found = logs(PivotedFrame, blocks, k, sorted(settled))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "HALVED", halved)
+        found = logs(PivotedFrame, blocks, k, sorted(settled))
     assert torch.allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("halved", [0, 99], ids=["in halves", "whole"])
+def test_pivots_of_memories_are_those_of_the_whole(halved: int, monkeypatch) -> None:
+    """Both ways are the elimination of M, whose multipliers are at most 1."""
+    monkeypatch.setattr(memory, "HALVED", halved)
+    frame = PivotedFrame(2, 12, 12, torch.float64, CPU)
+    X, slope = torch.eye(12, dtype=torch.float64).expand(2, -1, -1), torch.zeros(2, 6).double()
+    for block in memory_blocks(2, 6, 5):
+        found = frame.advance(block)
+        h, c = X.chunk(2, -2)
+        M = torch.cat([block.D @ h, block.C @ h + block.d[..., None] * c], -2)
+        P, L, U = torch.linalg.lu(M)
+        assert torch.allclose(found, U.diagonal(dim1=-2, dim2=-1).abs(), rtol=1e-9)
+        X, slope = P @ L, block.slope
+        X = torch.cat([X[:, :6] + slope[..., None] * X[:, 6:], X[:, 6:]], -2)
+        assert torch.allclose(frame.columns(), X, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
@@ -148,8 +169,10 @@ def test_a_step_near_the_floor_has_its_own_diagonal(at: int) -> None:
         )
 
 
-def test_hidden_units_near_the_floor_beside_their_memories() -> None:
+@pytest.mark.parametrize("halved", [0, 99], ids=["in halves", "whole"])
+def test_hidden_units_near_the_floor_beside_their_memories(halved: int, monkeypatch) -> None:
     """D of 1e-12 at two steps: half of the directions shrink so much, memories do not."""
+    monkeypatch.setattr(memory, "HALVED", halved)
     blocks = memory_blocks(2, 3, 5)
     for at in (1, 2):
         blocks[at].D.mul_(1e-12)
