@@ -55,7 +55,7 @@ class Columns(NamedTuple):
 
 
 class MemoryFactors(Factors):
-    """Factors of memory blocks (b, 2H, 2H); more than H columns."""
+    """Factors of memory blocks (b, 2H, 2H)."""
 
     now: Columns | None = None
     before: Columns | None = None
@@ -69,7 +69,7 @@ class MemoryFactors(Factors):
             self.now = Columns(self.start(), ends, torch.zeros_like(block.slope))
         old = self.now
         into = torch.empty_like(old.X) if self.before is None else self.before.X
-        if self.n < HALVED:
+        if self.n < HALVED or 2 * self.k <= self.n:
             diagonal, ends = eliminate_whole(block, old, into)
         else:
             self.work = Workspace(self.n // 2, self.k) if self.work is None else self.work
@@ -100,7 +100,7 @@ class MemoryFactors(Factors):
 def eliminate_whole(block: MemoryBlock, old: Columns, into: Tensor) -> tuple[Tensor, Tensor]:
     """Factor M = X' U of all sequences: |diag U| (b, k) and where rows of X' end (b, n).
 
-    X' goes to `into` (b, k, n). For small blocks, where calls cost more than what they do.
+    X' goes to `into` (b, k, n). For small blocks, where calls cost more than what they do, and few columns.
     """
     X_e, X_c = old.X.chunk(2, -1)
     X_h = torch.addcmul(X_e, old.slope[:, None], X_c)  # (b, k, H)

@@ -33,8 +33,6 @@ class PivotedFrame(Frame):
 
     def advance(self, block: Block) -> Tensor:
         """Push the frame through J (b, n, n): the diagonal of the factor split off, (b, k)."""
-        if self.narrow:
-            return self.factor(block @ self.columns())
         if self.factors is None:
             kind = MemoryFactors if isinstance(block, MemoryBlock) else DenseFactors
             self.factors = kind(self.b, self.n, self.k)

@@ -80,11 +80,12 @@ class Frames:
             raise SpectrumError(f"k = {k} exponents are asked for, but the state has {sum(sizes)}")
         self.columns = [size if k is None else min(k, size) for size in sizes]
         self.transpose, self.dtype, self.floor = transpose, dtype, floor
-        self.cores = 1 if device.type == "cuda" else cores
+        on_cpu = device.type == "cpu"
+        self.cores = cores if on_cpu else 1
         self.chains = [
             Chain(layer, rows, make_frame(rows.stop - rows.start, n, k, dtype, device))
             for layer, (n, k) in enumerate(zip(sizes, self.columns, strict=True))
-            for rows in self._cut(batch, n, len(sizes), device.type == "cuda")
+            for rows in self._cut(batch, n, len(sizes), not on_cpu)
         ]
         workers = min(self.cores, len(self.chains))
         self.share = max(1, self.cores // workers)
@@ -134,7 +135,8 @@ class Frames:
     def _advance(self, chain: Chain, tangent: LayerTangent, steps: range) -> Iterator[Tensor]:
         """Push one chain's frame through its blocks: |diag| (b, k) of the factor of each step."""
         frame = chain.frame
-        if frame.narrow and not self.transpose:
+        multiplies = type(tangent).product is not LayerTangent.product  # without making the block
+        if frame.narrow and multiplies and not self.transpose:
             for t in steps:
                 Q = frame.columns().to(torch.float64)
                 yield frame.factor(tangent.product(t, chain.rows, Q).to(self.dtype))
@@ -152,6 +154,6 @@ def make_frame(b: int, n: int, k: int, dtype: torch.dtype, device: torch.device)
     wanted: type[Frame] = PivotedFrame
     if dtype == torch.float32:
         wanted = GradedFrame
-    elif device.type == "cuda":
+    elif device.type != "cpu":
         wanted = CholeskyFrame
     return wanted(b, n, k, dtype, device)

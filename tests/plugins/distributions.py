@@ -1,6 +1,7 @@
 """Packages as pip leaves them, and processes that see them."""
 
 import os
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,3 +22,9 @@ def environment(*path, **others):
     found = {key: value for key, value in os.environ.items() if not key.startswith("HYPERPRUNE_")}
     found |= {"COLUMNS": "200", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return found | {"PYTHONPATH": os.pathsep.join(map(str, path)), **others}
+
+
+def installed_beside() -> set[str]:
+    """Packages with plugins in this environment, which tests must not depend on."""
+    points = metadata.entry_points(group="hyperprune")
+    return {point.dist.name for point in points if point.dist} - {"hyperprune"}
