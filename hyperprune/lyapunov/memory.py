@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,9 +132,8 @@ def eliminate(
 
     K = torch.cat([D.mT, C.mT], -1, out=work.K)  # (H, n)
     M = work.M  # its first H columns
-    M[:, :H] = 0
-    torch.mul(X_c[:H], d, out=M[:, H:])
-    blas.gemm(1.0, K, X_h[:H], 1.0, M)
+    blas.gemm(1.0, K, X_h[:H], 0.0, M)
+    M[:, H:].addcmul_(X_c[:H], d)
     first = _factor(M, order)
     into[:H].scatter_(-1, order.expand(H, n), M)
     V = M[:, H:]  # (H, H)
@@ -142,7 +142,8 @@ def eliminate(
     K = torch.gather(K, -1, order.expand(H, n), out=work.rows)
     blas.gemm(-1.0, V, K[:, :H], 1.0, K[:, H:])
     # The last entries of X_h's rows are in different columns: sorted by them, its end is a triangle.
-    sort = torch.maximum(ends[:H], ends[H:]).argsort()
+    last = np.maximum(ends[:H].numpy(), ends[H:].numpy())
+    sort = torch.from_numpy(last.argsort())
     end = torch.gather(X_h[H:], -1, sort.expand(k - H, H), out=work.end)
     M = _product(K[:, H:].index_select(0, sort), end)  # (k - H, H)
     (far,) = (ends[H:] >= H).nonzero(as_tuple=True)  # rows of N that reach into these columns
@@ -153,7 +154,7 @@ def eliminate(
     rest = order[H:]
     second = _factor(M, rest)
     into[H:].zero_().scatter_(-1, rest.expand(k - H, H), M)
-    return torch.cat([first, second]), order.argsort()
+    return torch.cat([first, second]), torch.empty_like(order).scatter_(0, order, work.start)
 
 
 def _product(K: Tensor, X: Tensor) -> Tensor:
