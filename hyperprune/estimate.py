@@ -17,6 +17,7 @@ from hyperprune.model import parameter_count
 from hyperprune.plan import make_plan
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.disk import run_bytes
+from hyperprune.threads import torch_threads
 from hyperprune.training import Trainer
 
 PATIENCE = 10.0
@@ -53,9 +54,7 @@ def estimate(recipe: Recipe) -> Estimate:
     Nothing is written. Workers are assumed not to slow each other down.
     """
     workers, threads = resources(recipe)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         trainer = build_trainer(recipe, sparse=True)
         device = trainer.device
         step, steps = _time_steps(trainer)
@@ -67,8 +66,6 @@ def estimate(recipe: Recipe) -> Estimate:
         text = spectrum_text(recipe)[:3, :1]
         share = settings.sequences * (settings.burn_in + settings.steps) / 3
         spectrum = _timed(lambda: measure_spectrum(trainer, text, short), device) * share
-    finally:
-        torch.set_num_threads(before)
     plan = make_plan(recipe)
     epoch = step * steps + validation + spectrum
     parameters = parameter_count(trainer.model)

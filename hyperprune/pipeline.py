@@ -7,11 +7,8 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-
-import torch
 
 from hyperprune import events
 from hyperprune.assembly import load_corpus, resolve_device
@@ -36,6 +33,7 @@ from hyperprune.stages import (
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
 from hyperprune.store.run import Run, environment
+from hyperprune.threads import torch_threads
 from hyperprune.verdict import conclude
 
 
@@ -98,7 +96,7 @@ def _carry_out(
     try:
         with (
             stop_on_signal() as stopping,
-            _torch_threads(threads),
+            torch_threads(threads),
             make_executor(notify, stopping, workers, threads) as executor,
         ):
             session = Session(recipe, opened, Judge(recipe, opened), executor, notify)
@@ -151,14 +149,3 @@ def _new_folder(recipe: Recipe) -> Path:
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Pin torch's threads within the block: sums depend on how they are split."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

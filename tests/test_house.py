@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
     # what everything speaks of
-    ("errors", "defaults", "events", "hookspecs", "interrupts", "outcome", "seeds"),
+    ("errors", "defaults", "events", "hookspecs", "interrupts", "outcome", "seeds", "threads"),
     ("", "layers", "model"),  # "" is hyperprune/__init__.py, which imports the rest when asked
     ("parameters", "result", "corpus", "optim"),
     ("plugins",),

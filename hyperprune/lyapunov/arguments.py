@@ -91,10 +91,10 @@ def evaluation_copy(model: Any) -> Any:
         # A finite sum shows that all is finite in a tenth of the time, the rest decides when it is not.
         if not (bool(parameter.sum().isfinite()) or bool(parameter.isfinite().all())):
             raise SpectrumError(f"parameter {name!r} holds NaN or infinity")
-    # Copied as float64, not copied and then converted.
+    # Copied as float64 without gradients, not copied and then converted.
     kept = (*model.parameters(), *model.buffers())
     memo: dict[int, Any] = {id(own): _double(own) for own in kept}
-    return copy.deepcopy(model, memo).requires_grad_(False).double().eval()
+    return copy.deepcopy(model, memo).eval()
 
 
 def _double(own: Tensor) -> Tensor:

@@ -38,9 +38,8 @@ _trmm = _routine(cython_blas, "dtrmm", 11)
 _trsm = _routine(cython_blas, "dtrsm", 11)
 _gemm = _routine(cython_blas, "dgemm", 13)
 _getrf = _routine(cython_lapack, "dgetrf", 6)
-_laswp = _routine(cython_lapack, "dlaswp", 7)
 # With the lock: a thread that gives it away waits longer for it than a few moves take.
-_laswp_locked = _routine(cython_lapack, "dlaswp", 7, ctypes.PYFUNCTYPE)
+_laswp = _routine(cython_lapack, "dlaswp", 7, ctypes.PYFUNCTYPE)
 
 _WIDE = b"int64" in _signature(cython_blas.__pyx_capi__["dgemm"])
 _Int = ctypes.c_int64 if _WIDE else ctypes.c_int32
@@ -97,23 +96,10 @@ def getrf(A: Tensor, pivots: Tensor) -> None:
     _getrf(_int(m), _int(n), A.data_ptr(), ld, pivots.data_ptr(), exact)
 
 
-def laswp(A: Tensor, pivots: Tensor) -> None:
-    """Exchange rows of A (m, n) as `getrf` did."""
-    sizes = _int(A.shape[0]), _int(_leading(A)), _int(pivots.shape[0])
-    _exchange(_laswp, A, pivots, *sizes)
-
-
 def laswp_order(order: Tensor, pivots: Tensor) -> None:
-    """Exchange the entries of an order (m,) of 64-bit integers, which LAPACK moves as it does numbers."""
-    sizes = _int(1), _int(order.shape[0]), _int(pivots.shape[0])
-    _exchange(_laswp_locked, order, pivots, *sizes)
-
-
-def _exchange(
-    routine: Callable[..., None], A: Tensor, pivots: Tensor, n: Any, ld: Any, last: Any
-) -> None:
-    one = _int(1)
-    routine(n, A.data_ptr(), ld, one, last, pivots.data_ptr(), one)
+    """Exchange entries of an order (m,) of 64-bit integers, as `getrf` did rows: LAPACK only moves them."""
+    one, m, last = _int(1), _int(order.shape[0]), _int(pivots.shape[0])
+    _laswp(one, order.data_ptr(), m, one, last, pivots.data_ptr(), one)
 
 
 def _leading(A: Tensor) -> int:

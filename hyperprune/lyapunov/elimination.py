@@ -30,7 +30,7 @@ class Factors(ABC):
 
     @abstractmethod
     def columns(self) -> Tensor:
-        """X_t (b, n, k)."""
+        """X_t (b, n, k), after a step."""
 
     @abstractmethod
     def unordered(self, *, before: bool) -> Tensor | None:
@@ -47,10 +47,6 @@ class Factors(ABC):
             return torch.ones(self.b, self.k, dtype=torch.float64)
         torch.geqrf(columns, out=(columns, columns.new_empty(self.b, self.k)))
         return columns.diagonal(dim1=-2, dim2=-1).abs()
-
-    def start(self) -> Tensor:
-        """X_0 by columns (b, k, n)."""
-        return torch.eye(self.k, self.n, dtype=torch.float64).repeat(self.b, 1, 1)
 
 
 class Triangles:
@@ -120,8 +116,7 @@ class DenseFactors(Factors):
 
     def columns(self) -> Tensor:
         """X_t (b, n, k)."""
-        if self.now is None:
-            return self.start().mT
+        assert self.now is not None
         rows = self.now.unit()
         index = self.now.places[:, None].expand_as(rows)
         return torch.empty_like(rows).scatter_(-1, index, rows).mT

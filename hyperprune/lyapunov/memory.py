@@ -67,7 +67,8 @@ class MemoryFactors(Factors):
         assert isinstance(block, MemoryBlock)
         if self.now is None:
             ends = torch.arange(self.n).repeat(self.b, 1)
-            self.now = Columns(self.start(), ends, torch.zeros_like(block.slope))
+            start = torch.eye(self.k, self.n, dtype=torch.float64).repeat(self.b, 1, 1)
+            self.now = Columns(start, ends, torch.zeros_like(block.slope))
         old = self.now
         into = torch.empty_like(old.X) if self.before is None else self.before.X
         if self.n < HALVED or 2 * self.k <= self.n:
@@ -86,7 +87,8 @@ class MemoryFactors(Factors):
 
     def columns(self) -> Tensor:
         """X_t (b, n, k)."""
-        return self.start().mT if self.now is None else self.now.of_state().mT
+        assert self.now is not None
+        return self.now.of_state().mT
 
     def unordered(self, *, before: bool) -> Tensor | None:
         """X_t or X_{t−1} (b, n, k), memory of its own; None for what was given back."""

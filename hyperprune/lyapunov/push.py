@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -22,20 +21,10 @@ from hyperprune.lyapunov import blas
 from hyperprune.lyapunov.frame import CholeskyFrame, Frame, GradedFrame
 from hyperprune.lyapunov.pivoted import PivotedFrame
 from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock
+from hyperprune.threads import torch_threads
 
 CACHED = 2**17
 """Numbers of a block that one call should handle at least, where blocks are small (measured)."""
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads for each of this thread's operations."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @cache

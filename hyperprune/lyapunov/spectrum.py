@@ -21,10 +21,11 @@ from hyperprune.lyapunov.arguments import (
     flat_state,
     tracer,
 )
-from hyperprune.lyapunov.push import Frames, torch_threads
+from hyperprune.lyapunov.push import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
 from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, StateKind
 from hyperprune.model import State
+from hyperprune.threads import torch_threads
 
 BURN_IN = 10
 """Steps that let state and frame settle before any is counted."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from hyperprune.corpus import Corpus
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe
 from hyperprune.result import RunResult
 from hyperprune.testing import tiny
+from hyperprune.threads import torch_threads
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """The machine's cores do not show in results."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration, Dimension, Range, Space, Values, key_of
+from hyperprune.threads import torch_threads
 
 
 @contextmanager
@@ -33,13 +32,8 @@ def reproducibly(seed: int) -> Iterator[None]:
     """One thread and a seed of its own: the last digits depend on both."""
     from ax.utils.common.random import with_rng_seed
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with with_rng_seed(seed % 2**32):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), with_rng_seed(seed % 2**32):
+        yield
 
 
 with quietly():
