@@ -17,6 +17,7 @@ from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.masked import Masked, forget
 from hyperprune.sparsity.maskfile import read_masks, write_masks
 from hyperprune.sparsity.parameters import gates_of, masked_parameters
+from hyperprune.sparsity.scale import InitScale, check_scale, compensation
 from hyperprune.sparsity.schedule import Timing
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.update import Control, grow, initial_masks, redistribute, remove
@@ -56,6 +57,7 @@ class SparseTraining:
         *,
         density: float,
         init: Chosen = NAMES["init"],
+        init_scale: InitScale = "none",
         removal: Chosen = NAMES["removal"],
         growth: Chosen = NAMES["growth"],
         redistribution: Chosen = NAMES["redistribution"],
@@ -95,7 +97,8 @@ class SparseTraining:
             Masked.dense(name, parameter, known_gates.get(name, ()), self.averages)
             for name, parameter in masked_parameters(model, exclude)
         ]
-        self._initialise(Control.of("init", init), gradients)
+        check_scale(init_scale)
+        self._initialise(Control.of("init", init), init_scale, gradients)
 
     # ── one training step ────────────────────────────────────────────────────────────────────
 
@@ -178,7 +181,10 @@ class SparseTraining:
 
     @torch.no_grad()
     def _initialise(
-        self, init: Control, gradients: Callable[[], Mapping[str, Tensor]] | None
+        self,
+        init: Control,
+        scale: InitScale,
+        gradients: Callable[[], Mapping[str, Tensor]] | None,
     ) -> None:
         given: dict[str, Tensor] = {}
 
@@ -194,6 +200,7 @@ class SparseTraining:
         ):
             tensor.ever.zero_()
             tensor.set_mask(mask)
+            tensor.parameter.mul_(compensation(mask, scale))
         self.apply_masks()
 
     def _views(
