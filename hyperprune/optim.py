@@ -15,11 +15,11 @@ from hyperprune.errors import RunError
 class Optimizer(torch.optim.Optimizer):
     """A torch optimiser with what a training loop needs beside `step`.
 
-    Made from `model.named_parameters()`, so that its state has names. `averaging` says whether
-    evaluation uses averages; the plain optimisers below never do.
+    Made from `model.named_parameters()`, so that its state has names; without, parameters are named
+    by their place. `averaging` says whether evaluation uses averages; the plain optimisers below
+    never do.
     """
 
-    keeps_zeros = True  # weight 0 with gradient 0 and state 0 stays exactly 0
     averaging = False
 
     def observe(self, valid_loss: float) -> None:
@@ -47,8 +47,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def named(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield every parameter with its name."""
-        for group in self.param_groups:
-            yield from zip(group["param_names"], group["params"], strict=True)
+        for number, group in enumerate(self.param_groups):
+            places = [f"{number}:{place}" for place in range(len(group["params"]))]
+            yield from zip(group.get("param_names", places), group["params"], strict=True)
 
     def flat_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All state as (tensors by flat name, JSON values): what safetensors and JSON can hold."""
@@ -84,13 +85,19 @@ class Optimizer(torch.optim.Optimizer):
 class SGD(Optimizer, torch.optim.SGD):
     """torch's SGD."""
 
+    keeps_zeros = True
+
 
 class Adam(Optimizer, torch.optim.Adam):
     """torch's Adam."""
 
+    keeps_zeros = True
+
 
 class AdamW(Optimizer, torch.optim.AdamW):
     """torch's AdamW."""
+
+    keeps_zeros = True
 
 
 class SNTASGD(Optimizer):
@@ -103,6 +110,8 @@ class SNTASGD(Optimizer):
     a ← a + (w − a)/(s − 1), kept as a sum of s − 1 values, which costs one addition a step however
     many ages the weights have. A weight that has no average yet (s < 2) stands for itself.
     """
+
+    keeps_zeros = True  # weight 0 with gradient 0 and state 0 stays exactly 0
 
     def __init__(
         self, params: Any, *, lr: float, weight_decay: float = 1.2e-6, nonmono: int = 5
@@ -202,17 +211,40 @@ class SNTASGD(Optimizer):
     def flat_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All state as (tensors by flat name, JSON values)."""
         tensors, values = super().flat_state()
-        values["losses"] = list(self.losses)
-        values["averaging"] = self.averaging
-        values["averaged_steps"] = self.averaged_steps
-        return tensors, values
+        return tensors, {**values, **self._course()}
 
     def load_flat_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from `flat_state`'s answer."""
         super().load_flat_state(tensors, values)
+        self._follow(values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """torch's state, and where averaging stands."""
+        return {**super().state_dict(), "course": self._course()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # type: ignore[override]
+        """Go on from `state_dict`'s answer."""
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "course"})
+        self._follow(state_dict["course"])
+        for state in self.state.values():  # torch casts all state to the weights' dtype
+            if "since" in state:
+                state["since"] = state["since"].to(torch.int32)
+
+    def _course(self) -> dict[str, Any]:
+        return {
+            "losses": list(self.losses),
+            "averaging": self.averaging,
+            "averaged_steps": self.averaged_steps,
+        }
+
+    def _follow(self, values: Mapping[str, Any]) -> None:
         self.losses = [float(loss) for loss in values["losses"]]
         self.averaging = bool(values["averaging"])
         self.averaged_steps = int(values["averaged_steps"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """torch copies and pickles an optimiser without what a subclass keeps."""
+        return {**super().__getstate__(), **self._course(), "nonmono": self.nonmono}
 
 
 def build_optimizer(

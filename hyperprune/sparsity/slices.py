@@ -31,29 +31,34 @@ def removable(view: TensorView) -> Tensor:
     """Active entries without the largest of each slice: what may go."""
     if view.along is None:
         return view.mask
-    size = torch.where(view.mask, view.weight.abs(), -1)
-    rows = slices(size, view.along)
-    largest = torch.zeros_like(rows, dtype=torch.bool)
-    largest.scatter_(1, rows.argmax(1, keepdim=True), True)
-    return view.mask & ~place(largest, view.mask, view.along)
+    return view.mask & ~place(_largest(view, view.mask), view.mask, view.along)
 
 
 def occupied(view: TensorView, mask: Tensor) -> Tensor:
-    """A mask with as many entries, by lot, none of whose slices is empty.
+    """A mask with as many entries, each of whose slices has a weight that is not 0, if it has any.
 
-    Each empty slice gets an entry, and a slice that has several gives one.
+    A slice without gets its largest weight, and entries that are nobody's largest, drawn by lot, go.
     """
-    if view.along is None or view.along < 0:
+    if view.along is None:
         return mask
     rows = slices(mask, view.along).clone()
-    empty = (rows.any(1) == 0).nonzero().squeeze(1)
-    if not empty.numel():
+    bare = ~(rows & (slices(view.weight, view.along) != 0)).any(1)
+    if not bool(bare.any()):
         return mask
-    for row in empty.tolist():
-        rows[row] = choose(torch.ones_like(rows[row]), 1, view.generator)
-    kept = torch.stack([choose(row, 1, view.generator) for row in rows])
-    rows &= ~choose(rows & ~kept, empty.numel(), view.generator)
-    return place(rows, mask, view.along)
+    before = int(rows.count_nonzero())
+    rows[bare] |= _largest(view, torch.ones_like(mask))[bare]
+    surplus = int(rows.count_nonzero()) - before
+    spare = rows & ~_largest(view, place(rows, mask, view.along))
+    return place(rows & ~choose(spare, surplus, view.generator), mask, view.along)
+
+
+def _largest(view: TensorView, mask: Tensor) -> Tensor:
+    """The largest weight of a mask in each slice, (slices, entries of each)."""
+    assert view.along is not None
+    size = slices(torch.where(mask, view.weight.abs(), -1), view.along)
+    largest = torch.zeros_like(size, dtype=torch.bool)
+    largest.scatter_(1, size.argmax(1, keepdim=True), True)
+    return largest & slices(mask, view.along)
 
 
 def empties(mask: Tensor, along: int | None) -> bool:
