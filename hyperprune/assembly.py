@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from hyperprune.corpus import Corpus, batchify
 from hyperprune.errors import CorpusError, RecipeError
+from hyperprune.learning_rate import LearningRate
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.optim import build_optimizer
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Choice, Data, Prune, Recipe
+from hyperprune.recipe.records import Choice, Data, Prune, Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
@@ -99,10 +100,23 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
         micro_batch=train.micro_batch,
         precision=train.precision,
         vocabulary=len(corpus.vocabulary),
+        rate=_learning_rate(train),
     )
     if sparse:
         trainer.sparse = _sparse_training(recipe.prune, trainer, recipe.seed)
     return trainer
+
+
+def _learning_rate(train: Train) -> LearningRate:
+    return LearningRate(
+        train.schedule,
+        train.epochs,
+        train.warmup,
+        train.decay,
+        train.decay_every,
+        train.patience,
+        train.lr_floor,
+    )
 
 
 def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTraining:
@@ -115,6 +129,7 @@ def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTrainin
         trainer.optimizer,
         density=1.0 - prune.sparsity,
         init=bind("init", prune.init),
+        init_scale=prune.init_scale,
         removal=bind("removal", prune.removal),
         growth=bind("growth", prune.growth),
         redistribution=bind("redistribution", prune.redistribution),

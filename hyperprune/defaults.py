@@ -25,6 +25,7 @@ NAMES = {
 SPARSE: Mapping[str, Any] = {
     **{kind: NAMES[kind] for kind in ("removal", "redistribution", "schedule")},
     "init": "er",
+    "init_scale": "none",
     "growth": "gradient",
     "removal_rate": 0.5,
     "regrown": "reset",

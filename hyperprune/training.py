@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hyperprune.corpus import batchify
 from hyperprune.errors import Diverged, RunError
+from hyperprune.learning_rate import LearningRate
 from hyperprune.model import State, detach, losses
 from hyperprune.optim import Optimizer
 from hyperprune.seeds import derive, seeded
@@ -84,6 +85,7 @@ class Trainer:
         micro_batch: int = 0,
         precision: str = "float32",
         vocabulary: int = 0,
+        rate: LearningRate | None = None,
     ) -> None:
         self.model, self.optimizer, self.sparse = model, optimizer, sparse
         self.device = next(model.parameters()).device
@@ -93,6 +95,8 @@ class Trainer:
         self.update, self.finetune = update, finetune
         self.rows = micro_batch or segments.batch
         self.precision = precision
+        self.rate = rate or LearningRate(epochs=epochs)
+        self.valid_losses: list[float] = []
         self.bound = EXPLODED * math.log(vocabulary) if vocabulary > 1 else math.inf
         self.epoch = 0
         self.global_step = 0
@@ -125,6 +129,7 @@ class Trainer:
                 raise Diverged(
                     f"the {name} loss is {loss:.4g} nats per token in epoch {self.epoch}"
                 )
+        self.valid_losses.append(valid_loss)
         self.optimizer.observe(valid_loss)
         if self.epoch in self.finetune:
             self.optimizer.restart()
@@ -146,7 +151,11 @@ class Trainer:
         """Everything that going on to the bit needs: (tensors by flat name, JSON values)."""
         tensors = {f"model/{name}": p.detach() for name, p in self.model.named_parameters()}
         tensors |= {f"buffer/{name}": buffer for name, buffer in self.model.named_buffers()}
-        values: dict[str, Any] = {"epoch": self.epoch, "global_step": self.global_step}
+        values: dict[str, Any] = {
+            "epoch": self.epoch,
+            "global_step": self.global_step,
+            "valid_losses": list(self.valid_losses),
+        }
         for part, owner in self._stateful():
             held, values[part] = owner()
             tensors |= {f"{part}/{name}": tensor for name, tensor in held.items()}
@@ -166,6 +175,7 @@ class Trainer:
         if self.sparse is not None:
             self.sparse.load_state_dict(held("sparse"), values["sparse"])
         self.epoch, self.global_step = int(values["epoch"]), int(values["global_step"])
+        self.valid_losses = [float(loss) for loss in values["valid_losses"]]
 
     def _stateful(self) -> Iterator[tuple[str, Callable[[], tuple[dict[str, Tensor], Any]]]]:
         yield "optimizer", self.optimizer.flat_state
@@ -205,7 +215,10 @@ class Trainer:
         """Clip, change the topology when due, and take one optimiser step."""
         if self.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        with self.optimizer.rescaled(size / self.segments.bptt if self.segments.variable else 1.0):
+        factor = self.rate.factor(self.epoch + (step + 0.5) / steps, self.valid_losses)
+        if self.segments.variable:
+            factor *= size / self.segments.bptt
+        with self.optimizer.rescaled(factor):
             if self.sparse is None:
                 self.optimizer.step()
             else:

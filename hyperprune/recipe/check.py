@@ -62,6 +62,12 @@ def check_training(recipe: Recipe) -> Iterator[Problem]:
             f"found {train.max_bptt}; expected at least train.bptt, {train.bptt}, or 0",
             also=("train.bptt",),
         )
+    if train.warmup >= train.epochs:
+        yield Problem(
+            "train.warmup",
+            f"found {train.warmup}; expected less than train.epochs, {train.epochs}",
+            also=("train.epochs",),
+        )
     if spectrum.protocol == "published" and spectrum.state != "hidden":
         yield Problem(
             "spectrum.state",

@@ -98,6 +98,22 @@ class Train(Section):
     epochs: Positive = Field(default=100, description="the full training budget")
     optimizer: Literal["snt_asgd", "sgd", "adam", "adamw"] = "snt_asgd"
     lr: Annotated[float, Field(gt=0)] = 40.0
+    schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
+        default="constant", description="how `lr` falls over the full training budget"
+    )
+    warmup: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="epochs in which `lr` rises in a line from 0"
+    )
+    decay: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.25, description="what schedules step and plateau multiply by"
+    )
+    decay_every: Positive = Field(default=10, description="epochs between steps of schedule step")
+    patience: Positive = Field(
+        default=1, description="epochs without a new best validation loss: schedule plateau falls"
+    )
+    lr_floor: Fraction = Field(
+        default=0.0, description="share of `lr` that no schedule falls below"
+    )
     weight_decay: Annotated[float, Field(ge=0)] = 1.2e-6
     clip: Annotated[float, Field(ge=0)] = Field(default=0.25, description="gradient norm; 0 is off")
     nonmono: Positive = Field(
@@ -134,6 +150,10 @@ class Prune(Section):
     )
     sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.67
     init: Choice = Choice(name=NAMES["init"])
+    init_scale: Literal["none", "variance", "fan_in"] = Field(
+        default="none",
+        description="initial weights times 1/√density: of their tensor (variance) or row (fan_in)",
+    )
     removal: Choice = Choice(name=NAMES["removal"])
     growth: Choice = Choice(name=NAMES["growth"])
     redistribution: Choice = Choice(name=NAMES["redistribution"])

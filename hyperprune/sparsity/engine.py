@@ -18,6 +18,7 @@ from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
 from hyperprune.sparsity.saving import nonzero_masks, restore, saved
+from hyperprune.sparsity.scale import InitScale, compensation
 from hyperprune.sparsity.settings import settled
 from hyperprune.sparsity.timing import Timing
 from hyperprune.sparsity.topology import TensorTopology, Topology
@@ -57,6 +58,7 @@ class SparseTraining(MaskedNetwork):
         density: float,
         preset: str | None = None,
         init: Chosen | None = None,
+        init_scale: InitScale | None = None,
         removal: Chosen | None = None,
         growth: Chosen | None = None,
         redistribution: Chosen | None = None,
@@ -74,6 +76,7 @@ class SparseTraining(MaskedNetwork):
     ) -> None:
         said = {
             "init": init,
+            "init_scale": init_scale,
             "removal": removal,
             "growth": growth,
             "redistribution": redistribution,
@@ -101,7 +104,7 @@ class SparseTraining(MaskedNetwork):
         self.steps = self.updates = 0
         self.threshold = THRESHOLD
         super().__init__(model, optimizer, chosen["exclude"], gates, self.method.averages)
-        self._initialise(gradients)
+        self._initialise(chosen["init_scale"], gradients)
 
     @classmethod
     def resume(
@@ -268,7 +271,9 @@ class SparseTraining(MaskedNetwork):
             guard.forget(tensor.parameter, fresh)
 
     @torch.no_grad()
-    def _initialise(self, gradients: Callable[[], Mapping[str, Tensor]] | None) -> None:
+    def _initialise(
+        self, scale: InitScale, gradients: Callable[[], Mapping[str, Tensor]] | None
+    ) -> None:
         given: dict[str, Tensor] = {}
 
         def gradient(tensor: Masked) -> Tensor | None:
@@ -287,8 +292,9 @@ class SparseTraining(MaskedNetwork):
 
         density = self.timing.density_at(0.0)
         masks = self.method.first(self._tensors, self._total(0.0), density, gradient)
-        for tensor in self._tensors:
+        for tensor, mask in zip(self._tensors, masks, strict=True):
             tensor.ever.zero_()
+            tensor.parameter.mul_(compensation(mask, scale))
         self._take(masks)
 
     # ── what is there to see ─────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from typing import Any
 from hyperprune.defaults import SPARSE
 from hyperprune.errors import SparsityError
 from hyperprune.plugins import registry
+from hyperprune.sparsity.scale import check_scale
 
 REGROWN = ("keep", "reset")
 """What becomes of a weight that one update removes and grows again: it keeps its value and state, as
@@ -20,6 +21,7 @@ def settled(preset: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
     settings = {key: found.get(key) if value is None else value for key, value in said.items()}
     if settings["regrown"] not in REGROWN:
         raise SparsityError(f"found regrown {settings['regrown']!r}; expected one of {REGROWN}")
+    check_scale(settings["init_scale"])
     return settings
 
 

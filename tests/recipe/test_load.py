@@ -76,6 +76,10 @@ def problems(text: str, *overrides: str) -> list[str]:
             "train.epochs: found 14; the rounds alone reach epoch 15 (40 candid",
         ),
         (
+            "[train]\nwarmup = 100",
+            "train.warmup: found 100.0; expected less than train.epochs, 100",
+        ),
+        (
             "[train]\nmicro_batch = 30",
             "train.micro_batch: found 30; expected at most train.batch, 20",
         ),

@@ -110,3 +110,19 @@ def test_tables_in_tables_and_dotted_keys_name_the_same_settings():
     nested = "[space.prune]\nremoval = ['set', 'mest']\n[space.train]\nlr = { low = 1, high = 2 }"
     dotted = "[space]\n'prune.removal' = ['set', 'mest']\n'train.lr' = { low = 1, high = 2 }"
     assert loads(nested) == loads(dotted)
+
+
+def test_initial_scale_and_the_learning_rates_course_may_vary():
+    recipe = loads(
+        '[space]\ninit_scale = ["none", "variance"]\n"train.schedule" = ["constant", "cosine"]\n'
+        "warmup = { low = 0.0, high = 2.0 }"
+    )
+    chosen = {"prune.init_scale": "variance", "train.schedule": "cosine", "train.warmup": 1.5}
+    own = apply(recipe, chosen)
+    assert (own.prune.init_scale, own.train.schedule, own.train.warmup) == (
+        "variance",
+        "cosine",
+        1.5,
+    )
+    with pytest.raises(RecipeError, match=r"could be prune.schedule or train.schedule"):
+        loads('[space]\nschedule = ["cosine"]')

@@ -20,6 +20,8 @@ VARIANTS = {
     "adam": ['train.optimizer="adam"', "train.lr=0.01"],
     "drawn segments, micro-batches": ["train.variable_bptt=true", "train.micro_batch=4"],
     "static": ['prune.update="never"', 'prune.init="er"'],
+    "scaled initial weights": ['prune.init_scale="variance"', 'prune.init="er"'],
+    "warm-up, plateau": ['train.schedule="plateau"', "train.warmup=1.5", "train.lr=60.0"],
 }
 
 
