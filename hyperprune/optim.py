@@ -222,7 +222,7 @@ class SNTASGD(Optimizer):
         """torch's state, and where averaging stands."""
         return {**super().state_dict(), "course": self._course()}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # type: ignore[override]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from `state_dict`'s answer."""
         super().load_state_dict({k: v for k, v in state_dict.items() if k != "course"})
         self._follow(state_dict["course"])

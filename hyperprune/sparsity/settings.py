@@ -21,7 +21,7 @@ def settled(preset: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
     settings = {key: found.get(key) if value is None else value for key, value in said.items()}
     if settings["regrown"] not in REGROWN:
         raise SparsityError(f"found regrown {settings['regrown']!r}; expected one of {REGROWN}")
-    check_scale(settings["init_scale"])
+    check_scale(str(settings["init_scale"]))
     return settings
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn.utils import parametrizations
 
-from hyperprune.errors import SparsityError, SparsityNotice
+from hyperprune.errors import SparsityNotice
 from hyperprune.optim import SNTASGD
 from hyperprune.sparsity import SparseTraining, TensorView
 from hyperprune.sparsity.guard import REFUSED
@@ -152,13 +152,13 @@ class Sequence:
     def run(self, deeds: int) -> None:
         for _ in range(deeds):
             deed: Callable[[], None] = self.draw.choice(
-                [self.construct, self.step, self.step, self.step, self.step, *self.OTHERS(self)]
+                [self.construct, self.step, self.step, self.step, self.step, *self.others()]
             )
             self.deeds.append(deed.__name__)
             deed()
             self.check()
 
-    def OTHERS(self, _: Any) -> list[Callable[[], None]]:
+    def others(self) -> list[Callable[[], None]]:
         return [
             self.by_hand,
             self.closure,
