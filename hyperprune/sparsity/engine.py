@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from hyperprune.sparsity.guard import settle
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
-from hyperprune.sparsity.saving import nonzero_masks, restore, saved
+from hyperprune.sparsity.saving import restore, saved
 from hyperprune.sparsity.scale import InitScale, compensation
 from hyperprune.sparsity.settings import settled
-from hyperprune.sparsity.timing import Timing
+from hyperprune.sparsity.tensors import masked_parameters
+from hyperprune.sparsity.timing import Timing, densities
 from hyperprune.sparsity.topology import TensorTopology, Topology
-from hyperprune.sparsity.view import NoGradient, TensorView
+from hyperprune.sparsity.view import NoGradient
 
 BETA = 0.9
 """Decay of the dense-gradient average: the momentum of Dettmers & Zettlemoyer 2019."""
@@ -36,7 +36,8 @@ class SparseTraining(MaskedNetwork):
     Call `step()` where `optimizer.step()` stood: after `backward()`, with dense gradients (clip
     them before: the norm then includes the gradients of inactive weights, as in the published
     code). Weights of two or more dimensions are masked, each tied pair once; `exclude` takes globs
-    of parameter names. Each control is a registered name, `{"name": …, option: …}` or a callable:
+    of parameter names. Masks come from `init`, or from elsewhere as `masks`, which then set the density
+    (see `resume`). Each control is a registered name, `{"name": …, option: …}` or a callable:
     see `hyperprune.sparsity`. `preset` names a method that fills in what is not said here.
 
     When: `every` k steps with `total_steps` known, or wherever `step(update=True)` says, as long as
@@ -55,7 +56,8 @@ class SparseTraining(MaskedNetwork):
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         *,
-        density: float,
+        density: float | None = None,
+        masks: Mapping[str, Tensor] | str | Path | None = None,
         preset: str | None = None,
         init: Chosen | None = None,
         init_scale: InitScale | None = None,
@@ -91,9 +93,10 @@ class SparseTraining(MaskedNetwork):
         }
         chosen = settled(preset, said)
         self.method = Method.of(chosen, seed)
+        super().__init__(model, optimizer, chosen["exclude"], gates, self.method.averages)
+        found = None if masks is None else self._found(masks)
         self.timing = Timing(
-            density,
-            density if chosen["initial_density"] is None else chosen["initial_density"],
+            *densities(density, chosen["initial_density"], found),
             chosen["removal_rate"],
             self.method.schedule,
             chosen["every"],
@@ -103,8 +106,14 @@ class SparseTraining(MaskedNetwork):
         self.keeps_regrown = chosen["regrown"] == "keep"
         self.steps = self.updates = 0
         self.threshold = THRESHOLD
-        super().__init__(model, optimizer, chosen["exclude"], gates, self.method.averages)
-        self._initialise(chosen["init_scale"], gradients)
+        first = self._initial(gradients) if found is None else found
+        self._take_over()
+        with torch.no_grad():
+            for tensor, mask in zip(self._tensors, first, strict=True):
+                tensor.ever.zero_()
+                if found is None:
+                    tensor.parameter.mul_(compensation(mask, chosen["init_scale"]))
+        self._take(first)
 
     @classmethod
     def resume(
@@ -113,26 +122,17 @@ class SparseTraining(MaskedNetwork):
         optimizer: torch.optim.Optimizer,
         *,
         masks: Mapping[str, Tensor] | str | Path | None = None,
-        density: float | None = None,
         **settings: Any,
     ) -> SparseTraining:
         """Go on from a sparse network: masks by name or in a file, else the weights that are not 0.
 
-        The density is the masks'. A lower one, with `stop`, is pruned towards gradually. Raises
-        SparsityError for masks that are another network's.
+        The density is the masks'; a lower one, with `stop`, is pruned towards gradually. Other
+        settings are the constructor's. Raises SparsityError for masks that are another network's.
         """
-        sparse = cls(model, optimizer, density=1.0, **{**settings, "init": _everything})
-        found = sparse._found(nonzero_masks(sparse._tensors) if masks is None else masks)
-        size = sum(tensor.size for tensor in sparse._tensors)
-        active = sum(int(mask.count_nonzero()) for mask in found)
-        share = active / size
-        if density is None or active_total(density, [size]) == active:
-            density = share
-        sparse.timing = replace(sparse.timing, density=density, initial_density=share)
-        for tensor in sparse._tensors:
-            tensor.ever.zero_()
-        sparse._take(found)
-        return sparse
+        if masks is None:
+            named = masked_parameters(model, settings.get("exclude") or ())
+            masks = {name: parameter.detach() != 0 for name, parameter in named}
+        return cls(model, optimizer, masks=masks, **settings)
 
     # ── one training step ────────────────────────────────────────────────────────────────────
 
@@ -227,7 +227,7 @@ class SparseTraining(MaskedNetwork):
         movable = [t for t in self._tensors if t.parameter.requires_grad]
         for tensor in self._tensors:
             if not tensor.parameter.requires_grad:
-                self._notice(tensor, "is frozen, and its topology with it")
+                tensor.notice("is frozen, and its topology with it")
             elif tensor.average is not None and not bool(tensor.average.isfinite().all()):
                 tensor.average.nan_to_num_(0.0, 0.0, 0.0)
         if not movable:
@@ -248,7 +248,7 @@ class SparseTraining(MaskedNetwork):
                 if len(idle) in (0, len(movable)):
                     raise
                 for tensor in idle:
-                    self._notice(tensor, "has no gradient, so that its topology stays")
+                    tensor.notice("has no gradient, so that its topology stays")
                 movable = [t for t in movable if t.parameter.grad is not None]
         self.threshold = change.threshold
         for tensor in self._tensors:
@@ -271,9 +271,8 @@ class SparseTraining(MaskedNetwork):
             guard.forget(tensor.parameter, fresh)
 
     @torch.no_grad()
-    def _initialise(
-        self, scale: InitScale, gradients: Callable[[], Mapping[str, Tensor]] | None
-    ) -> None:
+    def _initial(self, gradients: Callable[[], Mapping[str, Tensor]] | None) -> list[Tensor]:
+        """The first masks, as the initialisation says."""
         given: dict[str, Tensor] = {}
 
         def gradient(tensor: Masked) -> Tensor | None:
@@ -291,11 +290,7 @@ class SparseTraining(MaskedNetwork):
             return given[tensor.name]
 
         density = self.timing.density_at(0.0)
-        masks = self.method.first(self._tensors, self._total(0.0), density, gradient)
-        for tensor, mask in zip(self._tensors, masks, strict=True):
-            tensor.ever.zero_()
-            tensor.parameter.mul_(compensation(mask, scale))
-        self._take(masks)
+        return self.method.first(self._tensors, self._total(0.0), density, gradient)
 
     # ── what is there to see ─────────────────────────────────────────────────────────────────
 
@@ -335,8 +330,3 @@ class SparseTraining(MaskedNetwork):
         self.apply_masks()
         for guard in self._guards:
             guard.cut()
-
-
-def _everything(view: TensorView) -> float:
-    """An initialisation that leaves every weight active."""
-    return view.weight.numel()

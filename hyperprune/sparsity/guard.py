@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from hyperprune.errors import SparsityError, SparsityNotice
+from hyperprune.errors import SparsityError
 from hyperprune.sparsity.masked import Masked
 
 PROVEN = (
@@ -48,13 +47,18 @@ class Guard:
         for kind, reason in REFUSED.items():
             if isinstance(optimizer, kind):
                 raise SparsityError(f"{reason}; use another optimiser")
-        self.optimizer, self.tensors = optimizer, list(tensors)
+        self.optimizer, self.tensors = optimizer, tensors
+        self.siblings: list[Guard] = [self]  # those of the same weights
         own = vars(type(optimizer)).get("keeps_zeros", False)
         self.proven = type(optimizer) in PROVEN or bool(own)
         self.aside = False
         self.foreign = False  # state was loaded that no mask has cut
         self._handles: list[Any] = []
-        self._hook()
+        if not self._held():
+            raise SparsityError(
+                "the optimiser trains none of the weights to be masked: make it from this model's "
+                "parameters"
+            )
 
     # ── around a step ────────────────────────────────────────────────────────────────────────
 
@@ -142,34 +146,28 @@ class Guard:
         own = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         return [tensor for tensor in self.tensors if id(tensor.parameter) in own]
 
-    def _hook(self) -> None:
-        """Be called around every step and after every load; takes over from an earlier guard."""
-        hooks = getattr(self.optimizer, "_optimizer_step_post_hooks", None)
-        if hooks is None:  # not one of torch's: kept within the masks by the engine's step alone
-            return
-        mine = {id(tensor.parameter) for tensor in self.tensors}
-        for hook in list(hooks.values()):
-            other = getattr(hook, "guard", None)
-            if isinstance(other, Guard):
-                theirs = {id(tensor.parameter) for tensor in other.tensors}
-                if theirs & mine and not theirs <= mine:
-                    raise SparsityError(
-                        "another SparseTraining keeps some of these weights sparse, and others "
-                        "beside them: exclude what it has, or release() it"
-                    )
-                if theirs <= mine:
-                    other.release()
-        self._handles = [
-            self.optimizer.register_step_pre_hook(_Hook(self, Guard._on_step)),
-            self.optimizer.register_step_post_hook(_Hook(self, Guard._on_stepped)),
-            self.optimizer.register_load_state_dict_post_hook(_Hook(self, Guard._on_load)),
-        ]
+    def others(self) -> list[Guard]:
+        """Guards that the optimiser has already."""
+        hooks = getattr(self.optimizer, "_optimizer_step_post_hooks", {}).values()
+        return [hook.guard for hook in hooks if isinstance(hook, _Hook)]
+
+    def hook(self) -> None:
+        """Be called around every step and after every load.
+
+        An optimiser that is none of torch's has no hooks: only the engine's own step masks then.
+        """
+        if not self._handles and hasattr(self.optimizer, "_optimizer_step_post_hooks"):
+            self._handles = [
+                self.optimizer.register_step_pre_hook(_Hook(self, Guard._on_step)),
+                self.optimizer.register_step_post_hook(_Hook(self, Guard._on_stepped)),
+                self.optimizer.register_load_state_dict_post_hook(_Hook(self, Guard._on_load)),
+            ]
 
     def release(self) -> None:
         """Let go of the optimiser."""
         for handle in self._handles:
             handle.remove()
-        self._handles, self.tensors = [], []
+        self._handles, self.tensors = [], ()
 
     def _on_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
         if self.aside:
@@ -203,7 +201,7 @@ class Guard:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.tensors:
-            self._hook()
+            self.hook()
 
 
 class _Hook:
@@ -224,9 +222,5 @@ def settle(tensor: Masked) -> None:
         tensor.mask_weights()
     gradient = tensor.parameter.grad
     if gradient is not None and gradient.layout != torch.strided:
-        warnings.warn(
-            f"the gradient of {tensor.name} is sparse (nn.Embedding(sparse=True)); it is made dense",
-            SparsityNotice,
-            stacklevel=2,
-        )
+        tensor.notice("has sparse gradients (nn.Embedding(sparse=True)), which are made dense")
         tensor.parameter.grad = gradient.to_dense()

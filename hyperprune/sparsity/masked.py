@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hyperprune.errors import SparsityError
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.model import Gates, gate_rows
 
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -38,6 +39,7 @@ class Masked:
     grown: int = 0
     clean: int = -1  # version of the parameter when it was last masked
     spent: tuple[Any, int] | None = None  # the gradient that was masked last, and its version
+    told: set[str] = field(default_factory=set)
 
     @classmethod
     def dense(
@@ -137,6 +139,12 @@ class Masked:
                     "optimiser's step"
                 )
         return gradient
+
+    def notice(self, what: str) -> None:
+        """Say something of the parameter, once."""
+        if what not in self.told:
+            self.told.add(what)
+            warnings.warn(f"{self.name} {what}", SparsityNotice, stacklevel=4)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy belongs to copied tensors, whose versions begin anew."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.errors import SparsityError, SparsityNotice
+from hyperprune.errors import SparsityError
 from hyperprune.model import Gates, parameter_count
 from hyperprune.sparsity.guard import Guard
 from hyperprune.sparsity.masked import Masked
@@ -39,9 +38,8 @@ class MaskedNetwork:
             Masked.dense(name, parameter, known.get(name, ()), along.get(name), averages)
             for name, parameter in masked_parameters(model, exclude)
         ]
-        self._guards = [Guard(optimizer, self._tensors)]
+        self._guards: list[Guard] = [Guard(optimizer, self._tensors)]
         self._parameters = parameter_count(model)
-        self._noticed: set[str] = set()
 
     # ── optimisers ───────────────────────────────────────────────────────────────────────────
 
@@ -52,10 +50,10 @@ class MaskedNetwork:
 
     @optimizer.setter
     def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        old, guard = self._guards[0], Guard(optimizer, self._tensors)
-        old.release()
-        self._guards[0] = guard
-        guard.cut()
+        guard = Guard(optimizer, self._tensors)
+        self._guards.pop(0).release()
+        self._guards.insert(0, guard)
+        self._take_over()
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -67,14 +65,42 @@ class MaskedNetwork:
 
         Its step comes after this one's, which wants gradients that nobody has masked.
         """
-        guard = Guard(optimizer, self._tensors)
-        guard.cut()
-        self._guards.append(guard)
+        self._guards.append(Guard(optimizer, self._tensors))
+        self._take_over()
 
     def release(self) -> None:
         """Let go of the network and its optimisers, which from then on may train it densely."""
         for guard in self._guards:
             guard.release()
+
+    @torch.no_grad()
+    def _take_over(self) -> None:
+        """Hook the optimisers, with those of an earlier SparseTraining of the same weights.
+
+        Raises SparsityError where an earlier one has others beside them.
+        """
+        mine = {id(tensor.parameter) for tensor in self._tensors}
+        earlier = []
+        for other in [other for guard in self._guards for other in guard.others()]:
+            theirs = {id(tensor.parameter) for tensor in other.tensors}
+            if other.tensors is self._tensors or not theirs & mine:
+                continue
+            if not theirs <= mine:
+                raise SparsityError(
+                    "another SparseTraining keeps some of these weights sparse, and others beside "
+                    "them: exclude what it has, or release() it"
+                )
+            earlier += other.siblings
+        held = {id(guard.optimizer) for guard in self._guards}
+        for guard in earlier:
+            guard.release()
+            if id(guard.optimizer) not in held:
+                held.add(id(guard.optimizer))
+                self._guards.append(Guard(guard.optimizer, self._tensors))
+        for guard in self._guards:
+            guard.siblings = self._guards
+            guard.hook()
+            guard.cut()
 
     def _in_charge(self) -> Guard:
         guard = self._guards[0]
@@ -164,10 +190,3 @@ class MaskedNetwork:
             tensor.mask_weights()
         for guard in self._guards:
             guard.cut()
-
-    def _notice(self, tensor: Masked, what: str) -> None:
-        """Say something of a tensor, once."""
-        text = f"{tensor.name} {what}"
-        if text not in self._noticed:
-            self._noticed.add(text)
-            warnings.warn(text, SparsityNotice, stacklevel=4)

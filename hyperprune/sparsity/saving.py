@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hyperprune.errors import SparsityError
@@ -63,9 +62,3 @@ def given_masks(
             what = "an empty row, which its norm divides by" if t.least > 1 else "no active weight"
             raise SparsityError(f"{source}: {t.name} has {what}")
     return [found[t.name].to(t.mask.device) for t in tensors]
-
-
-def nonzero_masks(tensors: Sequence[Masked]) -> dict[str, Tensor]:
-    """The weights that are not 0."""
-    with torch.no_grad():
-        return {t.name: t.parameter != 0 for t in tensors}
