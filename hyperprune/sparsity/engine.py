@@ -209,8 +209,9 @@ class SparseTraining(MaskedNetwork):
         """Follow the dense gradients. What a rare word's rows keep decays towards denormal numbers,
         on which a CPU is ten times as slow, so that what is next to nothing becomes 0 in time."""
         for tensor in self._tensors:
-            if tensor.average is not None and tensor.parameter.grad is not None:
-                tensor.average.lerp_(tensor.parameter.grad, 1 - BETA)
+            gradient = tensor.gradient() if tensor.average is not None else None
+            if tensor.average is not None and gradient is not None:
+                tensor.average.lerp_(gradient, 1 - BETA)
                 if self.steps % 200 == 199:  # 0.9²⁰⁰ ≈ 1e-9: nothing gets from 1e-20 to 1e-38
                     tensor.average.masked_fill_(tensor.average.abs() < 1e-20, 0)
 
@@ -283,9 +284,7 @@ class SparseTraining(MaskedNetwork):
                     found = gradients()
                 given.update({self._names.get(name, name): g for name, g in found.items()})
             if tensor.name not in given:
-                self._notice(
-                    tensor, "has no gradient, so that it counts as indifferent to the loss"
-                )
+                tensor.notice("has no gradient, so that it counts as indifferent to the loss")
                 return torch.zeros_like(tensor.parameter)
             return given[tensor.name]
 

@@ -407,7 +407,7 @@ def test_update_and_progress_are_given_by_name() -> None:
         sparse.step(True)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         sparse.step(None, True)  # type: ignore[misc]
-    with pytest.raises(SparsityError, match="LBFGS .* use another optimiser"):
+    with pytest.raises(SparsityError, match=r"LBFGS .* use another optimiser"):
         SparseTraining(model, optim.LBFGS(model.parameters()), density=DENSITY)
 
 

@@ -28,7 +28,7 @@ def test_every_optimiser_of_torch_is_driven_or_refused_in_a_sentence() -> None:
     for kind in TORCHS:
         if kind in REFUSED:
             model = nn.Linear(3, 3)
-            with pytest.raises(SparsityError, match=f"{kind.__name__} .*; use another optimiser"):
+            with pytest.raises(SparsityError, match=rf"{kind.__name__} .*; use another optimiser"):
                 SparseTraining(model, kind(model.parameters()), density=0.5)
         else:
             assert kind in OPTIMIZERS
