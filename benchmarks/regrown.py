@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from hyperprune.assembly import build_trainer
 from hyperprune.recipe import load_recipe
+from hyperprune.training.build import build_trainer
 
 TARGET = Path(__file__).parent / "results" / "regrown.json"
 

@@ -16,15 +16,16 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from hyperprune.assembly import build_trainer, load_corpus, measure_spectrum, spectrum_text
 from hyperprune.bench.table import SERIES, STATES, Row, Table
+from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Diverged, RunError
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, apply, default_configuration, dumps, space_of
+from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
-from hyperprune.seeds import derive
 from hyperprune.store import atomic
 from hyperprune.store.run import environment
+from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
 
 
 def space_filling(

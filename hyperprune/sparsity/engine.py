@@ -16,11 +16,11 @@ from hyperprune.sparsity.guard import settle
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
+from hyperprune.sparsity.parameters import masked_parameters
 from hyperprune.sparsity.saving import restore, saved
 from hyperprune.sparsity.scale import InitScale, compensation
+from hyperprune.sparsity.schedule import Timing, densities
 from hyperprune.sparsity.settings import settled
-from hyperprune.sparsity.tensors import masked_parameters
-from hyperprune.sparsity.timing import Timing, densities
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.view import NoGradient
 

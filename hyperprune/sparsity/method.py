@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperprune.seeds import derive
+from hyperprune.runtime.seeds import derive
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.update import Change, Control, initial_masks, planned
 from hyperprune.sparsity.view import TensorView

@@ -15,9 +15,9 @@ from hyperprune.sparsity.guard import Guard
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.maskfile import write_masks
 from hyperprune.sparsity.modules import canonical_names, norms
+from hyperprune.sparsity.parameters import canonical, gates_of, masked_parameters
 from hyperprune.sparsity.saving import given_masks
 from hyperprune.sparsity.summary import Summary
-from hyperprune.sparsity.tensors import canonical, gates_of, masked_parameters
 
 
 class MaskedNetwork:

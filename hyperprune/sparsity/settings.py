@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hyperprune.defaults import SPARSE
 from hyperprune.errors import SparsityError
 from hyperprune.plugins import registry
+from hyperprune.plugins.defaults import SPARSE
 from hyperprune.sparsity.scale import check_scale
 
 REGROWN = ("keep", "reset")

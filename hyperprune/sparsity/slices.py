@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hyperprune.sparsity.select import choose
+from hyperprune.sparsity.topk import choose
 from hyperprune.sparsity.view import TensorView
 
 

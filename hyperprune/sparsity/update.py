@@ -18,8 +18,8 @@ from hyperprune.errors import Diverged, SparsityError
 from hyperprune.plugins import registry
 from hyperprune.sparsity.allocate import apportion, at_least
 from hyperprune.sparsity.masked import least_of
-from hyperprune.sparsity.select import choose, highest, lowest, lowest_of_all
 from hyperprune.sparsity.slices import occupied, removable
+from hyperprune.sparsity.topk import choose, highest, lowest, lowest_of_all
 from hyperprune.sparsity.view import TensorView
 
 TOLERANCE = 0.02
