@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
 from hyperprune.sparsity.allocate import active_total
-from hyperprune.sparsity.guard import settle
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
@@ -186,7 +185,7 @@ class SparseTraining(MaskedNetwork):
     def _prepare(self, update: bool | None, progress: float | None) -> None:
         """Follow the gradients, and change the topology if due."""
         for tensor in self._tensors:
-            settle(tensor)
+            tensor.settle()
         if progress is None:
             progress = self.timing.progress(self.steps)
         due = self.timing.due(self.steps) if update is None else update

@@ -67,7 +67,7 @@ class Guard:
         """Mask gradients, and whatever was written to weights or state since the last step."""
         held = self._held()
         for tensor in held:
-            settle(tensor)
+            tensor.settle()
             tensor.mask_gradient()
         if self.foreign:
             self.cut()
@@ -212,15 +212,3 @@ class _Hook:
 
     def __call__(self, *given: Any) -> Any:
         return self.call(self.guard, *given)
-
-
-def settle(tensor: Masked) -> None:
-    """Follow a parameter that moved, mask what was written to it, make a sparse gradient dense."""
-    if tensor.moved():
-        tensor.follow()
-    if tensor.written:
-        tensor.mask_weights()
-    gradient = tensor.parameter.grad
-    if gradient is not None and gradient.layout != torch.strided:
-        tensor.notice("has sparse gradients (nn.Embedding(sparse=True)), which are made dense")
-        tensor.parameter.grad = gradient.to_dense()

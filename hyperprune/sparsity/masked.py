@@ -28,6 +28,8 @@ class Masked:
 
     name: str
     parameter: nn.Parameter
+    owner: nn.Module  # the module whose parameter it is
+    key: str  # the name that it has there
     gates: Mapping[str, slice]
     along: int | None  # each slice of this dimension is divided by its norm; -1: the whole tensor
     mask: Tensor  # bool: the truth
@@ -45,12 +47,15 @@ class Masked:
     def dense(
         cls,
         name: str,
-        parameter: nn.Parameter,
+        owner: nn.Module,
+        key: str,
         gates: Gates,
         along: int | None,
         averages: bool,
     ) -> Masked:
         """Everything active; raises SparsityError where gates do not fit the parameter's rows."""
+        parameter = owner._parameters[key]
+        assert parameter is not None
         try:
             rows = gate_rows(gates, parameter.shape[0]) if gates else {}
         except ValueError as error:
@@ -59,6 +64,8 @@ class Masked:
         return cls(
             name,
             parameter,
+            owner,
+            key,
             rows,
             along,
             mask,
@@ -77,6 +84,25 @@ class Masked:
     def least(self) -> int:
         """Weights that must stay: one, or one in each slice that is divided by its norm."""
         return least_of(self.along, self.mask.shape)
+
+    def settle(self) -> None:
+        """Be ready for a step: where the parameter is now, masked, with a gradient that is dense.
+
+        Raises SparsityError where the module has another parameter in its place.
+        """
+        if self.owner._parameters.get(self.key) is not self.parameter:
+            raise SparsityError(
+                f"{self.name} is no longer the module's: it was replaced (load_state_dict(assign=True), "
+                "a parametrisation made or removed); make the optimiser and SparseTraining anew"
+            )
+        if self.moved():
+            self.follow()
+        if self.written:
+            self.mask_weights()
+        gradient = self.parameter.grad
+        if gradient is not None and gradient.layout != torch.strided:
+            self.notice("has sparse gradients (nn.Embedding(sparse=True)), which are made dense")
+            self.parameter.grad = gradient.to_dense()
 
     def set_mask(self, mask: Tensor) -> None:
         """Take over a mask; weights are the caller's to zero."""

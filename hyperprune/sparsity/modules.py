@@ -52,6 +52,16 @@ def _inside(module: nn.Module) -> str:
     return "_orig_mod" if "_orig_mod" in module._modules else ""
 
 
+def homes_of(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
+    """Which module has each parameter, by the parameter's id, and its name there; tied ones: first."""
+    found: dict[int, tuple[nn.Module, str]] = {}
+    for module in model.modules():
+        for key, parameter in module._parameters.items():
+            if parameter is not None:
+                found.setdefault(id(parameter), (module, key))
+    return found
+
+
 def unwrapped(model: nn.Module) -> nn.Module:
     """The module inside all wrappers."""
     while inside := _inside(model):

@@ -14,7 +14,7 @@ from hyperprune.model import Gates, parameter_count
 from hyperprune.sparsity.guard import Guard
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.maskfile import write_masks
-from hyperprune.sparsity.modules import canonical_names, norms
+from hyperprune.sparsity.modules import canonical_names, homes_of, norms
 from hyperprune.sparsity.parameters import canonical, gates_of, masked_parameters
 from hyperprune.sparsity.saving import given_masks
 from hyperprune.sparsity.summary import Summary
@@ -34,9 +34,10 @@ class MaskedNetwork:
         self._names = canonical_names(model)
         known = gates_of(model) if gates is None else canonical(model, gates)
         along = {self._names[norm.direction]: norm.along for norm in norms(model)}
+        homes = homes_of(model)
         self._tensors = [
-            Masked.dense(name, parameter, known.get(name, ()), along.get(name), averages)
-            for name, parameter in masked_parameters(model, exclude)
+            Masked.dense(name, *homes[id(weight)], known.get(name, ()), along.get(name), averages)
+            for name, weight in masked_parameters(model, exclude)
         ]
         self._guards: list[Guard] = [Guard(optimizer, self._tensors)]
         self._parameters = parameter_count(model)

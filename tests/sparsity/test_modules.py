@@ -226,6 +226,21 @@ def test_a_network_may_change_its_dtype(dtype: torch.dtype) -> None:
         check(model, sparse, round(0.2 * (128 + 64)))
 
 
+def test_an_optimiser_without_state_lives_through_a_change_of_dtype() -> None:
+    model = nn.Sequential(nn.Linear(8, 16))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    sparse = SparseTraining(model, optimizer, density=0.2, growth="momentum")
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.float32):
+        model.to(dtype)
+        model.zero_grad()
+        backward(model, 5, 8)
+        optimizer.step()
+        check(model, sparse, round(0.2 * 128))
+        backward(model, 5, 8)
+        sparse.step(update=True)
+        check(model, sparse, round(0.2 * 128))
+
+
 def test_weights_in_bfloat16_are_counted_exactly_with_every_redistribution() -> None:
     torch.manual_seed(0)
     for redistribution in ("none", "magnitude", "momentum", "gradient", "nonzeros"):
@@ -259,6 +274,30 @@ def test_what_cannot_be_masked_is_refused_in_a_sentence() -> None:
         engine(complex_)
     with pytest.raises(SparsityError, match="run the module once"):
         engine(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3)))
+    sharded = nn.Linear(4, 4)
+    sharded.weight.placements = ()  # type: ignore[assignment]  # as a DTensor of FSDP has
+    with pytest.raises(SparsityError, match=r"sharded \(FSDP\)"):
+        engine(sharded)
+
+
+def assigned(model: nn.Module) -> None:
+    model.load_state_dict({name: p.clone() for name, p in model.state_dict().items()}, assign=True)
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [assigned, lambda model: parametrizations.weight_norm(model[0])],
+    ids=["load", "norm"],
+)
+def test_a_weight_that_was_replaced_is_not_trained_on_in_silence(
+    replace: Callable[[nn.Module], Any],
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    sparse = engine(model)
+    replace(model)
+    backward(model, 3, 4)
+    with pytest.raises(SparsityError, match=r"0\.weight is no longer the module's"):
+        sparse.step()
 
 
 # ── frozen weights, and those without a gradient ─────────────────────────────────────────────────
