@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hyperprune
+from hyperprune.corpus.load import _load_corpus
 from hyperprune.corpus.words import encode, reader_of, words_by_blanks
 from hyperprune.errors import CorpusError, PluginError, RunError
 from hyperprune.export.about import Maker
@@ -141,6 +142,7 @@ def test_a_run_without_vocabulary_needs_its_text(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "vocabulary.json").unlink()
+    _load_corpus.cache_clear()
     with pytest.raises(RunError, match=r"no vocabulary\.json"):
         hyperprune.load_winner(run)
 
