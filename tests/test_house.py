@@ -57,6 +57,8 @@ OTHER_MEANINGS = {
 
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
+    "export/formats": "writes a network's card to where a person says",
+    "export/torch_program": "writes a program to where a person says",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",
     "report/checks": "tries whether folders can be written",
     "report/html": "writes a report to where a person says",
