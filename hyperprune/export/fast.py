@@ -14,8 +14,18 @@ from torch.fx import GraphModule, Node
 from hyperprune.errors import RunError, nearest
 from hyperprune.export.about import About
 from hyperprune.export.network import Network, TrainedNetwork
-from hyperprune.export.products import Int8Product, Int8Rows, SparseProduct, SparseRows, csr, int8
-from hyperprune.export.step import Step, quiet, step_program
+from hyperprune.export.products import (
+    DenseProduct,
+    DenseRows,
+    Int8Product,
+    Int8Rows,
+    SparseProduct,
+    SparseRows,
+    csr,
+    int8,
+    plain,
+)
+from hyperprune.export.step import quiet, step_program
 from hyperprune.model import State
 
 Kind: TypeAlias = Literal["dense", "sparse", "int8"]
@@ -27,6 +37,7 @@ ROUNDS = 15
 aten = torch.ops.aten
 Storage: TypeAlias = tuple[Callable[[Tensor], Tensor], type[nn.Module], type[nn.Module]]
 STORAGES: Mapping[str, Storage] = {
+    "dense": (plain, DenseProduct, DenseRows),
     "sparse": (csr, SparseProduct, SparseRows),
     "int8": (int8, Int8Product, Int8Rows),
 }
@@ -45,11 +56,7 @@ class CompiledNetwork(nn.Module, Network):
         self.kind, self.seconds = kind, dict[str, float]()
         self.about: About = network.about
         self._zero = network.initial_state
-        self.run: Callable[..., Any]
-        if kind == "dense":
-            self.run = Step(network.model)
-        else:
-            self.run = rewritten(network, STORAGES[kind])
+        self.run = rewritten(network, STORAGES[kind])
 
     @torch.no_grad()
     def forward(self, token: Tensor, state: State) -> tuple[Tensor, State]:

@@ -43,13 +43,14 @@ class Form:
     name: str
     dense: bool
     dtype: Dtype | None  # None: plain, zeros included
-    kind: Kind
+    kind: Kind | None  # None: the model itself, on torch's own layers
 
 
 FORMS = (
+    Form("dense float32, the model itself", True, None, None),
     Form("dense float32", True, None, "dense"),
     Form("dense int8", True, "int8", "int8"),
-    Form("sparse float32, as dense", False, None, "dense"),
+    Form("sparse float32, zeros stored", False, None, "dense"),
     Form("sparse float32, CSR", False, "float32", "sparse"),
     Form("sparse float16, CSR", False, "float16", "sparse"),
     Form("sparse bfloat16, CSR", False, "bfloat16", "sparse"),
@@ -62,7 +63,7 @@ def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measu
     """Write, read back, run and time every form; without the dense reference, the sparse ones."""
     forms = [form for form in FORMS if not form.dense or dense is not None]
     sizes: dict[str, int] = {}
-    run: dict[str, CompiledNetwork] = {}
+    run: dict[str, CompiledNetwork | TrainedNetwork] = {}
     read: dict[tuple[bool, Dtype | None], TrainedNetwork] = {}
     with tempfile.TemporaryDirectory() as folder:
         for form in forms:
@@ -75,7 +76,8 @@ def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measu
             sizes[form.name] = path.stat().st_size
             key = (form.dense, form.dtype)
             read.setdefault(key, read_file(path))
-            run[form.name] = CompiledNetwork(read[key], form.kind)
+            own = read[key]
+            run[form.name] = CompiledNetwork(own, form.kind) if form.kind else own
     steps = interleaved({name: _step(own) for name, own in run.items()}, ROUNDS)
     segments = interleaved({name: _segment(own) for name, own in run.items()}, 3)
     text = _test_text(network)
@@ -95,12 +97,12 @@ def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measu
     ]
 
 
-def _step(network: CompiledNetwork) -> Callable[[], object]:
-    token, state = torch.zeros(1, dtype=torch.int64), network.initial_state(1)
-    return lambda: network(token, state)
+def _step(network: Network) -> Callable[[], object]:
+    token, state = torch.zeros(1, 1, dtype=torch.int64), network.initial_state(1)
+    return lambda: network.predict(token, state)
 
 
-def _segment(network: CompiledNetwork) -> Callable[[], object]:
+def _segment(network: Network) -> Callable[[], object]:
     tokens = torch.zeros(SEGMENT, dtype=torch.int64)
     state = network.initial_state(SEGMENT[1])
     return lambda: network.predict(tokens, state)

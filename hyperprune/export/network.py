@@ -118,6 +118,11 @@ class TrainedNetwork(Network):
 
         return compiled(self, kind)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its weights in memory, zeros included."""
+        return sum(parameter.nbytes for parameter in self.model.parameters())
+
     def initial_state(self, batch: int) -> State:
         """Zero state of a batch."""
         state: State = self.model.initial_state(batch)  # type: ignore[operator]

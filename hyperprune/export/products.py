@@ -1,4 +1,4 @@
-"""Products with a fixed matrix, stored as it is fastest: CSR with 32-bit indices, or int8."""
+"""Products with a fixed matrix, stored as it is fastest: dense, CSR with 32-bit indices, or int8."""
 
 from __future__ import annotations
 
@@ -8,6 +8,32 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+class DenseProduct(nn.Module):
+    """x (B, C) to x Wᵀ (B, R) with W as it is: a step of torch's fused layers costs far more."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.matrix, self.held = matrix, _held((matrix,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One row is a matrix–vector product."""
+        if x.shape[0] == 1:
+            return (self.matrix @ x[0]).unsqueeze(0)
+        return x @ self.matrix.t()
+
+
+class DenseRows(nn.Module):
+    """Rows of a matrix by their numbers, as an embedding looks them up."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.matrix, self.held = matrix, _held((matrix,))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows (…) of numbers to dense rows (…, C)."""
+        return self.matrix[rows]
 
 
 class SparseProduct(nn.Module):
@@ -79,6 +105,11 @@ class Int8Rows(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (…) of numbers to dense rows (…, C)."""
         return self.values[rows].float() * self.scales[rows].unsqueeze(-1)
+
+
+def plain(weight: Tensor) -> Tensor:
+    """A matrix (R, C) as it is, for both dense modules."""
+    return weight.detach().contiguous()
 
 
 def csr(weight: Tensor) -> Tensor:
