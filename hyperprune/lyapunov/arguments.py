@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.errors import SpectrumError
+from hyperprune.lyapunov.qr.frame import FLOORS
 from hyperprune.lyapunov.record import Protocol
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind, autodiff
 from hyperprune.lyapunov.tangent.probe import check_step
@@ -17,8 +18,6 @@ from hyperprune.model import State, StatePart
 
 PUBLISHED_STEPS = 35
 """The segment that the published protocol counts."""
-FLOORS = {torch.float64: 1e-12, torch.float32: 1e-9}
-"""Smallest R_ii that counts; smaller ones are rounding noise, raised to it and counted."""
 
 Trace = Callable[[Tensor, State], tuple[Sequence[LayerTangent], State]]
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from hyperprune.errors import SpectrumError
 from hyperprune.lyapunov.arguments import (
-    FLOORS,
     check_choices,
     driven,
     evaluation_copy,
     flat_state,
     tracer,
 )
+from hyperprune.lyapunov.qr.frame import FLOORS
 from hyperprune.lyapunov.qr.parallel import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
 from hyperprune.lyapunov.resolution import resolution_of, weights_dtype
