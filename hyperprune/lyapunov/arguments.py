@@ -61,6 +61,7 @@ def check_choices(
     k: int | None,
     tolerance: float | None,
     resolution: float | None,
+    dt: float,
 ) -> None:
     """Raise SpectrumError for an argument that no spectrum has."""
     for name, value, known in (
@@ -81,6 +82,8 @@ def check_choices(
             raise SpectrumError(f"{name} must be at least 1, got {count}")
     if tolerance is not None and not tolerance > 0:
         raise SpectrumError(f"tolerance must be above 0, got {tolerance}")
+    if not 0 < dt < float("inf"):
+        raise SpectrumError(f"dt must be above 0, got {dt}")
     if resolution is not None and not resolution < 0:
         raise SpectrumError(f"resolution must be below 0 (−inf for none), got {resolution}")
 
@@ -120,8 +123,12 @@ def flat_state(model: Any, state: State | Tensor | None, batch: int) -> State:
                 f"the state must be a flat tuple of tensors (B, n_i); it holds a {type(part).__name__}"
             )
         if not part.is_floating_point():
-            kind = "split it into real and imaginary parts" if part.is_complex() else "make it float"
-            raise SpectrumError(f"the state must be real and floating point, not {part.dtype}: {kind}")
+            kind = (
+                "split it into real and imaginary parts" if part.is_complex() else "make it float"
+            )
+            raise SpectrumError(
+                f"the state must be real and floating point, not {part.dtype}: {kind}"
+            )
         if part.dim() != 2 or part.shape[0] != batch:
             raise SpectrumError(
                 f"every tensor of the state must be (B, n) with B = {batch}, not {tuple(part.shape)}"

@@ -69,9 +69,7 @@ def _check_sequences(step: Step, x_t: Tensor, start: State, once: Tensor) -> Non
         )
 
 
-def _difference(
-    step: Step, x_t: Tensor, start: State, towards: State, width: float
-) -> Tensor:
+def _difference(step: Step, x_t: Tensor, start: State, towards: State, width: float) -> Tensor:
     """(F(s + εv) − F(s − εv)) / 2ε: (B, n)."""
     ends = []
     for sign in (1, -1):
