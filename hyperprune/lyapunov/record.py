@@ -146,7 +146,9 @@ class LyapunovSpectrum:
         if self.sequences < 2:
             return math.nan
         every = torch.arange(self.sequences)
-        left = torch.tensor([what(self.select(every[every != out])) for out in every])
+        left = torch.tensor(
+            [what(self.select(every[every != out])) for out in every], dtype=torch.float64
+        )
         return float(((self.sequences - 1) * left.var(correction=0)) ** 0.5)
 
     def _repr_html_(self) -> str:

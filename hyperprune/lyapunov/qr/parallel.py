@@ -113,6 +113,9 @@ class Frames:
     def _sum(self, frame: Frame, diagonal: Tensor, settle: bool) -> tuple[Tensor, Tensor]:
         """Sum of logs (b, k) of a part's diagonals (T, b, k), and how many of them are noise."""
         noise = diagonal == 0
+        if not bool(noise.any()):
+            logs = diagonal.log_().sum(0)
+            return logs + frame.settle() if settle else logs, noise.new_zeros((), dtype=torch.int64)
         peak = diagonal.amax(-1, keepdim=True)
         stated = self.floor * torch.where(peak == 0, 1.0, peak).clamp_max(1)
         logs = torch.where(noise, stated, diagonal).log().sum(0)

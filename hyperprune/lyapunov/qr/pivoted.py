@@ -58,7 +58,7 @@ class PivotedFrame(Frame):
         What is small and no noise stays as it is: the sum over factors is then still R's.
         """
         sizes = diagonal.numpy()  # see `Triangles`
-        if not (sizes <= SAFE * self.floor * sizes.max(-1, keepdims=True)).any():
+        if sizes.min() > SAFE * self.floor * sizes.max():
             return diagonal
         scale = factors.scale(row_sizes(pushed))
         return torch.where(diagonal <= self.floor * scale, 0.0, diagonal)
