@@ -34,7 +34,7 @@ def best_bytes(weights: int) -> int:
 def run_bytes(plan: Plan, weights: int, recipe: Recipe, workers: int) -> int:
     """Most bytes that the folder of a run may come to; `weights` is how many its model has.
 
-    Checkpoints are many only until the first round is judged: the dense reference's, every
+    Most checkpoints exist just before the first round is judged: the dense reference's, every
     candidate's, and each worker's next one beside its last. Best weights and spectra stay. A layer
     of H units has at least 4 H² weights, so √weights stands for the number of exponents.
     """
