@@ -40,16 +40,10 @@ def best_bytes(weights: int) -> int:
 def run_bytes(plan: Plan, weights: int, recipe: Recipe, workers: int) -> int:
     """Most bytes that the folder of a run may come to; `weights` is how many its model has.
 
-<<<<<<< HEAD
-    Most checkpoints exist just before the first round is judged: the dense reference's, every
-    candidate's, and each worker's next one beside its last. Best weights and spectra stay. A layer
-    of H units has at least 4 H² weights, so √weights stands for the number of exponents.
-=======
     The fullest of its stages: the checkpoints of who is still in the race and each worker's next one
     beside its last, the dense reference's beside the first; best weights of the same, or of all where
     `final.keep` says so; and every spectrum. A layer of H units has at least 4 H² weights, so
     √weights stands for the number of exponents.
->>>>>>> main
     """
     train, best = recipe.train, best_bytes(weights)
     spectrum = math.isqrt(weights) * DOUBLE * (recipe.spectrum.sequences + 4)
