@@ -90,11 +90,11 @@ class Frames:
     def push(
         self, tangents: Sequence[LayerTangent], parts: Sequence[tuple[int, bool]]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Push every frame through its blocks of a segment.
+        """Push every frame through the blocks of one segment.
 
         parts: how many steps to sum over, and whether to settle the sum after them. For each, returns
-        Σ_t ln R_t,ii (B, Σ k), the floor in place of each R_t,ii that is noise, and how many are. Only the
-        sum since one settled part to the end of another means anything.
+        Σ_t ln R_t,ii (B, Σ k), the floor in place of each R_t,ii that is noise, and how many are. Only
+        sums that run from the end of one settled part to the end of another are meaningful.
         """
 
         @torch.no_grad()
