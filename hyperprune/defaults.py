@@ -7,7 +7,10 @@ through the registry, as if a person had written them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+InitScale: TypeAlias = Literal["none", "variance", "fan_in"]
+"""What initial weights are scaled by, once there is a mask: see `sparsity.scale`."""
 
 NAMES = {
     "corpus": "pydoc",
@@ -21,6 +24,9 @@ NAMES = {
     "searcher": "ax",
 }
 """Kind to name, for every kind that a recipe cannot do without."""
+
+INIT_SCALE: InitScale = "variance"
+"""Initial weights make up for their masks: what pilots support (docs/settings.md)."""
 
 SEARCH_PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "published": {

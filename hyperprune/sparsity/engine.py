@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.defaults import NAMES
+from hyperprune.defaults import INIT_SCALE, NAMES, InitScale
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates, parameter_count
 from hyperprune.seeds import derive
 from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.masked import Masked, forget
 from hyperprune.sparsity.maskfile import read_masks, write_masks
-from hyperprune.sparsity.scale import InitScale, check_scale, compensation
+from hyperprune.sparsity.scale import check_scale, compensation
 from hyperprune.sparsity.tensors import gates_of, masked_parameters
 from hyperprune.sparsity.timing import Timing
 from hyperprune.sparsity.topology import TensorTopology, Topology
@@ -40,6 +40,8 @@ class SparseTraining:
     them before: the norm then includes the gradients of inactive weights, as in the published
     code). Weights of two or more dimensions are masked, each tied pair once; `exclude` takes globs
     of parameter names. Each control is a registered name or a callable: see `hyperprune.sparsity`.
+    The weights that stay are scaled once, at the start, to make up for those that go (`init_scale`;
+    "none" for a module that is trained already).
 
     When: `every` k steps with `total_steps` known, or wherever `step(update=True)` says, as long as
     less than `stop` of training is done. `density` is reached at once, or, with a higher
@@ -57,7 +59,7 @@ class SparseTraining:
         *,
         density: float,
         init: Chosen = NAMES["init"],
-        init_scale: InitScale = "none",
+        init_scale: InitScale = INIT_SCALE,
         removal: Chosen = NAMES["removal"],
         growth: Chosen = NAMES["growth"],
         redistribution: Chosen = NAMES["redistribution"],
