@@ -26,12 +26,12 @@ from hardware import processor
 from torch import Tensor, nn
 
 from hyperprune.builtin.models import MODELS
-from hyperprune.builtin.models.highway import HighwayCell
-from hyperprune.builtin.models.ordered import OrderedCell
+from hyperprune.builtin.models.on_lstm_cell import OrderedCell
+from hyperprune.builtin.models.rhn_cell import HighwayCell
 from hyperprune.layers.scan import Cell, scan
 from hyperprune.model import detach
 from hyperprune.optim import build_optimizer
-from hyperprune.training import Trainer
+from hyperprune.training.trainer import Trainer
 
 SMALL: dict[str, dict[str, Any]] = {
     "stacked_lstm": {"hidden": 128},
@@ -211,8 +211,8 @@ def memory() -> dict[str, Any]:
 
 def precision(epochs: int) -> dict[str, Any]:
     """Validation perplexity after the same training in float32 and in bf16, Python's help topics."""
-    from hyperprune.assembly import build_trainer
     from hyperprune.recipe.records import Recipe
+    from hyperprune.training.build import build_trainer
 
     table: dict[str, Any] = {}
     for name in ("stacked_lstm", "rhn", "awd_lstm_mos"):

@@ -33,9 +33,9 @@ from torch import Tensor
 from hyperprune.corpus import Corpus
 from hyperprune.optim import build_optimizer
 from hyperprune.plugins import registry
-from hyperprune.seeds import seeded
+from hyperprune.runtime.seeds import seeded
 from hyperprune.sparsity import SparseTraining
-from hyperprune.training import Segments, Trainer
+from hyperprune.training.trainer import Segments, Trainer
 
 TARGET = Path(__file__).parent / "results" / "ptb_static_vs_dynamic.json"
 SEEDS = (1, 2, 3)

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 import hyperprune
-from hyperprune import stages
+from hyperprune.pipeline import stages
 
 SIDES = {"two workers, one thread each": (2, 1), "one worker, two threads": (1, 2)}
 

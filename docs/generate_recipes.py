@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperprune.parameters import Parameter, describe_schema
 from hyperprune.plugins import Contribution, registry
+from hyperprune.plugins.parameters import Parameter, describe_schema
 from hyperprune.recipe.problems import expected
 from hyperprune.recipe.records import CHOICES, Choice, Recipe
 from hyperprune.recipe.schema import recipe_schema
@@ -74,7 +74,7 @@ A control listed by name alone keeps the options that `[prune]` gives it.
 
 def page(keep: Any) -> str:
     """The whole page."""
-    from hyperprune.recipe.variation import COMMON
+    from hyperprune.recipe.space import COMMON
 
     common = ", ".join(f"`{path}`" for path in sorted(COMMON))
     text = INTRODUCTION.replace("{common}", common)

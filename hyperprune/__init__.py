@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from hyperprune.hookspecs import API_VERSION, hookimpl, hookspec
 
 if TYPE_CHECKING:
-    from hyperprune.api import load_recipe, load_run, resume, run
+    from hyperprune.judgement.result import CandidateResult, RunResult
     from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-    from hyperprune.result import CandidateResult, RunResult
+    from hyperprune.pipeline.run import load_run, resume, run
+    from hyperprune.recipe import load_recipe
     from hyperprune.sparsity import SparseTraining
 
 __version__ = "0.1.0"
@@ -40,12 +41,12 @@ __all__ = [
 ]
 
 _HOME = {
-    "run": "hyperprune.api",
-    "resume": "hyperprune.api",
-    "load_run": "hyperprune.api",
-    "load_recipe": "hyperprune.api",
-    "RunResult": "hyperprune.result",
-    "CandidateResult": "hyperprune.result",
+    "run": "hyperprune.pipeline.run",
+    "resume": "hyperprune.pipeline.run",
+    "load_run": "hyperprune.pipeline.run",
+    "load_recipe": "hyperprune.recipe",
+    "RunResult": "hyperprune.judgement.result",
+    "CandidateResult": "hyperprune.judgement.result",
     "SparseTraining": "hyperprune.sparsity",
     "LyapunovSpectrum": "hyperprune.lyapunov",
     "lyapunov_spectrum": "hyperprune.lyapunov",
@@ -56,3 +57,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'hyperprune' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

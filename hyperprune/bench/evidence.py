@@ -32,8 +32,8 @@ from hyperprune.bench.statistics import (
     median,
     spearman,
 )
-from hyperprune.defaults import NAMES
 from hyperprune.errors import RunError
+from hyperprune.plugins.defaults import NAMES
 from hyperprune.search.space import name_of
 
 EARLY = 6

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from hyperprune.assembly import load_corpus
 from hyperprune.bench.row import train_row
 from hyperprune.bench.table import SERIES, STATES, Row, Table
+from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError
 from hyperprune.recipe import Recipe, default_configuration, dumps, space_of
+from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
-from hyperprune.seeds import derive
 from hyperprune.store import atomic
 from hyperprune.store.run import environment
 

@@ -14,8 +14,8 @@ from hyperprune.bench.statistics import ranks
 from hyperprune.bench.table import STATES
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Search, Spectrum
-from hyperprune.search.halving import halving, spent
 from hyperprune.search.observation import Observation
+from hyperprune.search.rounds import halving, spent
 from hyperprune.search.space import Configuration, key_of
 
 

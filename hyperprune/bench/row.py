@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperprune.assembly import build_trainer, measure_spectrum, spectrum_text
 from hyperprune.bench.table import SERIES, STATES, Row
 from hyperprune.errors import Diverged
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, apply
 from hyperprune.store import atomic
-from hyperprune.training import Trainer
+from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.trainer import Trainer
 
 
 def train_row(

@@ -1,4 +1,7 @@
-"""What ships with hyperprune, registered through the hooks that any plugin uses."""
+"""What ships with hyperprune, registered through the hooks that any plugin uses.
+
+Imports what any plugin may import. Called by nobody: the entry point in `pyproject.toml` names it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line: parse, call one function, print. Nothing here imports torch or ax at start."""
+"""The command line: parse, call one function, print. Nothing here imports torch or ax at start.
+
+May import every room. Called by the console script and `python -m hyperprune`.
+"""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from hyperprune.ui.tables import facts, plain_table
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
-    from hyperprune.parameters import Parameter
     from hyperprune.plugins import Broken, Contribution
+    from hyperprune.plugins.parameters import Parameter
 
 app = typer.Typer(
     invoke_without_command=True, help="List what is registered; write, check and install plugins."

@@ -14,8 +14,8 @@ from hyperprune.cli.output import show as show_on_screen
 
 if TYPE_CHECKING:
     from hyperprune.events import Observer
+    from hyperprune.judgement.result import RunResult
     from hyperprune.recipe.records import Recipe
-    from hyperprune.result import RunResult
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
@@ -66,8 +66,8 @@ def run(
     if dry_run:
         _show_plan(loaded, as_json=as_json)
         return
-    from hyperprune import pipeline
-    from hyperprune.assembly import load_corpus
+    from hyperprune.corpus.load import load_corpus
+    from hyperprune.pipeline import run as pipeline
 
     load_corpus(loaded.data)  # a download has the screen to itself
     with _watched(quiet, as_json, observe) as observers:
@@ -82,7 +82,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run that was stopped, to the same result."""
-    from hyperprune import pipeline
+    from hyperprune.pipeline import run as pipeline
 
     warn_of_broken_plugins()
     with _watched(quiet, as_json, observe) as observers:
@@ -97,7 +97,7 @@ def show(
     """Print a run's result, its candidates, and where the winner's weights are."""
     from dataclasses import asdict
 
-    from hyperprune.report.standing import standing
+    from hyperprune.judgement.standing import standing
     from hyperprune.ui import tables
 
     now = standing(folder)
@@ -132,8 +132,8 @@ def spectrum(
     as_json: Annotated[bool, typer.Option("--json", help="Print the spectrum as JSON.")] = False,
 ) -> None:
     """Print the Lyapunov spectrum of a run's dense reference, or of a candidate beside it."""
-    from hyperprune.events import DENSE
-    from hyperprune.report.standing import load_spectrum
+    from hyperprune.judgement.standing import load_spectrum
+    from hyperprune.training.outcome import DENSE
     from hyperprune.ui import spectra
     from hyperprune.ui.text import safe
 
@@ -187,8 +187,8 @@ def _show_result(result: RunResult, *, as_json: bool) -> None:
 def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from hyperprune.estimate import estimate
-    from hyperprune.plan import make_plan
+    from hyperprune.plan.estimate import estimate
+    from hyperprune.plan.make import make_plan
     from hyperprune.ui import tables
 
     plan = make_plan(recipe)

@@ -1,8 +1,11 @@
-"""Where candidates run: in this process, or in worker processes."""
+"""Where candidates run: in this process, or in worker processes.
+
+Imports training and the store, for checkpoints. Called by `pipeline`: jobs in, outcomes out, events on
+the way.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -11,8 +14,7 @@ from hyperprune.events import Event
 from hyperprune.execution.job import Job
 from hyperprune.execution.local import InProcess
 from hyperprune.execution.processes import Processes
-from hyperprune.outcome import Outcome
-from hyperprune.recipe.records import Recipe
+from hyperprune.training.outcome import Outcome
 
 
 class Executor(Protocol):
@@ -40,12 +42,6 @@ class Executor(Protocol):
     def wait(self, handle: Any) -> Outcome:
         """Block until a job is done; raises Stopped and RunError."""
         ...
-
-
-def resources(recipe: Recipe) -> tuple[int, int]:
-    """Worker processes of a recipe, and torch threads of each (0 in a recipe: cores / workers)."""
-    workers = recipe.search.workers
-    return workers, recipe.train.threads or max(1, (os.cpu_count() or 1) // workers)
 
 
 def make_executor(

@@ -8,7 +8,7 @@ from types import TracebackType
 from hyperprune.events import Event
 from hyperprune.execution.job import Job
 from hyperprune.execution.worker import advance
-from hyperprune.outcome import Outcome
+from hyperprune.training.outcome import Outcome
 
 
 class InProcess:

@@ -28,7 +28,7 @@ from hyperprune.errors import Stopped
 from hyperprune.events import Event
 from hyperprune.execution.job import Job
 from hyperprune.execution.worker import advance
-from hyperprune.outcome import Failure, Outcome
+from hyperprune.training.outcome import Failure, Outcome
 
 PULSE = 0.05
 """Seconds between looks at the workers."""

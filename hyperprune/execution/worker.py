@@ -7,14 +7,14 @@ from dataclasses import asdict
 
 import torch
 
-from hyperprune.assembly import build_trainer, measure_spectrum, spectrum_text
 from hyperprune.errors import CorpusError, Diverged, RecipeError, RunError, Stopped
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
-from hyperprune.outcome import EpochRecord, Failure, Outcome
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
+from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 PATIENCE = 60.0
 """Seconds to wait for an orphan of a killed run to notice and leave the folder."""

@@ -1,6 +1,9 @@
-"""Lyapunov spectra of recurrent networks, and distances between them with their error bars."""
+"""Lyapunov spectra of recurrent networks, and distances between them with their error bars.
 
-from hyperprune.lyapunov.comparison import Distance, distance_with_error
+Imports the model contract. Called by `training`, `judgement`, and anyone who measures a network.
+"""
+
+from hyperprune.lyapunov.distance import Distance, distance_with_error
 from hyperprune.lyapunov.record import LyapunovSpectrum, kaplan_yorke
 from hyperprune.lyapunov.spectrum import lyapunov_spectrum
 from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.errors import SpectrumError
-from hyperprune.lyapunov import autodiff
 from hyperprune.lyapunov.record import Protocol
-from hyperprune.lyapunov.tangent import LayerTangent, StateKind
+from hyperprune.lyapunov.tangent import LayerTangent, StateKind, autodiff
 from hyperprune.model import State, StatePart
 
 PUBLISHED_STEPS = 35

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from hyperprune.errors import SpectrumError
-from hyperprune.lyapunov import autodiff
 from hyperprune.lyapunov.arguments import (
     FLOORS,
     check_choices,
@@ -21,11 +20,11 @@ from hyperprune.lyapunov.arguments import (
     flat_state,
     tracer,
 )
-from hyperprune.lyapunov.push import Frames
+from hyperprune.lyapunov.qr.parallel import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
-from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, StateKind
+from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, StateKind, autodiff
 from hyperprune.model import State
-from hyperprune.threads import torch_threads
+from hyperprune.runtime.threads import torch_threads
 
 BURN_IN = 10
 """Steps that let state and frame settle before any is counted."""

@@ -1,9 +1,12 @@
-"""Recipes: TOML in, a frozen validated record out, every mistake reported at once."""
+"""Recipes: TOML in, a frozen validated record out, every mistake reported at once.
+
+Imports plugins, for names and their parameters, and the search space. Called by `cli` and `pipeline`.
+"""
 
 from hyperprune.recipe.load import load_recipe, loads
 from hyperprune.recipe.records import Choice, Recipe
 from hyperprune.recipe.shipped import find_recipe, shipped_recipes
-from hyperprune.recipe.variation import apply, default_configuration, space_of
+from hyperprune.recipe.space import apply, default_configuration, space_of
 from hyperprune.recipe.write import dumps
 
 __all__ = [

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hyperprune.errors import PluginError
-from hyperprune.parameters import check_options
 from hyperprune.plugins import registry
+from hyperprune.plugins.parameters import check_options
 from hyperprune.recipe.problems import Problem
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Recipe
-from hyperprune.recipe.variation import resolve
-from hyperprune.search.halving import halving
+from hyperprune.recipe.space import resolve
+from hyperprune.search.rounds import halving
 
 
 def check(recipe: Recipe) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ from hyperprune.recipe.source import (
     read_text,
     same_entry,
 )
-from hyperprune.recipe.variation import resolve, with_space
+from hyperprune.recipe.space import resolve, with_space
 
 
 def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperprune.defaults import SEARCH_PRESETS
 from hyperprune.errors import PluginError
 from hyperprune.plugins import registry
+from hyperprune.plugins.defaults import SEARCH_PRESETS
 from hyperprune.recipe.problems import Problem
 
 Keys = Mapping[str, Mapping[str, Any]]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from hyperprune.errors import nearest
-from hyperprune.parameters import describe_schema
+from hyperprune.plugins.parameters import describe_schema
 from hyperprune.recipe.records import STRICT, Choice, Recipe
 
 LONGEST = 400  # characters of one message: hostile input is not echoed at length

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from hyperprune.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]

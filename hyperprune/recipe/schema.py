@@ -8,7 +8,7 @@ from typing import Any
 
 from hyperprune.plugins import Contribution, registry
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Recipe
-from hyperprune.recipe.variation import settings
+from hyperprune.recipe.space import settings
 
 Keep = Callable[[Contribution], bool]
 DRAFT = "http://json-schema.org/draft-07/schema#"  # what TOML editors read

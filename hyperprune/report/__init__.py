@@ -1,1 +1,4 @@
-"""From a run folder to what a person reads: how it stands, and a report in HTML."""
+"""From a run folder to what a person reads afterwards: checks of its files, figures, a page.
+
+Imports judgement, the store and the words of `ui`. Called by `cli`.
+"""

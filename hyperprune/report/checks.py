@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hyperprune.errors import HyperpruneError
-from hyperprune.events import DENSE
+from hyperprune.training.outcome import DENSE
 
 if TYPE_CHECKING:
     from hyperprune.store.run import Run
@@ -54,7 +54,7 @@ def check_installation() -> Iterator[Check]:
 
 def check_run(folder: Path) -> Iterator[Check]:
     """Look over a run folder: is it whole, is it in use, can it go on, and what to do if not."""
-    from hyperprune.report.standing import open_run, standing
+    from hyperprune.judgement.standing import open_run, standing
     from hyperprune.store import atomic
     from hyperprune.store.lock import owner_of
 
@@ -84,8 +84,8 @@ def check_run(folder: Path) -> Iterator[Check]:
 
 def _going_on(run: Run) -> Iterator[Check]:
     """Whether a run can go on here, and to the same bits."""
-    from hyperprune.changes import check_unchanged
-    from hyperprune.plan import make_plan
+    from hyperprune.pipeline.changes import check_unchanged
+    from hyperprune.plan.make import make_plan
 
     try:
         recipe, notices = check_unchanged(run)

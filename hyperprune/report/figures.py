@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from hyperprune.events import DENSE
+from hyperprune.judgement.histories import History
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.report.histories import History
+from hyperprune.training.outcome import DENSE
 from hyperprune.ui.text import safe
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart.

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hyperprune.errors import HyperpruneError, RunError
-from hyperprune.events import DENSE
+from hyperprune.judgement.histories import histories
+from hyperprune.judgement.standing import Standing, load_spectrum, open_run, recipe_of, standing
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.report.histories import histories
-from hyperprune.report.standing import Standing, load_spectrum, open_run, recipe_of, standing
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
+from hyperprune.training.outcome import DENSE
 from hyperprune.ui.text import configuration, measured, safe, setting, short_names, two_places
 
 TEMPLATE = Path(__file__).parent / "report.html"

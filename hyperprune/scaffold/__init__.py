@@ -1,4 +1,7 @@
-"""A new plugin package of any kind: pyproject, module, tests, README and CI that pass untouched."""
+"""A new plugin package of any kind: pyproject, module, tests, README and CI that pass untouched.
+
+Imports plugins, for what a kind is called. Called by `cli.authoring`.
+"""
 
 from __future__ import annotations
 

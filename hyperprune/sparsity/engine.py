@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.defaults import INIT_SCALE, NAMES, InitScale
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates, parameter_count
-from hyperprune.seeds import derive
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.runtime.seeds import derive
 from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.masked import Masked, forget
 from hyperprune.sparsity.maskfile import read_masks, write_masks
+from hyperprune.sparsity.parameters import gates_of, masked_parameters
 from hyperprune.sparsity.scale import check_scale, compensation
-from hyperprune.sparsity.tensors import gates_of, masked_parameters
-from hyperprune.sparsity.timing import Timing
+from hyperprune.sparsity.schedule import Timing
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.update import Control, grow, initial_masks, redistribute, remove
 from hyperprune.sparsity.view import TensorView

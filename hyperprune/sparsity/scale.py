@@ -7,8 +7,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from hyperprune.defaults import InitScale
 from hyperprune.errors import SparsityError, nearest
+from hyperprune.plugins.defaults import InitScale
 
 
 def check_scale(name: str) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from hyperprune.errors import Diverged, SparsityError
 from hyperprune.plugins import registry
 from hyperprune.sparsity.allocate import apportion, none_empty
-from hyperprune.sparsity.select import choose, highest, lowest, lowest_of_all
+from hyperprune.sparsity.topk import choose, highest, lowest, lowest_of_all
 from hyperprune.sparsity.view import TensorView
 
 TOLERANCE = 0.02

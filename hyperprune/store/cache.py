@@ -12,12 +12,12 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.outcome import EpochRecord
 from hyperprune.recipe.records import Recipe
 from hyperprune.store import atomic
 from hyperprune.store.facts import read_epochs
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
+from hyperprune.training.outcome import EpochRecord
 
 CACHE = "HYPERPRUNE_CACHE"
 """Overrides where dense references are kept."""

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hyperprune.errors import RunError
-from hyperprune.events import DENSE
-from hyperprune.outcome import EpochRecord, Failure
 from hyperprune.recipe.records import Recipe
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure
 
 FORMAT = 1
 

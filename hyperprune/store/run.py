@@ -24,7 +24,6 @@ import torch
 import hyperprune
 from hyperprune.errors import RunError
 from hyperprune.events import Event, StepFinished
-from hyperprune.outcome import EpochRecord, Failure, Outcome
 from hyperprune.plugins import registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
@@ -32,6 +31,7 @@ from hyperprune.store import atomic
 from hyperprune.store.facts import FORMAT, RunRecord, check_facts, read_run_record
 from hyperprune.store.journal import Journal
 from hyperprune.store.training import TrainingFolder
+from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 MAY_CHANGE = frozenset({"title", "search.workers", "train.threads", "final.retries"})
 """Recipe keys that a resumed run may change; all others would make it another experiment."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.outcome import EpochRecord
 from hyperprune.store import atomic
 from hyperprune.store.facts import read_epochs
-from hyperprune.training import Trainer
+from hyperprune.training.outcome import EpochRecord
+from hyperprune.training.trainer import Trainer
 
 
 class TrainingFolder:

@@ -19,8 +19,8 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.corpus import Corpus
 from hyperprune.errors import PluginError, nearest
-from hyperprune.parameters import check_options
 from hyperprune.plugins import Contribution, registry
+from hyperprune.plugins.parameters import check_options
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
 from hyperprune.testing.distances import check_distance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hyperprune.lyapunov import distance_with_error
-from hyperprune.lyapunov.comparison import Metric
+from hyperprune.lyapunov.distance import Metric
 from hyperprune.testing.tiny import tiny_spectrum
 
 

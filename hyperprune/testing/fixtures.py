@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hyperprune.corpus import Corpus
+from hyperprune.judgement.result import RunResult
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe
-from hyperprune.result import RunResult
+from hyperprune.runtime.threads import torch_threads
 from hyperprune.testing import tiny
-from hyperprune.threads import torch_threads
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hyperprune.lyapunov import lyapunov_spectrum
-from hyperprune.lyapunov.autodiff import step_layers, step_tangent
 from hyperprune.lyapunov.tangent import StateKind
+from hyperprune.lyapunov.tangent.autodiff import step_layers, step_tangent
 from hyperprune.model import detach, gate_rows, losses
 from hyperprune.plugins import registry
-from hyperprune.seeds import seeded
+from hyperprune.runtime.seeds import seeded
 from hyperprune.sparsity import SparseTraining
 
 Make = Callable[[], nn.Module]

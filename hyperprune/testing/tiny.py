@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune import api
 from hyperprune.corpus import Corpus, corpus_from_words
 from hyperprune.events import Observer
+from hyperprune.judgement.result import RunResult
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.model import RecurrentLM, State, StatePart
+from hyperprune.pipeline import run as api
 from hyperprune.plugins import Contribution
 from hyperprune.recipe import Recipe, loads
 from hyperprune.recipe.write import inline
-from hyperprune.result import RunResult
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Dimension, Range, Space, Values
 

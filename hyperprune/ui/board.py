@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hyperprune import events
-from hyperprune.events import DENSE, Event, Plan
+from hyperprune.events import Event
+from hyperprune.plan.record import Plan
+from hyperprune.training.outcome import DENSE
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
 

@@ -12,7 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hyperprune.events import DENSE, Event
+from hyperprune.events import Event
+from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board, Row
 from hyperprune.ui.text import duration, measured, perplexity, safe, setting, short_names
 from hyperprune.ui.text import two_places as places

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TextIO
 
 from hyperprune import events
-from hyperprune.events import DENSE, Event
+from hyperprune.events import Event
+from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board
 from hyperprune.ui.text import (
     configuration,

@@ -10,9 +10,9 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hyperprune.events import Plan
-from hyperprune.result import CandidateResult, RunResult
-from hyperprune.store.disk import show_bytes
+from hyperprune.judgement.result import CandidateResult, RunResult
+from hyperprune.plan.disk import show_bytes
+from hyperprune.plan.record import Plan
 from hyperprune.ui.text import (
     configuration,
     duration,
@@ -26,8 +26,8 @@ from hyperprune.ui.text import (
 from hyperprune.ui.text import two_places as places
 
 if TYPE_CHECKING:
-    from hyperprune.estimate import Estimate
-    from hyperprune.report.standing import Standing
+    from hyperprune.judgement.standing import Standing
+    from hyperprune.plan.estimate import Estimate
 
 STYLES = {"winner": "bold green", "finalist": "green", "eliminated": "dim", "failed": "red"}
 ORDER = ("winner", "finalist", "unfinished", "eliminated", "failed")

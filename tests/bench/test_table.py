@@ -13,7 +13,7 @@ from hyperprune.bench.table import Table
 from hyperprune.errors import RunError
 from hyperprune.recipe import loads, space_of
 from hyperprune.store import atomic
-from hyperprune.training import Trainer
+from hyperprune.training.trainer import Trainer
 
 # Two layers of 6 units on a sliver of text: a row takes a fraction of a second.
 RECIPE = loads("""

@@ -84,7 +84,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(tiny, tmp_path_factory):
     """The folder of a finished run."""
-    from hyperprune import api
+    from hyperprune.pipeline import run as api
 
     os.environ["HYPERPRUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     try:

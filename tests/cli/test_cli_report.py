@@ -115,8 +115,8 @@ def test_hostile_names_stay_text(finished, tmp_path):
 
 
 def test_a_hostile_candidate_name_stays_text_in_figures():
+    from hyperprune.judgement.histories import History
     from hyperprune.report.figures import perplexity_figure
-    from hyperprune.report.histories import History
 
     item = History(HOSTILE, (1,), (9.0,), (None,), (None,), (0.0,))
     figure = perplexity_figure([item], {HOSTILE: "winner"}, None)

@@ -10,7 +10,8 @@ from hyperprune.recipe import load_recipe
 @pytest.fixture
 def stopped(tiny, tmp_path, hyperprune):
     """A run that was killed while its second candidate trained."""
-    from hyperprune import events, pipeline
+    from hyperprune import events
+    from hyperprune.pipeline import run as pipeline
 
     class Killed(BaseException):
         pass
@@ -41,7 +42,8 @@ def test_run_prints_lines_and_the_result(hyperprune, tiny, tmp_path):
 @pytest.fixture
 def quick(monkeypatch, finished):
     """Make `pipeline.run` tell a few events and answer with a finished run; keeps its arguments."""
-    from hyperprune import events, pipeline
+    from hyperprune import events
+    from hyperprune.pipeline import run as pipeline
 
     calls = []
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from hyperprune.builtin.models.highway import HighwayCell
-from hyperprune.builtin.models.ordered import OrderedCell
+from hyperprune.builtin.models.on_lstm_cell import OrderedCell
+from hyperprune.builtin.models.rhn_cell import HighwayCell
 from hyperprune.layers.scan import scan
 
 T, B, H = 4, 2, 4

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hyperprune.lyapunov import blas
+from hyperprune.lyapunov.qr import blas
 
 
 def by_columns(rows: list[list[float]], *, inside: bool) -> Tensor:

@@ -8,17 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hyperprune.lyapunov import memory
-from hyperprune.lyapunov.frame import (
-    CholeskyFrame,
-    Frame,
-    GradedFrame,
-    HouseholderFrame,
-    Turned,
-    cholesky_qr2,
-)
-from hyperprune.lyapunov.pivoted import SAFE, PivotedFrame
-from hyperprune.lyapunov.push import make_frame
+from hyperprune.lyapunov.qr import lu_memory as memory
+from hyperprune.lyapunov.qr.cholesky import CholeskyFrame, cholesky_qr2
+from hyperprune.lyapunov.qr.frame import Frame
+from hyperprune.lyapunov.qr.graded import GradedFrame, Turned
+from hyperprune.lyapunov.qr.householder import HouseholderFrame
+from hyperprune.lyapunov.qr.parallel import make_frame
+from hyperprune.lyapunov.qr.pivoted import SAFE, PivotedFrame
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
 
 CPU = torch.device("cpu")

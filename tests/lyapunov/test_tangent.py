@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hyperprune.lyapunov import autodiff
-from hyperprune.lyapunov.cells import Product, RowScaled
-from hyperprune.lyapunov.tangent import MemoryBlock
+from hyperprune.lyapunov.tangent import MemoryBlock, autodiff
+from hyperprune.lyapunov.tangent.cells import Product, RowScaled
 
 from .conftest import text
 

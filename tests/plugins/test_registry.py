@@ -11,8 +11,8 @@ import pytest
 from hyperprune import hookimpl
 from hyperprune.errors import PluginError, RecipeError
 from hyperprune.hookspecs import API_VERSION
-from hyperprune.parameters import takes
 from hyperprune.plugins import KINDS, Registry, known_packages, registry
+from hyperprune.plugins.parameters import takes
 from hyperprune.recipe import loads
 
 PACKAGES = Path(__file__).resolve().parents[2] / "plugins"
@@ -114,7 +114,7 @@ def test_takes(function, counts):
 def test_the_list_of_known_packages_is_json_that_a_person_can_read():
     import hyperprune
 
-    text = (Path(hyperprune.__file__).parent / "known_plugins.json").read_text()
+    text = (Path(hyperprune.__file__).parent / "plugins" / "known_plugins.json").read_text()
     for package, entry in json.loads(text).items():
         assert package.startswith("hyperprune-")
         assert set(entry) == {"about", "provides"}

@@ -135,7 +135,7 @@ def main():
 
 def _sit(job):
     """Run or resume; exit code and what is to be said."""
-    import hyperprune
+    from hyperprune import load_recipe, resume, run
     from hyperprune.errors import HyperpruneError
 
     try:
@@ -144,12 +144,12 @@ def _sit(job):
         try:
             with faults.installed(job.get("fault"), folder):
                 if job.get("user"):
-                    hyperprune.load_recipe(folder / "recipe.toml")  # another may not import
+                    load_recipe(folder / "recipe.toml")  # another may not import
                     os.setresuid(*[job["user"]] * 3)
                 if (folder / "run.json").exists():
-                    hyperprune.resume(folder)
+                    resume(folder)
                 else:
-                    hyperprune.run(job["recipe"], folder=folder)
+                    run(job["recipe"], folder=folder)
         except HyperpruneError as error:
             return error.exit_code, str(error)
         return 0, ""

@@ -107,10 +107,10 @@ class Targets:
         import torch
 
         import hyperprune
-        from hyperprune.assembly import build_trainer
         from hyperprune.execution.job import Job
         from hyperprune.execution.worker import advance
         from hyperprune.recipe import loads
+        from hyperprune.training.build import build_trainer
 
         torch.set_num_threads(1)
         self.sandbox = sandbox
@@ -177,7 +177,7 @@ class Targets:
             path.write_bytes(before)
 
     def _look(self):
-        from hyperprune.report.standing import standing
+        from hyperprune.judgement.standing import standing
 
         result = self.run / "result.json"
         kept = result.read_bytes()
@@ -191,13 +191,13 @@ class Targets:
         self._replaced("journal.jsonl", data, self._look)
 
     def _run(self, data):
-        from hyperprune.changes import check_unchanged
+        from hyperprune.pipeline.changes import check_unchanged
         from hyperprune.store.run import Run
 
         self._replaced("run.json", data, lambda: check_unchanged(Run.open(self.run)))
 
     def _result(self, data):
-        from hyperprune.report.standing import standing
+        from hyperprune.judgement.standing import standing
 
         self._replaced("result.json", data, lambda: standing(self.run))
 

@@ -14,8 +14,8 @@ import hyperprune
 from hyperprune import events
 from hyperprune.errors import RecipeError, RunError, Stopped
 from hyperprune.execution import worker
-from hyperprune.plan import make_plan
-from hyperprune.store import disk
+from hyperprune.plan import disk
+from hyperprune.plan.make import make_plan
 
 
 @pytest.fixture(scope="module")

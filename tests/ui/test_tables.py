@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from scripted import HOSTILE, plan
 
-from hyperprune.result import CandidateResult, RunResult, Signal
+from hyperprune.judgement.result import CandidateResult, RunResult, Signal
 from hyperprune.ui import tables
 
 

@@ -35,7 +35,7 @@ def cell_gate(view: TensorView) -> Tensor:
     tensor without gates grows by lot.
     """
     from hyperprune.sparsity.allocate import apportion
-    from hyperprune.sparsity.select import choose
+    from hyperprune.sparsity.topk import choose
 
     gates = list(view.gates.values()) or [slice(None)]
     active = [int(view.mask[rows].count_nonzero()) for rows in gates]

@@ -25,7 +25,7 @@ def set_zones(view: TensorView) -> Tensor:
     Zeros count as positive, an odd one goes to the positives, and where one sign runs short the
     other makes up for it.
     """
-    from hyperprune.sparsity.select import lowest
+    from hyperprune.sparsity.topk import lowest
 
     positive = view.mask & (view.weight >= 0)
     negative = view.mask & (view.weight < 0)

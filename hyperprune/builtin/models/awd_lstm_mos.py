@@ -14,8 +14,8 @@ from hyperprune.builtin.models.language_model import LanguageModel, memory_parts
 from hyperprune.layers.cells import LSTM_GATES, lstm_step
 from hyperprune.layers.dropout import Dropouts, embedding_dropout, locked_dropout, weight_drop
 from hyperprune.layers.mixture import at_least_float32, mixture_log_probabilities, mixture_nll
-from hyperprune.lyapunov.cells import lstm_layer
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
+from hyperprune.lyapunov.tangent.cells import lstm_layer
 from hyperprune.model import Gates, State
 
 

@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from hyperprune.builtin.models.language_model import LanguageModel, memory_parts, same_gates
-from hyperprune.builtin.models.ordered import OrderedCell, gate_sizes, ordered_layer
+from hyperprune.builtin.models.on_lstm_cell import OrderedCell, gate_sizes, ordered_layer
 from hyperprune.errors import PluginError
 from hyperprune.layers.dropout import Dropouts, embedding_dropout, locked_dropout, weight_drop
 from hyperprune.layers.scan import scan

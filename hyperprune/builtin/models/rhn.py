@@ -8,8 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hyperprune.builtin.models.highway import GATES, HighwayCell, highway_layer
 from hyperprune.builtin.models.language_model import LanguageModel, hidden_parts, same_gates
+from hyperprune.builtin.models.rhn_cell import GATES, HighwayCell, highway_layer
 from hyperprune.layers.dropout import Dropouts, embedding_dropout, keep_mask, locked_dropout
 from hyperprune.layers.scan import scan
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind

@@ -16,8 +16,8 @@ from hyperprune.builtin.models.language_model import (
     stack_state,
 )
 from hyperprune.layers.cells import GRU_GATES, LSTM_GATES, gru_step, lstm_step, tanh_step
-from hyperprune.lyapunov.cells import LayerRun, gru_layer, lstm_layer, tanh_layer
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
+from hyperprune.lyapunov.tangent.cells import LayerRun, gru_layer, lstm_layer, tanh_layer
 from hyperprune.model import Gates, State
 
 

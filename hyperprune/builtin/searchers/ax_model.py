@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration, Dimension, Range, Space, Values, key_of
-from hyperprune.threads import torch_threads
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hyperprune.builtin.models import MODELS
 from hyperprune.layers.dropout import keep_mask
-from hyperprune.seeds import seeded
+from hyperprune.runtime.seeds import seeded
 
 T, B, SEED = 5, 2, 9
 CPU = torch.device("cpu")

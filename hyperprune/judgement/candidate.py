@@ -1,0 +1,56 @@
+"""A candidate of a run, and what it came to as the result records it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hyperprune.errors import SpectrumError
+from hyperprune.judgement.judge import Judge
+from hyperprune.judgement.result import CandidateResult, CandidateState
+from hyperprune.search.space import Configuration
+from hyperprune.training.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and all that its training came to so far."""
+
+    name: str
+    configuration: Mapping[str, Any]
+    outcome: Outcome
+
+
+def candidate_result(
+    judge: Judge,
+    name: str,
+    configuration: Configuration,
+    outcome: Outcome | None,
+    target: float | None,
+    state: CandidateState,
+) -> CandidateResult:
+    """How far a candidate came, against the target (a validation perplexity) where it is known."""
+    epochs = outcome.epochs if outcome else ()
+    failure = outcome.failure if outcome else None
+    best = min(epochs, key=lambda record: record.valid_loss, default=None)
+    met = (r.epoch for r in epochs if target is not None and math.exp(r.valid_loss) <= target)
+    score = None
+    if epochs and not failure:
+        with contextlib.suppress(SpectrumError):  # the dense spectrum may not be there yet
+            score = judge.score(name, epochs[-1].epoch)
+    return CandidateResult(
+        name=name,
+        configuration=dict(configuration),
+        state="failed" if failure else state,
+        epochs=len(epochs),
+        distance=score.value if score else None,
+        distance_error=score.standard_error if score else None,
+        distance_noise=score.noise if score else None,
+        valid_perplexity=math.exp(best.valid_loss) if best else None,
+        best_epoch=best.epoch if best else None,
+        met_target=next(met, None),
+        cause=failure.cause if failure else None,
+    )

@@ -1,0 +1,53 @@
+"""What each training of a run did, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hyperprune.errors import HyperpruneError
+from hyperprune.judgement.judge import Judge
+from hyperprune.judgement.standing import recipe_of
+from hyperprune.store.run import Run
+from hyperprune.training.outcome import DENSE
+
+
+@dataclass(frozen=True)
+class History:
+    """One training: validation perplexity, LS distance and its error after each epoch."""
+
+    name: str
+    epochs: tuple[int, ...]
+    perplexity: tuple[float, ...]
+    distance: tuple[float | None, ...]  # None for the dense reference, or where it is not known
+    error: tuple[float | None, ...]
+    largest: tuple[float, ...]  # largest exponent, nats per step
+
+
+def histories(run: Run) -> Iterator[History]:
+    """Read every training of a run, the dense reference first."""
+    judge = Judge(recipe_of(run), run)
+    for name in (DENSE, *run.proposed()):
+        outcome = run.outcome(name)
+        if outcome is None or not outcome.epochs:
+            continue
+        scores = [_score(judge, name, record.epoch) for record in outcome.epochs]
+        yield History(
+            name=name,
+            epochs=tuple(record.epoch for record in outcome.epochs),
+            perplexity=tuple(math.exp(record.valid_loss) for record in outcome.epochs),
+            distance=tuple(distance for distance, _ in scores),
+            error=tuple(error for _, error in scores),
+            largest=tuple(record.largest for record in outcome.epochs),
+        )
+
+
+def _score(judge: Judge, name: str, epoch: int) -> tuple[float | None, float | None]:
+    if name == DENSE:
+        return None, None
+    try:
+        score = judge.score(name, epoch)
+    except HyperpruneError:  # a spectrum is missing or damaged: the rest is worth showing
+        return None, None
+    return score.value, score.standard_error

@@ -1,0 +1,97 @@
+"""How a run stands, read from its folder: finished or not, nothing is written or computed anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperprune.errors import RunError, nearest
+from hyperprune.judgement.candidate import candidate_result
+from hyperprune.judgement.judge import Judge
+from hyperprune.judgement.result import CandidateResult, RunResult
+from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.recipe.records import Recipe
+from hyperprune.store import atomic
+from hyperprune.store.run import Run
+from hyperprune.training.outcome import DENSE
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run folder tells. `target` is the dense reference's best validation perplexity."""
+
+    folder: str
+    title: str
+    epochs: int  # full budget of one training
+    dense_epochs: int  # finished
+    target: float | None
+    candidates: tuple[CandidateResult, ...]
+    result: RunResult | None
+    topology: Mapping[str, Any] | None  # of the winner, after its last epoch
+
+
+def standing(folder: Path) -> Standing:
+    """Read a run folder; raises RunError where it is none, or damaged."""
+    run = open_run(folder)
+    recipe = recipe_of(run)
+    dense = run.outcome(DENSE)
+    losses = [record.valid_loss for record in dense.epochs] if dense else []
+    target = math.exp(min(losses)) if losses else None
+    path = folder / "result.json"
+    result = RunResult.from_json(atomic.read_json(path), folder) if path.exists() else None
+    topology = None
+    if result is not None:
+        candidates = result.candidates
+        won = run.outcome(result.winner)
+        topology = won.epochs[-1].topology if won and won.epochs else None
+    else:
+        judge = Judge(recipe, run)
+        candidates = tuple(
+            candidate_result(judge, name, config, run.outcome(name), target, "unfinished")
+            for name, config in run.proposed().items()
+        )
+    return Standing(
+        folder=str(folder),
+        title=recipe.title,
+        epochs=recipe.train.epochs,
+        dense_epochs=len(losses),
+        target=target,
+        candidates=candidates,
+        result=result,
+        topology=topology or None,
+    )
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run folder to read; raises RunError."""
+    if not folder.is_dir():
+        raise RunError(f"there is no run folder {folder}")
+    return Run.open(folder)
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run was made from; raises RunError where run.json is damaged."""
+    return run.made().recipe
+
+
+def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, LyapunovSpectrum]:
+    """Load a training's stored spectrum, the last where no epoch is said; raises RunError."""
+    run = open_run(folder)
+    known = [DENSE, *run.proposed()]
+    if name not in known:
+        raise RunError(f"no candidate {name!r} in {folder}{nearest(name, known)}")
+    training = run.training(name)
+    stored = sorted(
+        int(path.stem) for path in (training.path / "spectra").glob("[0-9]*.safetensors")
+    )
+    if not stored:
+        raise RunError(f"{name} has no spectrum yet")
+    chosen = stored[-1] if epoch is None else epoch
+    if chosen not in stored:
+        raise RunError(
+            f"{name} has no spectrum after epoch {chosen}; there are {stored[0]} to {stored[-1]}"
+        )
+    return chosen, LyapunovSpectrum.load(training.spectrum(chosen))

@@ -1,0 +1,97 @@
+"""Who won, by how much, and what the search cost: from the facts of a run to its result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from hyperprune.corpus import batchify
+from hyperprune.corpus.load import load_corpus
+from hyperprune.errors import RunError
+from hyperprune.judgement.candidate import Candidate, candidate_result
+from hyperprune.judgement.judge import Judge
+from hyperprune.judgement.result import RunResult, Signal
+from hyperprune.recipe import apply
+from hyperprune.recipe.records import Recipe
+from hyperprune.search.ranking import spearman
+from hyperprune.store import atomic
+from hyperprune.store.run import Run
+from hyperprune.store.winner import save_winner
+from hyperprune.training.build import build_trainer, load_weights
+from hyperprune.training.outcome import DENSE, Outcome
+
+
+def conclude(
+    judge: Judge, dense: Outcome, every: Sequence[Candidate], finalists: Sequence[str]
+) -> RunResult:
+    """Choose the winner by validation perplexity, read test once, and save the winner."""
+    recipe, run = judge.recipe, judge.run
+    target = math.exp(min(record.valid_loss for record in dense.epochs))
+    alive = [c for c in every if c.name in finalists and c.outcome.failure is None]
+    if not alive:
+        causes = "; ".join(
+            f"{c.name}: {c.outcome.failure.cause}" for c in every if c.outcome.failure
+        )
+        raise RunError(f"every finalist failed: {causes}")
+    winner = min(alive, key=lambda c: (min(r.valid_loss for r in c.outcome.epochs), c.name))
+    settings = apply(recipe, winner.configuration)
+    about = {
+        "candidate": winner.name,
+        "configuration": dict(winner.configuration),
+        "model": {"name": settings.model.name, **settings.model.options},
+        "vocabulary": len(load_corpus(settings.data).vocabulary),
+    }
+    active, masked, total = save_winner(
+        run.folder / "winner", run.training(winner.name).best, about
+    )
+    return RunResult(
+        title=recipe.title,
+        winner=winner.name,
+        candidates=tuple(
+            candidate_result(
+                judge,
+                item.name,
+                item.configuration,
+                item.outcome,
+                target,
+                "winner" if item is winner else "finalist" if item in alive else "eliminated",
+            )
+            for item in every
+        ),
+        dense_perplexity=target,
+        dense_test_perplexity=_test_perplexity(run, DENSE, recipe),
+        test_perplexity=_test_perplexity(run, winner.name, settings),
+        active=active,
+        masked=masked,
+        total=total,
+        dense_epochs=len(dense.epochs),
+        search_epochs=sum(len(item.outcome.epochs) for item in every),
+        full_search_epochs=len(every) * recipe.train.epochs,
+        signal=early_signal(judge, every),
+    )
+
+
+def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
+    """Correlate what was known at the first judgement with the perplexity last known.
+
+    Over the survivors of the first round only: the rest were not trained on, so nothing is known of
+    them that was not known then.
+    """
+    first = judge.recipe.rounds.first
+    survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]
+    later = [c.outcome.epochs[-1].valid_loss for c in survivors]
+    return Signal(
+        survivors=len(survivors),
+        early_distance=spearman([judge.score(c.name, first).value for c in survivors], later),
+        early_loss=spearman([c.outcome.epochs[first - 1].valid_loss for c in survivors], later),
+    )
+
+
+def _test_perplexity(run: Run, name: str, recipe: Recipe) -> float:
+    """Perplexity of a training's best weights on the test split."""
+    trainer = build_trainer(recipe, sparse=False)
+    weights, _ = atomic.read_tensors(run.training(name).best)
+    load_weights(trainer, weights)
+    batch = recipe.train.test_batch or recipe.train.eval_batch
+    test = batchify(load_corpus(recipe.data).test, batch).to(trainer.device)
+    return math.exp(trainer.evaluate(test))

@@ -1,0 +1,35 @@
+"""Optimisers by the names that recipes give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from hyperprune.optim.contract import Optimizer
+from hyperprune.optim.snt_asgd import SNTASGD
+
+
+class SGD(Optimizer, torch.optim.SGD):
+    """torch's SGD."""
+
+
+class Adam(Optimizer, torch.optim.Adam):
+    """torch's Adam."""
+
+
+class AdamW(Optimizer, torch.optim.AdamW):
+    """torch's AdamW."""
+
+
+def build_optimizer(
+    name: str, model: nn.Module, *, lr: float, weight_decay: float, nonmono: int = 5
+) -> Optimizer:
+    """Make an optimiser by its recipe name: snt_asgd, sgd, adam or adamw."""
+    named = model.named_parameters()
+    if name == "snt_asgd":
+        return SNTASGD(named, lr=lr, weight_decay=weight_decay, nonmono=nonmono)
+    plain: Any = {"sgd": SGD, "adam": Adam, "adamw": AdamW}[name]
+    optimizer: Optimizer = plain(named, lr=lr, weight_decay=weight_decay)
+    return optimizer

@@ -1,0 +1,134 @@
+"""Averaged SGD for sparse networks: each weight is averaged from the step it was last grown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperprune.optim.contract import Optimizer
+
+
+class SNTASGD(Optimizer):
+    """Sparse non-monotonically triggered averaged SGD (Liu et al. 2021; Merity et al. 2018).
+
+    Plain SGD with weight decay, until a validation loss is worse than the best of all earlier ones
+    but the last `nonmono`, with more than `nonmono` of them logged. From then on, and never back,
+    each weight also has an average: of the values it took from its second step on, steps being
+    counted since averaging began or since the weight was last grown. With s such steps that is
+    a ← a + (w − a)/(s − 1), kept as a sum of s − 1 values, which costs one addition a step however
+    many ages the weights have. A weight that has no average yet (s < 2) stands for itself.
+    """
+
+    def __init__(
+        self, params: Any, *, lr: float, weight_decay: float = 1.2e-6, nonmono: int = 5
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+        self.nonmono = nonmono
+        self.losses: list[float] = []
+        self.averaging = False
+        self.averaged_steps = 0
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step: w ← w − lr (g + decay · w), then, once triggered, average."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.averaged_steps += self.averaging
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    if group["weight_decay"]:
+                        parameter.add_(parameter, alpha=-group["lr"] * group["weight_decay"])
+                    parameter.add_(parameter.grad, alpha=-group["lr"])
+                if self.averaging:
+                    self._add_to_sum(parameter)
+        return loss
+
+    def _add_to_sum(self, parameter: nn.Parameter) -> None:
+        """Sum a weight's values from its second step on: `since` is the step before its first."""
+        state = self.state[parameter]
+        if self.averaged_steps == 1:
+            state["sum"] = torch.zeros_like(parameter)
+            return
+        state["sum"].add_(parameter)
+        if state.get("newest") == self.averaged_steps - 1:
+            state["sum"].masked_fill_(state["since"] == self.averaged_steps - 1, 0)
+
+    @torch.no_grad()
+    def forget(self, parameter: nn.Parameter, where: Tensor) -> None:
+        """Start the marked entries afresh: no average, step count 0."""
+        state = self.state.get(parameter)
+        if not state or not self.averaged_steps:
+            return
+        if "since" not in state:
+            state["since"] = torch.zeros_like(parameter, dtype=torch.int32)
+        state["since"].masked_fill_(where, self.averaged_steps)
+        state["sum"].masked_fill_(where, 0)
+        state["newest"] = self.averaged_steps
+
+    def observe(self, valid_loss: float) -> None:
+        """Log a validation loss; start averaging when progress is no longer monotone enough."""
+        logged = self.losses
+        if len(logged) > self.nonmono and valid_loss > min(logged[: -self.nonmono]):
+            self.averaging = True
+        logged.append(valid_loss)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Fine-tune (Merity et al. 2018): the averages become the weights, and averaging, on from
+        now, starts afresh; so does the log of losses.
+        """
+        for _, parameter in self.named():
+            parameter.copy_(self.average(parameter))
+        self.state.clear()
+        self.losses.clear()
+        self.averaging, self.averaged_steps = True, 0
+
+    @torch.no_grad()
+    def average(self, parameter: nn.Parameter) -> Tensor:
+        """Average of a parameter; the parameter itself where there is none yet."""
+        state = self.state.get(parameter)
+        if not state or self.averaged_steps < 2:
+            return parameter.detach().clone()
+        if "since" not in state:
+            return torch.div(state["sum"], self.averaged_steps - 1)
+        terms = self.averaged_steps - 1 - state["since"]  # values in the sum: s − 1
+        return torch.where(terms > 0, state["sum"] / terms, parameter.detach())
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Put averages in the weights' place within the block, then restore the weights exactly."""
+        if not self.averaging:
+            yield
+            return
+        kept = [parameter.detach().clone() for _, parameter in self.named()]
+        with torch.no_grad():
+            for _, parameter in self.named():
+                parameter.copy_(self.average(parameter))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for (_, parameter), weights in zip(self.named(), kept, strict=True):
+                    parameter.copy_(weights)
+
+    def flat_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All state as (tensors by flat name, JSON values)."""
+        tensors, values = super().flat_state()
+        values["losses"] = list(self.losses)
+        values["averaging"] = self.averaging
+        values["averaged_steps"] = self.averaged_steps
+        return tensors, values
+
+    def load_flat_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Go on from `flat_state`'s answer."""
+        super().load_flat_state(tensors, values)
+        self.losses = [float(loss) for loss in values["losses"]]
+        self.averaging = bool(values["averaging"])
+        self.averaged_steps = int(values["averaged_steps"])

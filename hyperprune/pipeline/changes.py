@@ -1,0 +1,59 @@
+"""What changed since a run was made, and whether it can still go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hyperprune.errors import RunError
+from hyperprune.recipe import load_recipe
+from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.resources import resources
+from hyperprune.store.run import MAY_CHANGE, Run, environment
+
+
+def check_unchanged(run: Run) -> tuple[Recipe, list[str]]:
+    """Read a run's recipe and name what differs from when it was made.
+
+    Raises RunError for recipe keys that would make it another experiment; versions, threads and
+    plugins are named, and the run goes on, no longer promising the same bits.
+    """
+    made = run.made()
+    path = run.folder / "recipe.toml"
+    if not path.exists():  # stopped before it was written, or lost
+        run.write_recipe(made.recipe)
+    recipe = load_recipe(path)
+    before, now = _settings(made.recipe), _settings(recipe)
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    fixed = [key for key in changed if key not in MAY_CHANGE]
+    if fixed:
+        lines = [f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in fixed]
+        raise RunError(
+            f"{path} was changed since the run began:\n"
+            + "\n".join(lines)
+            + "\nchange it back, or start a new run"
+        )
+    notices = [f"{key} changed from {before.get(key)!r} to {now.get(key)!r}" for key in changed]
+    then = dict(_flat(made.made_with))
+    today = dict(_flat(environment(*resources(recipe))))
+    notices += [
+        f"{key} was {then.get(key)!r} when the run began and is {today.get(key)!r} now: "
+        "results may differ in the last digits"
+        for key in sorted(then.keys() | today.keys())
+        if then.get(key) != today.get(key)
+    ]
+    return recipe, notices
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Every setting by its key, and the order of the space, in which searchers draw."""
+    return {**dict(_flat(recipe.model_dump(mode="json"))), "space": list(recipe.space)}
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        path = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{path}.")
+        else:
+            yield path, item

@@ -1,0 +1,30 @@
+"""A run that is being carried out, as a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hyperprune.events import Event
+from hyperprune.execution import Executor
+from hyperprune.judgement.judge import Judge
+from hyperprune.recipe import apply
+from hyperprune.recipe.records import Recipe
+from hyperprune.search.space import Configuration
+from hyperprune.store.run import Run
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is being carried out."""
+
+    recipe: Recipe
+    run: Run
+    judge: Judge
+    executor: Executor
+    notify: Callable[[Event], None]
+    told: dict[str, int] = field(default_factory=dict)  # epochs that observers know, by candidate
+
+    def configured(self, configuration: Configuration) -> Recipe:
+        """The recipe of one candidate."""
+        return apply(self.recipe, configuration)

@@ -1,0 +1,101 @@
+"""The stages of a run. Each takes facts that are known and work that is not done, and gives facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hyperprune import events
+from hyperprune.errors import RunError
+from hyperprune.judgement.candidate import Candidate
+from hyperprune.pipeline.dense import DenseReference
+from hyperprune.pipeline.session import Session
+from hyperprune.pipeline.work import Started, finish, start, train
+from hyperprune.plugins import registry
+from hyperprune.recipe import default_configuration, space_of
+from hyperprune.runtime.seeds import derive
+from hyperprune.search.observation import Observation, SpaceExhausted
+from hyperprune.search.ranking import best
+from hyperprune.search.space import Configuration
+
+
+def propose(session: Session, dense: DenseReference) -> list[Candidate]:
+    """Ask the searcher for candidates and train each for the first epochs.
+
+    The suggestion for candidate k sees exactly the results of candidates up to k − workers, in
+    whatever order they finish, so a run depends on the number of workers but not on their speed.
+    """
+    recipe, run, executor = session.recipe, session.run, session.executor
+    space = space_of(recipe)
+    searcher = registry().get("searcher", recipe.search.searcher.name)
+    suggest = searcher.bind(recipe.search.searcher.options)
+    recorded = run.proposed()
+    first = default_configuration(recipe) if recipe.search.default_first else None
+    chosen: list[tuple[str, Configuration]] = []
+    started: list[Started] = []
+    finished: list[Candidate] = []
+
+    def history() -> tuple[Observation, ...]:
+        tried = [(item.configuration, item.outcome) for item in finished]
+        return session.judge.observations(tried, recipe.rounds.first)
+
+    def finish_next() -> None:
+        to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
+        if not finished and to_come:
+            searcher.prepare()  # every worker is busy: now it costs no time
+        _ = dense.outcome  # what candidates are judged against
+        name, configuration = chosen[len(finished)]
+        outcome = finish(session, started[len(finished)])
+        finished.append(Candidate(name, configuration, outcome))
+
+    for k in range(recipe.search.candidates):
+        while len(finished) <= k - executor.workers:
+            finish_next()
+        name = f"c{k:03d}"
+        if name in recorded:
+            configuration: Configuration = recorded[name]
+        else:
+            pending = [item for _, item in chosen[len(finished) :]]
+            try:
+                configuration = (
+                    first
+                    if k == 0 and first is not None
+                    else suggest(space, history(), pending, derive(recipe.seed, "search"))
+                )
+            except SpaceExhausted:
+                session.notify(
+                    events.Notice(f"all {k} configurations of the space have been tried")
+                )
+                break
+        if not space.contains(configuration):
+            raise RunError(f"the configuration of {name} lies outside the recipe's space")
+        if name not in recorded:
+            run.journal.append(
+                {"fact": "proposed", "candidate": name, "configuration": dict(configuration)}
+            )
+        session.notify(events.CandidateProposed(name, configuration))
+        chosen.append((name, configuration))
+        settings = session.configured(configuration)
+        started.append(start(session, name, settings, True, recipe.rounds.first))
+    while len(finished) < len(chosen):
+        finish_next()
+    return finished
+
+
+def halve(
+    session: Session, pool: list[Candidate], number: int, keep: int, epoch: int
+) -> list[Candidate]:
+    """Keep the best `keep` of the pool by the objective, and train them on until `epoch`."""
+    alive = [item for item in pool if item.outcome.failure is None]
+    judged = min(len(item.outcome.epochs) for item in alive)
+    values = session.judge.objectives([item.outcome for item in alive], judged)
+    scores = {item.name: value for item, (value, _) in zip(alive, values, strict=True)}
+    kept = best(scores, keep)
+    eliminated = [name for name in scores if name not in kept]
+    if eliminated:
+        session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
+    for name in eliminated:
+        session.run.training(name).discard_state()
+    survivors = [item for item in alive if item.name in kept]
+    work = {item.name: (session.configured(item.configuration), True) for item in survivors}
+    outcomes = train(session, work, epoch)
+    return [replace(item, outcome=outcomes[item.name]) for item in survivors]

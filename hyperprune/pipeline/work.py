@@ -1,0 +1,104 @@
+"""Trainings handed out, waited for, judged, and made facts of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hyperprune import events
+from hyperprune.errors import PluginError, RunError, SpectrumError
+from hyperprune.execution.job import Job
+from hyperprune.pipeline.session import Session
+from hyperprune.recipe.records import Recipe
+from hyperprune.training.outcome import DENSE, Failure, Outcome
+
+
+@dataclass(frozen=True)
+class Started:
+    """Work handed out (a ticket), or work that was a fact already (an outcome)."""
+
+    job: Job
+    ticket: Any = None
+    outcome: Outcome | None = None
+
+
+def train(
+    session: Session, work: Mapping[str, tuple[Recipe, bool]], epoch: int
+) -> dict[str, Outcome]:
+    """Train networks side by side until an epoch; outcomes in the order of their names given."""
+    started = [start(session, name, *item, epoch) for name, item in work.items()]
+    return {item.job.candidate: finish(session, item) for item in started}
+
+
+def start(session: Session, name: str, recipe: Recipe, sparse: bool, epoch: int) -> Started:
+    """Hand out a training until an epoch, unless its outcome is a fact and its files are there."""
+    job = Job(name, session.run.training(name).path, recipe.model_dump(mode="json"), sparse, epoch)
+    known = session.run.outcome(name, until=epoch)
+    if known is not None and (known.failure is not None or len(known.epochs) >= epoch):
+        lost = () if known.failure else session.run.training(name).lost(len(known.epochs))
+        if not lost:
+            return Started(job, outcome=known)
+        session.notify(events.Notice(f"{lost[0]} is gone; {name} is trained anew, to the same"))
+        session.run.training(name).discard_state()
+    return Started(job, ticket=session.executor.submit(job))
+
+
+def finish(session: Session, started: Started) -> Outcome:
+    """Wait for work, retry what may pass, judge it, and make it a fact."""
+    outcome = started.outcome
+    if outcome is None:
+        outcome = session.executor.wait(started.ticket)
+        for _ in range(session.recipe.final.retries):
+            if outcome.failure is None or not outcome.failure.transient:
+                break
+            outcome = session.executor.wait(session.executor.submit(started.job))
+        outcome = _judged(session, outcome)
+        if outcome.candidate == DENSE and outcome.failure and outcome.failure.transient:
+            raise RunError(
+                f"the dense reference failed: {outcome.failure.cause}; resume tries again"
+            )
+        session.run.record_outcome(outcome)
+    if outcome.failure is not None or len(outcome.epochs) >= session.recipe.train.epochs:
+        session.run.training(outcome.candidate).discard_state()
+    announce(session, outcome)
+    return outcome
+
+
+def _judged(session: Session, outcome: Outcome) -> Outcome:
+    """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
+    if outcome.candidate == DENSE or outcome.failure is not None:
+        return outcome
+    try:
+        for record in outcome.epochs:
+            session.judge.score(outcome.candidate, record.epoch)
+    except (PluginError, SpectrumError) as error:
+        return replace(outcome, failure=Failure("raised", str(error)))
+    return outcome
+
+
+def announce(session: Session, outcome: Outcome) -> None:
+    """Tell observers what an outcome's spectra say, and why it failed if it did."""
+    for record in outcome.epochs[session.told.get(outcome.candidate, 0) :]:
+        score = None
+        if outcome.candidate != DENSE and outcome.failure is None:
+            score = session.judge.score(outcome.candidate, record.epoch)
+        session.notify(
+            events.SpectrumMeasured(
+                outcome.candidate,
+                record.epoch,
+                record.valid_loss,
+                score.value if score else None,
+                score.standard_error if score else None,
+                score.noise if score else None,
+                record.largest,
+                record.floored,
+            )
+        )
+    session.told[outcome.candidate] = len(outcome.epochs)
+    if outcome.failure is not None:
+        session.notify(
+            events.CandidateFailed(
+                outcome.candidate, len(outcome.epochs) + 1, outcome.failure.cause
+            )
+        )

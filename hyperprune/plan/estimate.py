@@ -1,0 +1,112 @@
+"""What a run will cost on this machine, from a few timed steps of its network."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from hyperprune.model import parameter_count
+from hyperprune.plan.disk import run_bytes
+from hyperprune.plan.make import make_plan
+from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.resources import resources
+from hyperprune.runtime.threads import torch_threads
+from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.trainer import Trainer
+
+PATIENCE = 10.0
+"""Seconds after which no further step is timed."""
+STEPS = 20
+SIMPLE = {"sequences": 1, "protocol": "standard"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of wall clock, by the parts that were timed; `run` is the whole run, `disk` its bytes."""
+
+    parameters: int  # of the model
+    step: float
+    steps: int  # an epoch
+    validation: float
+    spectrum: float
+    run: float
+    disk: int
+
+    @property
+    def epoch(self) -> float:
+        """Seconds of one epoch: training, validation and spectrum."""
+        return self.step * self.steps + self.validation + self.spectrum
+
+
+class _Enough(Exception):
+    """Ends the timing in the middle of an epoch."""
+
+
+def estimate(recipe: Recipe) -> Estimate:
+    """Time a few sparse training steps, a piece of validation and a piece of a spectrum.
+
+    Nothing is written. Workers are assumed not to slow each other down.
+    """
+    workers, threads = resources(recipe)
+    with torch_threads(threads):
+        trainer = build_trainer(recipe, sparse=True)
+        device = trainer.device
+        step, steps = _time_steps(trainer)
+        length = len(trainer.valid_text)
+        piece = trainer.valid_text[: min(length, recipe.train.bptt + 1)]
+        validation = _timed(lambda: trainer.evaluate(piece), device) * length / len(piece)
+        settings = recipe.spectrum
+        short = settings.model_copy(update={"burn_in": 1, "steps": 2, **SIMPLE})
+        text = spectrum_text(recipe)[:3, :1]
+        share = settings.sequences * (settings.burn_in + settings.steps) / 3
+        spectrum = _timed(lambda: measure_spectrum(trainer, text, short), device) * share
+    plan = make_plan(recipe)
+    epoch = step * steps + validation + spectrum
+    parameters = parameter_count(trainer.model)
+    return Estimate(
+        parameters=parameters,
+        step=step,
+        steps=steps,
+        validation=validation,
+        spectrum=spectrum,
+        run=epoch * (plan.dense_epochs + plan.search_epochs / workers),
+        disk=run_bytes(plan, parameters, recipe, workers),
+    )
+
+
+def _time_steps(trainer: Trainer) -> tuple[float, int]:
+    """Median seconds of a training step, the first left out, and the steps of an epoch."""
+    marks = [time.perf_counter()]
+    length = 1
+
+    def on_step(step: int, steps: int) -> None:
+        nonlocal length
+        _settle(trainer.device)
+        marks.append(time.perf_counter())
+        length = steps
+        if step >= STEPS or marks[-1] - marks[0] > PATIENCE:
+            raise _Enough
+
+    with suppress(_Enough):
+        trainer.run_epoch(on_step)
+    gaps = [after - before for before, after in pairwise(marks)]
+    return statistics.median(gaps[1:] or gaps), length
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    work()
+    _settle(device)
+    return time.perf_counter() - start
+
+
+def _settle(device: torch.device) -> None:
+    """Wait for what a GPU has been asked to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,28 @@
+"""The plan of a run: what a recipe will do, before it does it."""
+
+from __future__ import annotations
+
+from hyperprune.plan.record import Plan
+from hyperprune.recipe import Recipe, space_of
+from hyperprune.search.rounds import halving, spent
+
+
+def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
+    """Plan a recipe's run; a space with fewer configurations than candidates limits the pool."""
+    size = space_of(recipe).size
+    asked = recipe.search.candidates
+    candidates = asked if size is None else min(asked, size)
+    finalists = min(recipe.final.finalists, candidates)
+    budget = recipe.train.epochs
+    steps = recipe.rounds
+    rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
+    return Plan(
+        title=recipe.title,
+        candidates=candidates,
+        rounds=rounds,
+        finalists=finalists,
+        epochs=budget,
+        dense_epochs=0 if dense_cached else budget,
+        search_epochs=spent(rounds, finalists, budget),
+        full_search_epochs=candidates * budget,
+    )

@@ -1,0 +1,30 @@
+"""What is installed, under which name, with which parameters, and what is meant by default.
+
+Imports the hook specifications. Called wherever a name of a recipe becomes an object.
+"""
+
+from hyperprune.plugins.registry import (
+    GROUP,
+    HOOKS,
+    KINDS,
+    Broken,
+    Contribution,
+    Registry,
+    known_packages,
+    normal,
+    providers,
+    registry,
+)
+
+__all__ = [
+    "GROUP",
+    "HOOKS",
+    "KINDS",
+    "Broken",
+    "Contribution",
+    "Registry",
+    "known_packages",
+    "normal",
+    "providers",
+    "registry",
+]

@@ -1,0 +1,251 @@
+"""Find what is installed: entry points of the group `hyperprune`, their hooks, kind and name.
+
+A plugin that cannot be used never takes a command down: it is rolled back, kept as a `Broken`
+record with its reason, and only a recipe that needs it fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata, resources
+from typing import Any
+
+import pluggy
+
+from hyperprune import hookspecs
+from hyperprune.errors import PluginError, nearest
+from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
+
+GROUP = "hyperprune"
+AUTOLOAD = "HYPERPRUNE_AUTOLOAD"
+"""Set to 0 to load only what hyperprune's own package registers."""
+STRICT = "HYPERPRUNE_STRICT"
+"""Set to 1 to make any broken plugin an error."""
+
+HOOKS = {
+    "model": "hyperprune_models",
+    "corpus": "hyperprune_corpora",
+    "init": "hyperprune_inits",
+    "removal": "hyperprune_removals",
+    "growth": "hyperprune_growths",
+    "redistribution": "hyperprune_redistributions",
+    "schedule": "hyperprune_schedules",
+    "preset": "hyperprune_presets",
+    "distance": "hyperprune_distances",
+    "searcher": "hyperprune_searchers",
+    "observer": "hyperprune_observers",
+}
+KINDS = tuple(HOOKS)
+GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
+"""Positional arguments that hyperprune gives, where it is not one."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One registered thing: what it is, what makes it, and the package it came from."""
+
+    kind: str
+    name: str
+    target: Callable[..., Any]
+    package: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+    @property
+    def help(self) -> str:
+        """First line of the callable's docstring."""
+        lines = (self.target.__doc__ or "").strip().splitlines()
+        return lines[0] if lines else ""
+
+    @property
+    def source(self) -> str:
+        """File and line where the callable is written, or nothing where there is none."""
+        try:
+            written = inspect.unwrap(self.target)
+            return f"{inspect.getsourcefile(written)}:{inspect.getsourcelines(written)[1]}"
+        except (OSError, TypeError):
+            return ""
+
+    @functools.cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What a recipe may set on it."""
+        return parameters_of(self.target)
+
+    def bind(self, options: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return the callable with validated options; raises PluginError naming each bad one."""
+        values, problems = check_options(self.target, options)
+        if problems:
+            listed = "; ".join(f"{key}: {problem}" for key, problem in problems)
+            raise PluginError(f"{self.kind} {self.name!r}: {listed}")
+        return functools.partial(self.target, **values) if values else self.target
+
+    def prepare(self) -> None:
+        """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
+        getattr(self.target, "prepare", lambda: None)()
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A package whose plugin could not be used, and why."""
+
+    package: str
+    version: str
+    entry_point: str
+    reason: str
+
+
+@functools.cache
+def known_packages() -> dict[str, dict[str, Any]]:
+    """Packages that hyperprune has heard of: `{package: {"about": …, "provides": {kind: [name]}}}`."""
+    text = resources.files("hyperprune.plugins").joinpath("known_plugins.json").read_text("utf-8")
+    known: dict[str, dict[str, Any]] = json.loads(text)
+    return known
+
+
+def normal(package: str) -> str:
+    """A package's name as indexes compare it: `Hyperprune_MGU` is `hyperprune-mgu`."""
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def providers(kind: str, name: str) -> list[str]:
+    """Known packages that have a kind of thing by name, installed or not."""
+    return [
+        package
+        for package, entry in known_packages().items()
+        if name in entry["provides"].get(kind, ())
+    ]
+
+
+@dataclass
+class Registry:
+    """Everything registered, by kind and name."""
+
+    contributions: dict[tuple[str, str], Contribution] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+    def names(self, kind: str) -> list[str]:
+        """Names registered for a kind, sorted."""
+        return sorted(name for known, name in self.contributions if known == kind)
+
+    def of_kind(self, kind: str) -> list[Contribution]:
+        """Contributions of a kind, sorted by name."""
+        return [self.contributions[kind, name] for name in self.names(kind)]
+
+    def get(self, kind: str, name: str) -> Contribution:
+        """Find a contribution; raises PluginError with the nearest name and what is broken."""
+        found = self.contributions.get((kind, name))
+        if found is not None:
+            return found
+        known = self.names(kind)
+        packages = providers(kind, name)
+        if packages:
+            hint = f"; {packages[0]} has it: `hyperprune plugins install {packages[0]}`"
+        else:
+            hint = nearest(name, known)
+        message = f"no {kind} named {name!r}{hint}; known: {', '.join(known)}"
+        if self.broken:
+            listed = ", ".join(f"{item.package} ({item.reason})" for item in self.broken)
+            message += f". Installed but broken: {listed}"
+        raise PluginError(message)
+
+    def bind(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+        """Return a named contribution's callable with its options set."""
+        return self.get(kind, name).bind(options or {})
+
+    def add_plugin(self, plugin: object, package: str, version: str) -> None:
+        """Register all that one plugin object offers, or nothing; raises PluginError."""
+        manager = pluggy.PluginManager("hyperprune")
+        manager.add_hookspecs(hookspecs.Hooks)
+        wanted = getattr(plugin, "HYPERPRUNE_API", hookspecs.API_VERSION)
+        if not isinstance(wanted, int):
+            raise PluginError(f"HYPERPRUNE_API is {wanted!r}, not a version such as 1")
+        if wanted > hookspecs.API_VERSION:
+            raise PluginError(
+                f"made for plugin API {wanted}; this hyperprune speaks {hookspecs.API_VERSION}"
+            )
+        try:
+            manager.register(plugin)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(str(error).splitlines()[-1].strip()) from error
+        new: dict[tuple[str, str], Contribution] = {}
+        for kind, hook in HOOKS.items():
+            for answer in getattr(manager.hook, hook)():
+                for name, target in checked(hook, answer):
+                    clash = self.contributions.get((kind, name)) or new.get((kind, name))
+                    if clash is not None:
+                        raise PluginError(
+                            f"{kind} {name!r} is registered by {clash.package} already"
+                        )
+                    new[kind, name] = Contribution(kind, name, target, package, version)
+        for contribution in new.values():
+            check_signature(contribution)
+        self.contributions.update(new)
+
+
+def check_signature(item: Contribution) -> None:
+    """Read a signature as recipes will; raises PluginError where it is not its kind's."""
+    what, count = f"{item.kind} {item.name!r}", GIVEN.get(item.kind, 1)
+    try:
+        fits = takes(item.target, count)
+        _ = item.parameters
+    except Exception as error:
+        raise PluginError(f"{what}: its options cannot be read: {error}") from error
+    if not fits:
+        raise PluginError(
+            f"{what} must take {count} positional arguments; options are keyword-only"
+        )
+
+
+def checked(hook: str, answer: object) -> Iterable[tuple[str, Callable[..., Any]]]:
+    """Yield (name, callable) from a hook's answer; raises PluginError for any other shape."""
+    if not isinstance(answer, Mapping):
+        raise PluginError(f"{hook} must return {{name: callable}}, not {type(answer).__name__}")
+    for name, target in answer.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise PluginError(f"{hook}: {name!r} is not a name (letters, digits, underscores)")
+        if not callable(target):
+            raise PluginError(f"{hook}: {name!r} is not callable")
+        yield name, target
+
+
+def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
+    """Load entry points in the order of their packages, hyperprune's own first."""
+    found = Registry()
+
+    def order(point: metadata.EntryPoint) -> tuple[bool, str, str]:
+        package = point.dist.name if point.dist else ""
+        return (package != GROUP, package, point.name)
+
+    for point in sorted(entry_points, key=order):
+        package = normal(point.dist.name) if point.dist else point.value
+        version = point.dist.version if point.dist else "?"
+        try:
+            found.add_plugin(point.load(), package, version)
+        except (Exception, SystemExit) as error:  # what a stranger raises stays with the stranger
+            reason = (
+                str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            )
+            found.broken.append(Broken(package, version, point.name, reason))
+    return found
+
+
+@functools.cache
+def registry() -> Registry:
+    """Everything installed, loaded once a process."""
+    points: Iterable[metadata.EntryPoint] = metadata.entry_points(group=GROUP)
+    if os.environ.get(AUTOLOAD, "1") == "0":
+        points = [point for point in points if point.dist and point.dist.name == GROUP]
+    found = discover(points)
+    if found.broken and os.environ.get(STRICT, "0") == "1":
+        lines = [f"plugin {item.package} is broken: {item.reason}" for item in found.broken]
+        raise PluginError("\n".join(lines))
+    return found

@@ -1,0 +1,4 @@
+"""The process a run lives in: seeds, threads, signals.
+
+Imports nothing above `errors`. Called by every room that computes.
+"""

@@ -1,0 +1,28 @@
+"""The winner's folder: weights, masks and what they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hyperprune.store import atomic
+
+
+def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Write the best weights of a training and their masks; returns active, masked and all weights.
+
+    `about` is stored beside them, together with what the training said of its best epoch.
+    """
+    tensors, metadata = atomic.read_tensors(best)
+    masks = {key.removeprefix("mask/"): t for key, t in tensors.items() if key.startswith("mask/")}
+    weights = {key: tensor for key, tensor in tensors.items() if not key.startswith("mask/")}
+    said = {**about, **metadata}
+    atomic.write_tensors(folder / "weights.safetensors", weights, said)
+    atomic.write_tensors(folder / "masks.safetensors", masks, said)
+    atomic.write_json(folder / "settings.json", said)
+    return (
+        sum(int(mask.sum()) for mask in masks.values()),
+        sum(mask.numel() for mask in masks.values()),
+        sum(weight.numel() for weight in weights.values()),
+    )

@@ -1,0 +1,150 @@
+"""From a recipe's words to objects: corpus, network, optimiser, sparse engine, trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperprune.corpus import batchify
+from hyperprune.corpus.load import load_corpus
+from hyperprune.errors import CorpusError, RecipeError
+from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from hyperprune.optim import build_optimizer
+from hyperprune.optim.learning_rate import LearningRate
+from hyperprune.plugins import registry
+from hyperprune.recipe.records import Choice, Prune, Recipe, Train
+from hyperprune.recipe.records import Spectrum as SpectrumSettings
+from hyperprune.runtime.seeds import derive, seeded
+from hyperprune.sparsity import SparseTraining
+from hyperprune.training.trainer import Segments, Trainer, copy_into
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn `auto` into what this machine has; raises RecipeError where CUDA is asked for in vain."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise RecipeError(
+            ["train.device: found 'cuda', but torch sees no GPU; use 'auto' or 'cpu'"]
+        )
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Module:
+    """Make the network with initial weights that depend on the recipe's seed alone."""
+    build = registry().bind("model", recipe.model.name, recipe.model.options)
+    with seeded(derive(recipe.seed, "weights"), torch.device("cpu")):
+        model: nn.Module = build(vocabulary)
+    return model.to(device)
+
+
+def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
+    """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
+    corpus = load_corpus(recipe.data)
+    train = recipe.train
+    for split, tokens, batch in (
+        ("training", corpus.train, train.batch),
+        ("validation", corpus.valid, train.eval_batch),
+        ("test", corpus.test, train.test_batch or train.eval_batch),
+    ):
+        if tokens.numel() < 2 * batch:
+            raise CorpusError(
+                f"the {split} text of {corpus.name} has {tokens.numel()} tokens; "
+                f"a batch of {batch} needs at least {2 * batch}"
+            )
+    model = build_model(recipe, len(corpus.vocabulary), resolve_device(train.device))
+    optimizer = build_optimizer(
+        train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
+    )
+    trainer = Trainer(
+        model,
+        optimizer,
+        corpus.train,
+        corpus.valid,
+        segments=Segments(train.batch, train.bptt, train.variable_bptt, train.max_bptt),
+        epochs=train.epochs,
+        clip=train.clip,
+        seed=recipe.seed,
+        update=recipe.prune.update,
+        finetune=train.finetune,
+        eval_batch=train.eval_batch,
+        micro_batch=train.micro_batch,
+        precision=train.precision,
+        vocabulary=len(corpus.vocabulary),
+        rate=_learning_rate(train),
+    )
+    if sparse:
+        trainer.sparse = _sparse_training(recipe.prune, trainer, recipe.seed)
+    return trainer
+
+
+def _learning_rate(train: Train) -> LearningRate:
+    return LearningRate(
+        train.schedule,
+        train.epochs,
+        train.warmup,
+        train.decay,
+        train.decay_every,
+        train.patience,
+        train.lr_floor,
+    )
+
+
+def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTraining:
+    def bind(kind: str, choice: Choice) -> Callable[..., Any]:
+        bound: Callable[..., Any] = registry().bind(kind, choice.name, choice.options)
+        return bound
+
+    return SparseTraining(
+        trainer.model,
+        trainer.optimizer,
+        density=1.0 - prune.sparsity,
+        init=bind("init", prune.init),
+        init_scale=prune.init_scale,
+        removal=bind("removal", prune.removal),
+        growth=bind("growth", prune.growth),
+        redistribution=bind("redistribution", prune.redistribution),
+        schedule=bind("schedule", prune.schedule),
+        removal_rate=prune.removal_rate,
+        stop=prune.stop,
+        exclude=prune.exclude,
+        gradients=trainer.gradients,
+        seed=derive(seed, "masks"),
+    )
+
+
+def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
+    """Put saved evaluation weights into a trainer's network."""
+    copy_into(trainer.model.named_parameters(), tensors)
+
+
+def spectrum_text(recipe: Recipe) -> Tensor:
+    """Held-out tokens (T, B) that drive every spectrum of a run: the same for every network."""
+    settings = recipe.spectrum
+    valid = load_corpus(recipe.data).valid
+    steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
+    if valid.numel() < steps * settings.sequences:
+        raise CorpusError(
+            f"the validation text has {valid.numel()} tokens; spectrum.sequences × steps needs "
+            f"{steps * settings.sequences}"
+        )
+    return batchify(valid, settings.sequences)[:steps]
+
+
+def measure_spectrum(
+    trainer: Trainer, text: Tensor, settings: SpectrumSettings
+) -> LyapunovSpectrum:
+    """Measure the spectrum of the network that would be saved now (averages, once they run)."""
+    trainer.model.eval()
+    with trainer.optimizer.averaged():
+        return lyapunov_spectrum(
+            trainer.model,
+            text.to(trainer.device),
+            state_kind=settings.state,
+            burn_in=settings.burn_in,
+            steps=settings.steps,
+            protocol=settings.protocol,
+            dtype=getattr(torch, settings.dtype),
+        )

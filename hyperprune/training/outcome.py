@@ -1,0 +1,45 @@
+"""What training one network came to: an epoch at a time, and why it ended early if it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+DENSE = "dense"
+"""The candidate name under which events speak of the dense reference."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch of one network, as the checkpoint keeps it."""
+
+    epoch: int
+    train_loss: float  # nats per token
+    valid_loss: float
+    averaging: bool
+    largest: float  # largest exponent, nats per step
+    floored: int  # floored R entries of the spectrum
+    topology: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a network could not be trained. A transient cause may be gone at the next try."""
+
+    kind: Literal["diverged", "raised", "memory", "killed"]
+    cause: str
+
+    @property
+    def transient(self) -> bool:
+        """Whether trying again can help."""
+        return self.kind in ("memory", "killed")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All finished epochs of a network, and why there are no more of them if it failed."""
+
+    candidate: str
+    epochs: tuple[EpochRecord, ...]
+    failure: Failure | None = None
