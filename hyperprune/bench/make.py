@@ -21,6 +21,7 @@ from hyperprune.bench.row import train_row
 from hyperprune.bench.table import SERIES, STATES, Row, Table
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError
+from hyperprune.lyapunov.record import WITHOUT_RESOLUTION
 from hyperprune.recipe import Recipe, default_configuration, dumps, space_of
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
@@ -123,13 +124,15 @@ def unpack(table: Table, folder: Path) -> None:
             continue
         tensors = {f"series/{name}": values[index] for name, values in table.series.items()}
         for state in STATES:
-            floor = table.recipe_settings["floor"]
             tensors |= {
                 f"exponents/{state}": table.exponents[state][index],
                 f"layers/{state}": table.layers[state][index],
                 f"floored/{state}": table.floored[state][index],
-                f"floor/{state}": torch.tensor(floor, dtype=torch.float64),
             }
+            for name in ("floor", "resolution"):
+                if name in table.recipe_settings:
+                    value = torch.tensor(table.recipe_settings[name], dtype=torch.float64)
+                    tensors[f"{name}/{state}"] = value
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
         plain = {**asdict(row), "failure": None}
         atomic.write_tensors(file, whole, {"row": plain, "failure": row.failure})
@@ -160,6 +163,7 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         "sequences": spectrum.sequences,
         "dtype": spectrum.dtype,
         "floor": float(whole["floor/hidden"]),
+        "resolution": float(whole.get("resolution/hidden", torch.tensor(WITHOUT_RESOLUTION))),
     }
     table = Table(
         dumps(recipe),

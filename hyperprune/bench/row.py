@@ -59,7 +59,7 @@ class _Known:
 
     series: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SERIES})
     spectra: dict[str, list[Tensor]] = field(default_factory=dict)
-    floors: dict[str, Tensor] = field(default_factory=dict)
+    bounds: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, state: str, measured: LyapunovSpectrum) -> None:
         """Take note of a spectrum: each sequence's exponents, their layers, how many were floored."""
@@ -70,7 +70,9 @@ class _Known:
         }
         for name, value in values.items():
             self.spectra.setdefault(f"{name}/{state}", []).append(value)
-        self.floors[f"floor/{state}"] = torch.tensor(measured.floor, dtype=torch.float64)
+        for name in ("floor", "resolution"):
+            value = torch.tensor(getattr(measured, name), dtype=torch.float64)
+            self.bounds[f"{name}/{state}"] = value
 
     def tensors(self, epochs: int) -> dict[str, Tensor]:
         """One tensor each, an entry an epoch; NaN or 0 where an epoch is missing."""
@@ -83,7 +85,7 @@ class _Known:
             fill = torch.nan if stacked.is_floating_point() else 0
             missing = stacked.new_full((epochs - len(values), *stacked.shape[1:]), fill)
             found[name] = torch.cat([stacked, missing])
-        return found | self.floors
+        return found | self.bounds
 
     def save(self, trainer: Trainer, path: Path) -> None:
         """Write the training's state beside what is known."""
@@ -101,8 +103,8 @@ class _Known:
                 state[rest] = tensor
             elif group == "series":
                 self.series[rest] = [float(value) for value in tensor]
-            elif group == "floor":
-                self.floors[name] = tensor
+            elif group in ("floor", "resolution"):
+                self.bounds[name] = tensor
             else:
                 self.spectra[name] = list(tensor)
         values: dict[str, Any] = metadata["values"]
