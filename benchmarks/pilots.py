@@ -40,8 +40,8 @@ BASES: dict[str, tuple[str, ...]] = {
     "quickstart": ("prune.init=er", "prune.removal_rate=0.5", "train.threads=1"),
     "ptb": (
         *("data.corpus=ptb", "data.train_fraction=0.25", "data.eval_fraction=0.25"),
-        *("model.embedding=128", "model.hidden=128", "model.dropout=0.2", "model.init_range=0.1"),
-        *("train.epochs=6", "train.lr=20", "train.batch=10", "train.bptt=35", "train.threads=1"),
+        *("model.embedding=128", "model.hidden=128", "model.dropout=0.2", "model.init_range=0.3"),
+        *("train.epochs=4", "train.lr=20", "train.batch=10", "train.bptt=35", "train.threads=1"),
         *("train.precision=bfloat16", "prune.init=er", "prune.removal_rate=0.5"),
     ),
 }
@@ -144,7 +144,7 @@ STUDIES = {
         (0.67, 0.9, 0.95),
         ("momentum",),
     ),
-    "ptb_scale": Study("ptb", (scaled("variance"), NONE), (0.9, 0.67), ("gradient",), (1,)),
+    "ptb_scale": Study("ptb", (scaled("variance"), NONE), (0.9,), ("gradient",), (1,)),
 }
 
 
