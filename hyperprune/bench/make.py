@@ -1,8 +1,8 @@
 """Make a table: train a space-filling sample of a recipe's space to the full budget.
 
 Every finished row is a file of its own beside the table, one that is begun keeps its last epoch, and
-the first shard packs the table anew after each row. So the work may stop at any time, several processes
-may share it, and a table that is not whole says so.
+the first shard packs the table anew after each row. So the work can be stopped at any time and
+shared by several processes, and a table that is not whole says so.
 """
 
 from __future__ import annotations
