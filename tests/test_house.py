@@ -43,7 +43,6 @@ OTHER_MEANINGS = {
     ("plugins/parameters", "none"): "an empty list, to a person",
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
-    ("recipe/records", "none"): "initial weights that are not scaled",
     ("recipe/shipped", "none"): "an empty list, to a person",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
