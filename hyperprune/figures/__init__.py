@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperprune.figures.course import survival, time_spent, timeline
-from hyperprune.figures.curves import distances, frontier, learning_curves, winners
+from hyperprune.figures.curves import (
+    distances,
+    frontier,
+    learning_curves,
+    lost_directions,
+    winners,
+)
 from hyperprune.figures.signals import early_signal
 from hyperprune.figures.space import importance, parallel_coordinates, slices
 from hyperprune.figures.spectra import paper, spectra, spectra_over_epochs
@@ -33,6 +39,7 @@ __all__ = [
     "importance",
     "learning_curves",
     "look",
+    "lost_directions",
     "masks",
     "paper",
     "parallel_coordinates",
@@ -73,6 +80,7 @@ GALLERY = (
     Entry("What mattered?", "Setting by setting", slices),
     Entry("Can I trust it?", "Spectra, distances, perplexities", paper),
     Entry("Can I trust it?", "LS distance", distances),
+    Entry("Can I trust it?", "Lost directions", lost_directions),
     Entry("Can I trust it?", "Did the early signal tell?", early_signal),
     Entry("Can I trust it?", "Lyapunov spectra", spectra),
     Entry("Can I trust it?", "A spectrum as it trains", spectra_over_epochs),

@@ -55,6 +55,19 @@ def distances(run: Source) -> go.Figure:
     return figure
 
 
+def lost_directions(run: Source) -> go.Figure:
+    """Exponents below the resolution after each epoch, mean over sequences, the dense network's in ink.
+
+    Their number says something, their values nothing, so a distance holds them all at the
+    resolution. Nothing is drawn where none is lost.
+    """
+    view = look(run)
+    figure = blank("epoch", "lost directions")
+    known = [item for item in view.histories.values() if any(item.lost)]
+    _lines(figure, view, known, lambda item: item.lost)
+    return figure
+
+
 def frontier(run: Source) -> go.Figure:
     """Active weights against the best validation perplexity, a point a candidate.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from itertools import islice
 
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
 from hyperprune.figures.curves import distances, learning_curves
-from hyperprune.figures.style import INK, blank, brief, colours, label, panels, place
+from hyperprune.figures.style import INK, PALETTE, blank, brief, colours, label, panels, place
 from hyperprune.figures.view import RunView, Source, look
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.training.outcome import DENSE
@@ -52,7 +51,7 @@ def spectra(run: Source, epoch: int | None = None) -> go.Figure:
 
 
 def spectra_over_epochs(run: Source, name: str | None = None) -> go.Figure:
-    """How one network's spectrum changes as it trains, a line an epoch, from pale to dark.
+    """How one network's spectrum changes as it trains, a line an epoch, from faint to full.
 
     The best candidate's unless a name is said (`dense` is one); a panel a layer. Where the lines
     still move, a distance measured now says little about the end.
@@ -67,9 +66,7 @@ def spectra_over_epochs(run: Source, name: str | None = None) -> go.Figure:
     layers = max((len(spectrum.by_layer()) for spectrum in found.values()), default=0)
     if not layers:
         return blank("rank", "exponent")
-    shades = sample_colorscale(
-        "Blues", [0.35 + 0.65 * i / len(found) for i in range(1, len(found) + 1)]
-    )
+    shades = [0.25 + 0.75 * i / len(found) for i in range(1, len(found) + 1)]
     columns = min(2, layers)
     figure = panels([f"{chosen}, layer {layer}" for layer in range(layers)], columns, 360)
     for shade, (at, spectrum) in zip(shades, found.items(), strict=True):
@@ -81,7 +78,8 @@ def spectra_over_epochs(run: Source, name: str | None = None) -> go.Figure:
                 legendgroup=str(at),
                 showlegend=layer == 0,
                 mode="lines",
-                line={"color": shade, "width": 1.5},
+                line={"color": PALETTE[0], "width": 1.5},
+                opacity=shade,
                 **place(layer, columns),
             )
     figure.update_xaxes(title="rank")

@@ -104,7 +104,8 @@ def exploration(run: Source) -> go.Figure:
 
 
 def masks(run: Source, name: str | None = None) -> go.Figure:
-    """Density maps of the masks that the best candidate ended with: pale is empty, dark is full.
+    """Density maps of the masks that the best candidate ended with, from empty in the colour of the
+    ground to full, as the bar says.
 
     Each cell is the active share of a block of rows and columns, rows from the top. Bands by rows are
     gates or units that matter; by columns, inputs that do.

@@ -89,9 +89,9 @@ class RunView:
         ]
 
     def spectrum(self, name: str, epoch: int) -> LyapunovSpectrum | None:
-        """A stored spectrum; None where it is missing or damaged."""
+        """A stored spectrum, as distances compare it; None where it is missing or damaged."""
         try:
-            return LyapunovSpectrum.load(self.run.training(name).spectrum(epoch))
+            return LyapunovSpectrum.load(self.run.training(name).spectrum(epoch)).resolved()
         except HyperpruneError:
             return None
 
