@@ -24,7 +24,7 @@ LAYERS = (
     ("events",),
     ("store",),
     ("execution", "judgement"),
-    ("pipeline", "ui"),
+    ("export", "pipeline", "ui"),
     ("figures",),
     ("report",),
     ("bench", "scaffold", "testing"),

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperprune import __version__
-from hyperprune.cli import bench, doctor, look, plugins, recipes, runs
+from hyperprune.cli import bench, doctor, look, networks, plugins, recipes, runs
 from hyperprune.cli.output import complain
 from hyperprune.errors import HyperpruneError, Stopped
 
@@ -54,6 +54,8 @@ app.command("report")(runs.report)
 app.command("runs")(look.runs)
 app.command("compare")(look.compare)
 app.command("watch")(look.watch)
+app.command("score")(networks.score)
+app.command("generate")(networks.generate)
 app.command("validate")(recipes.validate)
 app.add_typer(recipes.app, name="recipes")
 app.command("schema")(recipes.schema)
