@@ -20,7 +20,8 @@ TALLEST = 60
 def survival(run: Source) -> go.Figure:
     """How long each candidate trained, and the scores by which it went or stayed.
 
-    Those that trained longest stand on top; dotted lines are the rounds. Point at a bar for its LS
+    Those that trained longest stand on top; dotted lines are the
+    ends of rounds, numbered. Point at a bar for its LS
     distance and perplexity when it was last judged.
     """
     view = look(run)
@@ -51,7 +52,7 @@ def survival(run: Source) -> go.Figure:
     for number, epoch in enumerate(ends, start=1):
         figure.add_vline(epoch, line={"dash": "dot", "width": 1})
         figure.add_annotation(
-            x=epoch, y=1, yref="paper", yanchor="bottom", text=f"round {number}", showarrow=False
+            x=epoch, y=1, yref="paper", yanchor="bottom", text=str(number), showarrow=False
         )
     figure.update_xaxes(rangemode="tozero")
     return figure

@@ -50,6 +50,7 @@ def parallel_coordinates(run: Source) -> go.Figure:
     ticks = [*(label(name) for name in names.values()), "perplexity"]
     figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=True)
     figure.update_yaxes(visible=False, range=[-0.08, 1.08])
+    figure.update_layout(meta={"columns": (len(ticks) + 1) // 2})  # room for the words on its axes
     for number, scale in enumerate(axes.values()):
         shown = list(scale.items())
         for key, height in shown if len(shown) <= 6 else (shown[0], shown[-1]):

@@ -40,10 +40,10 @@ _TEMPLATE = go.layout.Template(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "colorway": list(PALETTE),
-        "xaxis": {**_AXIS, "automargin": True},
+        "xaxis": {**_AXIS, "automargin": True, "title": {"standoff": 6}},
         "yaxis": {**_AXIS, "automargin": True},
         "margin": {"l": 56, "r": 16, "t": 28, "b": 48},
-        "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "font": {"size": 12}},
+        "legend": {"orientation": "h", "y": -0.25, "yanchor": "top", "font": {"size": 12}},
         "hoverlabel": {"align": "left"},
     }
 )

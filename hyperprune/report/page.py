@@ -43,6 +43,7 @@ def chart(figure: Any) -> Chart | None:
     if not any(len(trace.x if trace.x is not None else trace.z or ()) for trace in figure.data):
         return None
     across = len({axis.domain[0] for axis in figure.select_xaxes() if axis.domain})
+    across = max(across, int((figure.layout.meta or {}).get("columns", 1)))
     width = f"; min-width: {ROOM * across}px" if across > 1 else ""
     return Chart(
         Markup(figure.to_json().replace("<", "\\u003c")),
@@ -57,7 +58,7 @@ def plotly() -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(folder: Path) -> jinja2.Environment:
     try:
         import jinja2
     except ImportError as error:
@@ -67,7 +68,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader([folder, HERE]),
     )
     environment.filters |= {
         "safe_text": safe,
@@ -81,12 +82,19 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def fill(template: str, title: str, values: Mapping[str, Any], *, connect: str = "") -> str:
-    """A page from a template beside this file; all values are escaped. Raises RunError.
+def fill(
+    template: str,
+    title: str,
+    values: Mapping[str, Any],
+    *,
+    folder: Path = HERE,
+    connect: str = "",
+) -> str:
+    """A page from a template of a folder, or beside this file; all values are escaped. Raises RunError.
 
     connect: what else the page may ask, as a content security policy says it.
     """
-    environment = _environment()
+    environment = _environment(folder)
     from markupsafe import Markup
 
     from hyperprune.figures.style import DARK
