@@ -38,12 +38,12 @@ def runs_table(found: Sequence[Glance]) -> RenderableType:
 def comparison_view(found: Comparison) -> RenderableType:
     """Where recipes differ, results, and candidates that two runs or more have tried."""
     names = [safe(name, 40) for name in found.names]
-    differences = plain_table("setting", *names)
+    differences = plain_table("recipes differ in", *names)
     for path, values in found.differences.items():
         shown = ["–" if value is None else setting(value, exact=True) for value in values]
         differences.add_row(Text(safe(path)), *map(Text, shown))
     if not found.differences:
-        differences.add_row(Text("none", "dim"), *[""] * len(names))
+        differences.add_row(Text("nowhere", "dim"), *[""] * len(names))
     results = plain_table("result", *names)
     for title, row in result_rows(found):
         results.add_row(title, *map(Text, row))
@@ -60,7 +60,7 @@ def comparison_view(found: Comparison) -> RenderableType:
         ]
         matched.add_row(Text(configuration(match.configuration)), *cells)
     if not found.matches:
-        matched.add_row(Text("none", "dim"), *[""] * len(names))
+        matched.add_row(Text("no configuration was tried twice", "dim"), *[""] * len(names))
     return Group(differences, Text(""), results, Text(""), matched)
 
 
