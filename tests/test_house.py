@@ -27,7 +27,7 @@ LAYERS = (
     ("export", "pipeline", "ui"),
     ("figures",),
     ("report",),
-    ("bench", "scaffold", "testing"),
+    ("bench", "scaffold", "serve", "testing"),
     ("cli",),
     ("__main__",),
 )

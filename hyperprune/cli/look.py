@@ -70,3 +70,18 @@ def watch(folder: RunFolder) -> None:
     now = standing(folder)
     table = tables.candidate_table(now.candidates, now.target, screen().width)
     show(tables.result_facts(now.result) if now.result else tables.unfinished(now), table)
+
+
+def serve(
+    folder: Folder = Path("runs"),
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="A port; any free one if 0.")
+    ] = 0,
+    allow_stop: Annotated[
+        bool, typer.Option("--allow-stop", help="Let the page stop a run, as Ctrl-C would.")
+    ] = False,
+) -> None:
+    """Serve a live page of the runs in a folder, on this machine only, until Ctrl-C."""
+    from hyperprune.serve.run import serve as serving
+
+    serving(folder, port, allow_stop=allow_stop, say=typer.echo)
