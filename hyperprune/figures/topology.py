@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from hyperprune.errors import HyperpruneError
 from hyperprune.figures.style import SCALE, blank, brief, colours, label, panels, place
@@ -13,6 +15,7 @@ from hyperprune.figures.view import Source, look
 from hyperprune.store import atomic
 from hyperprune.training.outcome import DENSE
 
+Array: TypeAlias = NDArray[np.float64]
 CELLS = 48
 """Rows and columns of a mask's picture at most; each cell is the density of a block."""
 TENSORS = 12
@@ -141,12 +144,11 @@ def masks(run: Source, name: str | None = None) -> go.Figure:
     return figure
 
 
-def _blocks(
-    mask: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _blocks(mask: Array) -> Array:
     """Mean density of a mask (rows, columns) over at most CELLS × CELLS blocks."""
     edges = [np.unique(np.linspace(0, n, min(n, CELLS) + 1).astype(int)) for n in mask.shape]
     sums = np.add.reduceat(np.add.reduceat(mask, edges[0][:-1], 0), edges[1][:-1], 1)
     sizes = np.outer(np.diff(edges[0]), np.diff(edges[1]))
     assert math.prod(mask.shape) == sizes.sum()
-    return sums / sizes
+    density: Array = sums / sizes
+    return density

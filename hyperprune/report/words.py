@@ -9,9 +9,11 @@ from hyperprune.judgement.result import RunResult
 from hyperprune.recipe.records import Recipe
 from hyperprune.ui.text import safe, two_places
 
-SEEDS_SPREAD = (
-    "One training a candidate: how far two seeds of one candidate lie apart is not known here."
+NOISE = (
+    "Each candidate was trained once: how far two seeds of one candidate lie apart is not known from "
+    "this run, and a difference below it is chance."
 )
+"""What a verdict does not know."""
 
 
 def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
