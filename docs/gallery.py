@@ -24,7 +24,8 @@ def gallery() -> Iterator[str]:
         yield f"## {entry.title}\n\n`figures.{entry.name}(run)`\n\n{entry.caption}\n"
         yield (
             f'```{{raw}} html\n<div style="overflow-x: auto"><div class="plot" id="{entry.name}" '
-            f'style="{found.style}"></div>\n<script type="application/json">{found.json}</script></div>\n```\n'
+            f'style="{found.style}"></div>\n<script type="application/json">{found.json}</script>'
+            "</div>\n```\n"
         )
     script = (Path(page.__file__).parent / "page.js").read_text(encoding="utf-8")
     yield (

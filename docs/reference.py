@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 
-def as_paragraphs(app: object, what: str, name: str, it: object, options: object, lines: list[str]) -> None:
+def as_paragraphs(
+    app: object, what: str, name: str, it: object, options: object, lines: list[str]
+) -> None:
     """Sphinx's `autodoc-process-docstring`: every paragraph on a line, code as code, the rest as it is."""
     paragraphs = re.split(r"\n\s*\n", "\n".join(lines).strip())
     lines[:] = []
