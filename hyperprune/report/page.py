@@ -59,10 +59,8 @@ def plotly() -> str:
 
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
+    import jinja2
+
     environment = jinja2.Environment(
         autoescape=True,
         trim_blocks=True,
@@ -94,17 +92,24 @@ def fill(
 
     connect: what else the page may ask, as a content security policy says it.
     """
-    environment = _environment(folder)
-    from markupsafe import Markup
+    try:
+        import jinja2  # noqa: F401
+        from markupsafe import Markup
+    except ImportError as error:
+        raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
 
     from hyperprune.figures.style import DARK
 
-    return environment.get_template(template).render(
-        title=title,
-        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        dark=Markup(json.dumps(DARK)),
-        plotly=Markup(plotly()),
-        connect=connect,
-        **values,
+    return (
+        _environment(folder)
+        .get_template(template)
+        .render(
+            title=title,
+            css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+            dark=Markup(json.dumps(DARK)),
+            plotly=Markup(plotly()),
+            connect=connect,
+            **values,
+        )
     )

@@ -87,6 +87,13 @@ def test_command_writes_beside_the_run_or_where_told(hyperprune, finished, tmp_p
     assert (tmp_path / "mine.html").read_bytes() == (folder / "report.html").read_bytes()
 
 
+def run_or_fetched(reader):
+    """Tags that a browser acts on; a block of JSON is text to it, and a run has as many as figures."""
+    inert = "application/json"
+    found = [tag for tag in reader.tags if tag[0] in ("script", "img")]
+    return [tag for tag, attributes in found if attributes.get("type") != inert]
+
+
 def test_hostile_names_stay_text(finished, tmp_path):
     from hyperprune.report.html import write_report
 
@@ -107,9 +114,7 @@ def test_hostile_names_stay_text(finished, tmp_path):
         recipe.write(f"# {HOSTILE}\n")
     reader = read(write_report(folder, folder / "report.html"))
     clean = read(write_report(Path(finished), folder / "clean.html"))
-    assert [tag for tag, _ in reader.tags if tag in ("script", "img")] == [
-        tag for tag, _ in clean.tags if tag in ("script", "img")
-    ]
+    assert run_or_fetched(reader) == run_or_fetched(clean)
     assert not any("onerror" in attributes for _, attributes in reader.tags)
     assert "\x1b" not in re.sub(r"(?s)<script>.*?</script>", "", "".join(reader.text[:20]))
 
