@@ -54,8 +54,8 @@ def terminal() -> None:
     for item in logged[: int(SHARE * len(logged))]:
         clock.told = item.time.timestamp()
         board.tell(item.event)
-    console = Console(width=150, height=20, record=True, force_terminal=True, file=io.StringIO())
-    console.print(screen(board, 150, 18, "Ctrl-C stops after this step and says how to go on"))
+    console = Console(width=166, height=20, record=True, force_terminal=True, file=io.StringIO())
+    console.print(screen(board, 166, 18, "Ctrl-C stops after this step and says how to go on"))
     console.save_svg(str(PICTURES / "terminal.svg"), title="hyperprune run quickstart")
 
 
