@@ -26,7 +26,7 @@ PARTS = (
 
 @pytest.mark.parametrize("part", PARTS)
 def test_some_mutated_folders(part, tmp_path):
-    go_over(part, 6, tmp_path)
+    go_over(part, 2, tmp_path)
 
 
 @pytest.mark.soak
