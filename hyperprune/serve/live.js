@@ -10,7 +10,7 @@ function row(item) {
     const cell = line.insertCell();
     cell.textContent = item[key];
     if (["epoch", "distance", "perplexity"].includes(key)) cell.className = "n";
-    if (key === "settings" || key === "state") cell.className = "wrap";
+    if (key === "settings") cell.className = "wrap";
   }
   return line;
 }
