@@ -15,6 +15,11 @@ from hyperprune.errors import RunError
 CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
 
 
+TELLING = 8
+"""Survivors from which a rank correlation is worth reading: over eight, chance alone
+still goes beyond ±0.74 one time in twenty."""
+
+
 @dataclass(frozen=True)
 class CandidateResult:
     """One pruning configuration and how far it came.
@@ -47,6 +52,11 @@ class Signal:
     early_distance: float | None
     early_loss: float | None
 
+    @property
+    def telling(self) -> bool:
+        """Whether there are enough survivors for a correlation to say anything."""
+        return self.survivors >= TELLING
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -65,6 +75,7 @@ class RunResult:
     search_epochs: int
     full_search_epochs: int
     signal: Signal
+    overlooked: str | None = None  # went out with a lower perplexity than the winner's
     folder: str = ""
 
     @property

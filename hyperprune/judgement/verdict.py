@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError
-from hyperprune.judgement.candidate import Candidate, candidate_result
+from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult, Signal
 from hyperprune.recipe import apply
@@ -24,7 +24,10 @@ from hyperprune.training.outcome import DENSE, Outcome
 def conclude(
     judge: Judge, dense: Outcome, every: Sequence[Candidate], finalists: Sequence[str]
 ) -> RunResult:
-    """Choose the winner by validation perplexity, read test once, and save the winner."""
+    """Choose the winner by validation perplexity, read test once, and save the winner.
+
+    Finalists are all that trained to the full budget, however they came to it.
+    """
     recipe, run = judge.recipe, judge.run
     target = math.exp(min(record.valid_loss for record in dense.epochs))
     alive = [c for c in every if c.name in finalists and c.outcome.failure is None]
@@ -33,7 +36,8 @@ def conclude(
             f"{c.name}: {c.outcome.failure.cause}" for c in every if c.outcome.failure
         )
         raise RunError(f"every finalist failed: {causes}")
-    winner = min(alive, key=lambda c: (min(r.valid_loss for r in c.outcome.epochs), c.name))
+    winner = min(alive, key=lambda c: (c.best_loss, c.name))
+    missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
     about = {
         "candidate": winner.name,
@@ -68,6 +72,7 @@ def conclude(
         search_epochs=sum(len(item.outcome.epochs) for item in every),
         full_search_epochs=len(every) * recipe.train.epochs,
         signal=early_signal(judge, every),
+        overlooked=missed.name if missed else None,
     )
 
 

@@ -44,6 +44,15 @@ def distance_with_error(
     )
 
 
+RESOLUTION = -8.0
+"""Half the logarithm of float32's rounding: exponents below it cannot be told from −∞."""
+
+
+def lost_directions(spectrum: LyapunovSpectrum) -> float:
+    """Exponents below the resolution, mean over sequences: directions whose size is rounding."""
+    return float((spectrum.per_sequence < RESOLUTION).sum(1).double().mean())
+
+
 def _jackknife(
     metric: Metric, candidate: LyapunovSpectrum, reference: LyapunovSpectrum
 ) -> float | None:

@@ -23,7 +23,7 @@ from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
-from hyperprune.pipeline.stages import halve, propose
+from hyperprune.pipeline.stages import halve, propose, rescue
 from hyperprune.plan.make import make_plan
 from hyperprune.plan.record import Plan
 from hyperprune.recipe import load_recipe
@@ -142,9 +142,8 @@ def _stages(session: Session, plan: Plan) -> RunResult:
         pool = halve(session, pool, number - 1, keep, until)
         every.update({item.name: item for item in pool})
 
-    return conclude(
-        session.judge, dense.outcome, list(every.values()), [item.name for item in pool]
-    )
+    finalists = rescue(session, every)
+    return conclude(session.judge, dense.outcome, list(every.values()), finalists)
 
 
 def _causes(every: dict[str, Candidate]) -> str:

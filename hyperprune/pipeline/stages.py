@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hyperprune import events
 from hyperprune.errors import RunError
-from hyperprune.judgement.candidate import Candidate
+from hyperprune.judgement.candidate import Candidate, overlooked
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import Started, finish, start, train
@@ -14,7 +14,7 @@ from hyperprune.plugins import registry
 from hyperprune.recipe import default_configuration, space_of
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.observation import Observation, SpaceExhausted
-from hyperprune.search.ranking import best
+from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
 
 
@@ -88,14 +88,37 @@ def halve(
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
     values = session.judge.objectives([item.outcome for item in alive], judged)
-    scores = {item.name: value for item, (value, _) in zip(alive, values, strict=True)}
-    kept = best(scores, keep)
+    scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
+    losses = {item.name: item.best_loss for item in alive}
+    kept = survivors(scores, losses, keep, hedge=session.recipe.rounds.hedge)
     eliminated = [name for name in scores if name not in kept]
     if eliminated:
         session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
+    bar = min(losses[name] for name in kept)
     for name in eliminated:
-        session.run.training(name).discard_state()
-    survivors = [item for item in alive if item.name in kept]
-    work = {item.name: (session.configured(item.configuration), True) for item in survivors}
+        if not (session.recipe.final.rescue and losses[name] < bar):
+            session.run.training(name).discard_state()
+    return train_on(session, [item for item in alive if item.name in kept], epoch)
+
+
+def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candidate]:
+    """Train candidates on until an epoch, side by side."""
+    work = {item.name: (session.configured(item.configuration), True) for item in pool}
     outcomes = train(session, work, epoch)
-    return [replace(item, outcome=outcomes[item.name]) for item in survivors]
+    return [replace(item, outcome=outcomes[item.name]) for item in pool]
+
+
+def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
+    """Train on whoever went out with a lower loss than all that have finished; who has finished.
+
+    One after another, the lowest loss first, until nobody is left behind with a lower one.
+    """
+    budget = session.recipe.train.epochs
+    while True:
+        finished = [item.name for item in every.values() if item.finished(budget)]
+        missed = overlooked(every.values(), finished)
+        if missed is None or not session.recipe.final.rescue:
+            return finished
+        left = budget - len(missed.outcome.epochs)
+        session.notify(events.StageStarted("rescue", left))
+        (every[missed.name],) = train_on(session, [missed], budget)

@@ -69,6 +69,7 @@ def _judged(session: Session, outcome: Outcome) -> Outcome:
     """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
     if outcome.candidate == DENSE or outcome.failure is not None:
         return outcome
+    session.judge.learn(outcome)
     try:
         for record in outcome.epochs:
             session.judge.score(outcome.candidate, record.epoch)

@@ -26,7 +26,7 @@ PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
     "spectrum": ("distance",),
-    "search": ("searcher",),
+    "search": ("searcher", "objective"),
 }
 """Keys that choose a plugin; each is named after its kind."""
 
@@ -183,8 +183,10 @@ class Spectrum(Section):
     burn_in: Annotated[int, Field(ge=0)] = 10
     steps: Positive = 35
     distance: Choice = Choice(name=NAMES["distance"])
-    reference: Literal["same_epoch", "final"] = Field(
-        default="same_epoch", description="which dense spectrum a candidate is held against"
+    reference: Literal["same_epoch", "same_loss", "final"] = Field(
+        default="same_epoch",
+        description="which dense spectrum a candidate is held against: of its own epoch, of the "
+        "epoch with the nearest validation loss, or the last",
     )
     dtype: Literal["float64", "float32"] = "float64"
 
@@ -196,8 +198,8 @@ class Search(Section):
         default=None, description="a named search that fills in keys here and in other sections"
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
-    objective: Literal["distance", "loss", "both"] = Field(
-        default="both", description="what is minimised early; both: the sum of their ranks"
+    objective: Choice = Field(
+        default=Choice(name=NAMES["objective"]), description="what is minimised early"
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive = 1
@@ -216,12 +218,20 @@ class Rounds(Section):
     keep: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.5, description="share kept by a round"
     )
+    hedge: bool = Field(
+        default=True,
+        description="whoever has the lowest validation loss survives a round, and is a finalist",
+    )
 
 
 class Final(Section):
     """How the pool ends."""
 
     finalists: Positive = Field(default=2, description="candidates trained to the full budget")
+    rescue: bool = Field(
+        default=True,
+        description="train on whoever went out with a lower validation loss than the winner's",
+    )
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1, description="retries of a transient failure"
     )

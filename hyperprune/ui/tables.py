@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -10,7 +10,7 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hyperprune.judgement.result import CandidateResult, RunResult
+from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.plan.disk import show_bytes
 from hyperprune.plan.record import Plan
 from hyperprune.ui.text import (
@@ -96,6 +96,7 @@ def result_facts(result: RunResult) -> RenderableType:
             ),
             ("LS distance", _distance(best)),
             ("early signal", _signal(result)),
+            *_overlooked(result),
             ("run folder", safe(result.folder)),
         ]
     )
@@ -110,10 +111,25 @@ def _distance(item: CandidateResult) -> str:
     return f"{said}; halves of one model's own sequences lie {four_places(noise)} apart"
 
 
+def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """A candidate that went out and had been better than the winner came to be: said, not hidden."""
+    found = next((item for item in result.candidates if item.name == result.overlooked), None)
+    if found is not None:
+        yield (
+            "overlooked",
+            Text(
+                f"{safe(found.name)} went out after {found.epochs} epochs with "
+                f"{places(found.valid_perplexity)}, lower than the winner's: `final.rescue` would "
+                "have trained it on",
+                "yellow",
+            ),
+        )
+
+
 def _signal(result: RunResult) -> str:
     signal = result.signal
-    if signal.early_distance is None and signal.early_loss is None:
-        return f"not enough survivors of round 1 to say ({signal.survivors})"
+    if not signal.telling or (signal.early_distance is None and signal.early_loss is None):
+        return f"{signal.survivors} survivors of round 1 say nothing of it: fewer than {TELLING}"
     return (
         f"rank correlation with the last known perplexity over {signal.survivors} survivors: "
         f"LS distance {number(signal.early_distance, 2)}, loss {number(signal.early_loss, 2)}"

@@ -9,6 +9,7 @@ import pytest
 import hyperprune
 from hyperprune import events
 from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
+from hyperprune.plugins import Contribution, registry
 from hyperprune.recipe import load_recipe
 from hyperprune.store import atomic
 
@@ -130,9 +131,9 @@ def test_a_candidates_short_training_is_a_prefix_of_its_long_one(finished, toy_r
 
 
 def minimising(objective, toy_recipe, folder):
-    """Every event of a run with this objective."""
+    """Every event of a run with this objective alone."""
     seen = []
-    overrides = [f'search.objective="{objective}"']
+    overrides = [f'search.objective="{objective}"', "rounds.hedge=false"]
     hyperprune.run(toy_recipe, overrides=overrides, folder=folder, observers=[seen.append])
     return seen
 
@@ -161,6 +162,79 @@ def test_both_objectives_keep_the_lowest_sums_of_ranks(toy_recipe, tmp_path):
     total = {name: by_loss.index(name) + by_distance.index(name) for name in early}
     kept = next(e.kept for e in seen if isinstance(e, events.RoundFinished))
     assert list(kept) == sorted(early, key=lambda name: (total[name], name))[:2]
+
+
+def worst_first(compared):
+    """The higher the loss, the better: what no search should trust."""
+    return [-item.valid_losses[-1] for item in compared.candidates]
+
+
+@pytest.fixture
+def misled(monkeypatch):
+    """A registry with an objective that picks the worst."""
+    known = dict(registry().contributions)
+    known["objective", "worst_first"] = Contribution(
+        "objective", "worst_first", worst_first, "test", "0"
+    )
+    monkeypatch.setattr(registry(), "contributions", known)
+    return 'search.objective="worst_first"'
+
+
+def states(result):
+    return {item.name: item.state for item in result.candidates}
+
+
+def test_a_search_that_is_misled_keeps_the_lowest_loss(misled, toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=[misled], folder=tmp_path / "run")
+    early = {}
+    for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines():
+        fact = json.loads(line)
+        if fact["fact"] == "trained" and fact["candidate"] != "dense":
+            early.setdefault(fact["candidate"], min(e["valid_loss"] for e in fact["epochs"]))
+    leader = min(early, key=early.__getitem__)
+    assert states(result)[leader] in ("winner", "finalist")
+    assert result.overlooked is None
+
+
+# One finalist, the worst at epoch 3, trains on for one epoch only: others had been better before.
+UNHEDGED = ["rounds.hedge=false", "final.finalists=1", "train.epochs=4", "train.lr=0.5"]
+
+
+def test_whoever_was_better_than_the_winner_is_trained_on(misled, toy_recipe, tmp_path):
+    said = [misled, *UNHEDGED]
+    told = hyperprune.run(
+        toy_recipe, overrides=[*said, "final.rescue=false"], folder=tmp_path / "told"
+    )
+    assert told.overlooked is not None
+    assert states(told)[told.overlooked] == "eliminated"
+    seen = []
+    saved = hyperprune.run(
+        toy_recipe, overrides=said, folder=tmp_path / "saved", observers=[seen.append]
+    )
+    assert states(saved)[told.overlooked] == "winner"
+    assert saved.overlooked is None
+    assert saved.best.valid_perplexity < told.best.valid_perplexity
+    assert [e.stage for e in seen if isinstance(e, events.StageStarted)][-1] == "rescue"
+    trained = [(e.candidate, e.epoch) for e in seen if isinstance(e, events.EpochFinished)]
+    assert len(trained) == len(set(trained))  # its checkpoint was kept
+
+
+def test_who_has_trained_fully_is_a_finalist(toy_recipe, tmp_path):
+    result = hyperprune.run(
+        toy_recipe,
+        overrides=["rounds.first=5", "rounds.keep=0.25", "final.finalists=1"],
+        folder=tmp_path / "run",
+    )
+    assert sorted(states(result).values()) == ["finalist"] * 3 + ["winner"]
+    best = min(result.candidates, key=lambda item: item.valid_perplexity)
+    assert best.state == "winner"
+
+
+def test_distances_to_the_dense_spectrum_of_the_same_loss(toy_recipe, tmp_path):
+    hyperprune.run(
+        toy_recipe, overrides=['spectrum.reference="same_loss"'], folder=tmp_path / "run"
+    )
+    assert hyperprune.resume(tmp_path / "run").best.distance is not None
 
 
 def test_a_diverging_candidate_is_recorded_and_the_run_goes_on(toy_recipe, tmp_path):
