@@ -46,7 +46,6 @@ OTHER_MEANINGS = {
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/records", "none"): "initial weights that are not scaled",
     ("recipe/shipped", "none"): "an empty list, to a person",
-    ("sparsity/engine", "none"): "initial weights that are not scaled",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
@@ -54,7 +53,6 @@ OTHER_MEANINGS = {
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
-    ("ui/spectra", "none"): "an empty list, to a person",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from hyperprune.errors import PluginError, SpectrumError
 from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
-from hyperprune.lyapunov.distance import lost_directions
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
@@ -30,7 +29,6 @@ class Judge:
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
-        self._directions: dict[tuple[str, int], float] = {}
 
     def spectrum(self, candidate: str, epoch: int) -> LyapunovSpectrum:
         """The stored spectrum of a training at an epoch."""
@@ -41,7 +39,7 @@ class Judge:
         if (candidate, epoch) not in self._known:
             reference = self.spectrum(DENSE, self._dense_epoch(candidate, epoch))
             own = self.spectrum(candidate, epoch)
-            score = distance_with_error(self.metric, own, reference)
+            score = distance_with_error(self.metric, own, reference, raw=self.recipe.spectrum.raw)
             if not (math.isfinite(score.value) and score.value >= 0):
                 raise PluginError(
                     f"distance {self.name!r} gave {score.value} for {candidate} at epoch {epoch}; "
@@ -96,15 +94,10 @@ class Judge:
             distances=[score.value for score in scores],
             errors=[score.standard_error for score in scores],
             noises=[score.noise for score in scores],
-            lost=[self._lost(outcome.candidate, r.epoch) for r in records] if spectral else [],
+            lost=[score.lost for score in scores],
             exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
             configuration=configuration,
         )
-
-    def _lost(self, candidate: str, epoch: int) -> float:
-        if (candidate, epoch) not in self._directions:
-            self._directions[candidate, epoch] = lost_directions(self.spectrum(candidate, epoch))
-        return self._directions[candidate, epoch]
 
     def objectives(self, outcomes: Sequence[Outcome], epoch: int) -> list[Score]:
         """What the search minimises at an epoch, a score for each of the candidates compared."""

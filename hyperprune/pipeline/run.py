@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperprune import events
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError, Stopped
 from hyperprune.events import Event, Observer
 from hyperprune.execution import make_executor
@@ -23,18 +22,15 @@ from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
+from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
-from hyperprune.plan.make import make_plan
-from hyperprune.plan.record import Plan
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
 from hyperprune.store.run import Run, environment
-from hyperprune.training.build import resolve_device
 
 
 def run(
@@ -54,13 +50,11 @@ def run(
     `resume` takes up.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    workers, threads = resources(recipe)
-    resolve_device(recipe.train.device)  # what cannot begin leaves no folder
-    load_corpus(recipe.data)
-    target = Path(folder) if folder is not None else _new_folder(recipe)
+    settled = settle(recipe)  # what cannot begin leaves no folder
+    target = Path(folder) if folder is not None else _new_folder(recipe.title)
     with owned(target):
-        made = Run.create(target, recipe, environment(workers, threads))
-        return _carry_out(made, recipe, observers, resumed=False)
+        made = Run.create(target, recipe, environment(settled.workers, settled.threads))
+        return _carry_out(made, settled, observers, resumed=False)
 
 
 def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
@@ -73,7 +67,7 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
         recipe, notices = check_unchanged(opened)
         if (folder / "result.json").exists():
             return load_run(folder)
-        return _carry_out(opened, recipe, observers, resumed=True, notices=notices)
+        return _carry_out(opened, settle(recipe), observers, resumed=True, notices=notices)
 
 
 def load_run(folder: Path | str) -> RunResult:
@@ -87,7 +81,7 @@ def load_run(folder: Path | str) -> RunResult:
 
 def _carry_out(
     opened: Run,
-    recipe: Recipe,
+    settled: Settled,
     observers: Sequence[Observer],
     *,
     resumed: bool,
@@ -98,19 +92,17 @@ def _carry_out(
         for observer in observers:
             observer(event)
 
-    workers, threads = resources(recipe)
-    plan = make_plan(recipe, dense_cached=False)
-    notify(events.RunStarted(str(opened.folder), plan, resumed))
+    notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
     for notice in notices:
         notify(events.Notice(notice))
     try:
         with (
             stop_on_signal() as stopping,
-            torch_threads(threads),
-            make_executor(notify, stopping, workers, threads) as executor,
+            torch_threads(settled.threads),
+            make_executor(notify, stopping, settled.workers, settled.threads) as executor,
         ):
-            session = Session(recipe, opened, Judge(recipe, opened), executor, notify)
-            result = _stages(session, plan)
+            judge = Judge(settled.recipe, opened)
+            result = _stages(Session(settled, opened, judge, executor, notify))
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
     atomic.write_json(opened.folder / "result.json", result.to_json())
@@ -118,10 +110,11 @@ def _carry_out(
     return load_run(opened.folder)
 
 
-def _stages(session: Session, plan: Plan) -> RunResult:
+def _stages(session: Session) -> RunResult:
     """The run on one screen."""
+    plan = session.settled.plan
     pin_corpus(session)
-    look_at_disk(session, plan)
+    look_at_disk(session)
     (count, epoch), *rounds = plan.rounds
 
     session.notify(events.StageStarted("dense", plan.epochs))
@@ -151,8 +144,8 @@ def _causes(every: dict[str, Candidate]) -> str:
     return "; ".join(f"{name}: {failure.cause}" for name, failure in failed if failure)
 
 
-def _new_folder(recipe: Recipe) -> Path:
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in recipe.title.lower())
+def _new_folder(title: str) -> Path:
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
     stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
     base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = base, 1

@@ -11,7 +11,7 @@ from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import registry
-from hyperprune.recipe import default_configuration, space_of
+from hyperprune.recipe import default_configuration
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.ranking import survivors
@@ -25,7 +25,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space = space_of(recipe)
+    space = session.settled.space
     searcher = registry().get("searcher", recipe.search.searcher.name)
     suggest = searcher.bind(recipe.search.searcher.options)
     recorded = run.proposed()

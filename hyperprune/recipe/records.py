@@ -162,6 +162,10 @@ class Prune(Section):
         default=None, description="where gradual pruning starts; it ends at `sparsity` by `stop`"
     )
     removal_rate: Fraction = Field(default=0.5, description="r at the start")
+    regrown: Literal["keep", "reset"] = Field(
+        default="reset",
+        description="a weight that one update removes and grows again: keeps its value, or starts at 0",
+    )
     update: Literal["epoch", "never"] | Positive = Field(
         default="epoch",
         description="when the topology changes: each epoch, never, or every k steps",
@@ -188,7 +192,16 @@ class Spectrum(Section):
         description="which dense spectrum a candidate is held against: of its own epoch, of the "
         "epoch with the nearest validation loss, or the last",
     )
+    exponents: Literal["resolved", "raw"] | None = Field(
+        default=None,
+        description="what distances compare; resolved, but raw where the protocol is published",
+    )
     dtype: Literal["float64", "float32"] = "float64"
+
+    @property
+    def raw(self) -> bool:
+        """Whether distances take exponents below the resolution at their word."""
+        return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 
 class Search(Section):
