@@ -172,7 +172,7 @@ class LyapunovSpectrum:
                 # 0.1 had none: the published protocol still has none, as its authors compare raw.
                 missing = None if rest["protocol"] == "published" else WITHOUT_RESOLUTION
                 known = rest.setdefault("resolution", missing)
-                rest["resolution"] = -math.inf if known is None else known
+                rest["resolution"] = -math.inf if known is None else float(known)
                 return cls(**{name: file.get_tensor(name) for name in ARRAYS}, **rest)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise SpectrumError(f"cannot read a Lyapunov spectrum from {path}: {error}") from error
