@@ -8,7 +8,6 @@ from pydantic import Field
 
 from hyperprune.hookspecs import needs
 from hyperprune.search.objective import Comparison, Score
-from hyperprune.search.ranking import ranks
 
 
 @needs("distances")
@@ -46,6 +45,8 @@ def loss_then_distance(
     group is ordered by distance. A score is the group's lowest loss plus the share of the tolerance
     that the place in the group comes to: the distance never outweighs more than the noise.
     """
+    from hyperprune.search.ranking import ranks
+
     losses, distances = _losses(compared), _distances(compared)
     order = sorted(range(len(losses)), key=losses.__getitem__)
     groups: list[list[int]] = []
@@ -82,4 +83,6 @@ def _distances(compared: Comparison) -> list[float]:
 
 def _summed(*signals: list[float]) -> list[float]:
     """Sum of each candidate's ranks."""
+    from hyperprune.search.ranking import ranks
+
     return [sum(places) for places in zip(*map(ranks, signals), strict=True)]
