@@ -35,7 +35,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError):
         raise
-    except (RecipeError, CorpusError) as error:  # the device or the text is gone: no one's failure
+    except (RecipeError, CorpusError) as error:  # not the candidate's failure
         raise RunError(str(error)) from error
     except Diverged as error:
         failure = Failure("diverged", str(error))

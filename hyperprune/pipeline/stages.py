@@ -75,7 +75,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         session.notify(events.CandidateProposed(name, configuration))
         chosen.append((name, configuration))
         settings = session.configured(configuration)
-        started.append(start(session, name, settings, True, recipe.rounds.first))
+        keep = recipe.final.keep == "all"  # else a candidate's may be gone for good
+        started.append(start(session, name, settings, True, recipe.rounds.first, weights=keep))
     while len(finished) < len(chosen):
         finish_next()
     return finished
@@ -85,26 +86,32 @@ def halve(
     session: Session, pool: list[Candidate], number: int, keep: int, epoch: int
 ) -> list[Candidate]:
     """Keep the best `keep` of the pool by the objective, and train them on until `epoch`."""
+    recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
     values = session.judge.objectives([item.outcome for item in alive], judged)
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
     losses = {item.name: item.best_loss for item in alive}
-    kept = survivors(scores, losses, keep, hedge=session.recipe.rounds.hedge)
+    kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)
     eliminated = [name for name in scores if name not in kept]
     if eliminated:
         session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
     bar = min(losses[name] for name in kept)
     for name in eliminated:
-        if not (session.recipe.final.rescue and losses[name] < bar):
-            session.run.training(name).discard_state()
+        if losses[name] < bar and recipe.final.rescue:
+            continue  # it may be trained on
+        session.run.training(name).discard_state()
+        if recipe.final.keep == "finalists" and judged < recipe.train.epochs:
+            session.run.training(name).discard_weights()
     return train_on(session, [item for item in alive if item.name in kept], epoch)
 
 
 def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candidate]:
     """Train candidates on until an epoch, side by side."""
     work = {item.name: (session.configured(item.configuration), True) for item in pool}
-    outcomes = train(session, work, epoch)
+    # On resume, whoever a later round eliminated is replayed here without the weights it has lost.
+    final = session.recipe.final.keep == "all" or epoch >= session.recipe.train.epochs
+    outcomes = train(session, work, epoch, weights=final)
     return [replace(item, outcome=outcomes[item.name]) for item in pool]
 
 
@@ -118,7 +125,12 @@ def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
         finished = [item.name for item in every.values() if item.finished(budget)]
         missed = overlooked(every.values(), finished)
         if missed is None or not session.recipe.final.rescue:
-            return finished
+            break
         left = budget - len(missed.outcome.epochs)
         session.notify(events.StageStarted("rescue", left))
         (every[missed.name],) = train_on(session, [missed], budget)
+    for name in every.keys() - set(finished):
+        session.run.training(name).discard_state()
+        if session.recipe.final.keep == "finalists":
+            session.run.training(name).discard_weights()
+    return finished

@@ -241,6 +241,10 @@ class Final(Section):
     """How the pool ends."""
 
     finalists: Positive = Field(default=2, description="candidates trained to the full budget")
+    keep: Literal["finalists", "all"] = Field(
+        default="finalists",
+        description="whose best weights stay on the disk; spectra and histories always do",
+    )
     rescue: bool = Field(
         default=True,
         description="train on whoever went out with a lower validation loss than the winner's",

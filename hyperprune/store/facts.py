@@ -1,4 +1,4 @@
-"""What a journal and a run.json may say; anything else is damage, or somebody's trick."""
+"""What a journal and a run.json may say; anything else is damage or tampering."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def read_epochs(value: Any) -> list[EpochRecord]:
-    """Epochs of a training from JSON, its first first; raises ValueError."""
+    """Epochs of a training from JSON, in order; raises ValueError."""
     records = _epochs.validate_json(json.dumps(value), strict=True)
     check_epochs(records, after=0)
     return records
@@ -107,6 +107,15 @@ def read_run_record(value: Any, path: Path) -> RunRecord:
         return RunRecord.model_validate_json(json.dumps(value))
     except ValueError as error:
         raise RunError(f"{path} is damaged: {first_of(error)}") from error
+
+
+def read_vocabulary(value: Any, path: Path) -> tuple[str, ...]:
+    """Hold vocabulary.json against its format: words, each once; raises RunError."""
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise RunError(f"{path} is damaged: it is no list of words")
+    if not value or len(set(value)) != len(value):
+        raise RunError(f"{path} is damaged: it is empty, or has a word twice")
+    return tuple(value)
 
 
 def first_of(error: ValueError) -> str:
