@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import TypeAdapter
 
 from hyperprune.errors import RunError
+from hyperprune.judgement.margin import Margin
 
 CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
 
@@ -82,6 +83,10 @@ class RunResult:
     full_search_epochs: int
     signal: Signal
     overlooked: str | None = None  # went out with a lower perplexity than the winner's
+    perplexities: tuple[float, ...] = ()  # the winner's best, of each seed
+    dense_perplexities: tuple[float, ...] = ()
+    margin: Margin | None = None  # between the two, over seeds
+    saved_epochs: int = 0  # that stopping at the target spared
     folder: str = ""
 
     @property

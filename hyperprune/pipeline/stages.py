@@ -8,6 +8,7 @@ from hyperprune import events
 from hyperprune.errors import RunError
 from hyperprune.judgement.candidate import Candidate, overlooked
 from hyperprune.pipeline.dense import DenseReference
+from hyperprune.pipeline.finals import at_target
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import registry
@@ -50,6 +51,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     for k in range(recipe.search.candidates):
         while len(finished) <= k - executor.workers:
             finish_next()
+        if finished and at_target(session, dense.outcome, finished):
+            break  # what trains already is waited for, so that the run does not depend on speed
         name = f"c{k:03d}"
         if name in recorded:
             configuration: Configuration = recorded[name]
@@ -83,9 +86,18 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
 
 
 def halve(
-    session: Session, pool: list[Candidate], number: int, keep: int, epoch: int
+    session: Session,
+    dense: DenseReference,
+    pool: list[Candidate],
+    number: int,
+    keep: int,
+    epoch: int,
 ) -> list[Candidate]:
-    """Keep the best `keep` of the pool by the objective, and train them on until `epoch`."""
+    """Keep the best `keep` of the pool by the objective, and train them on until `epoch`.
+
+    A run that stops at the target goes an epoch at a time, all side by side, and no further than the
+    first in which it is met.
+    """
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
@@ -103,7 +115,16 @@ def halve(
         session.run.training(name).discard_state()
         if recipe.final.keep == "finalists" and judged < recipe.train.epochs:
             session.run.training(name).discard_weights()
-    return train_on(session, [item for item in alive if item.name in kept], epoch)
+    pool = [item for item in alive if item.name in kept]
+    if not recipe.final.stop_at_target:
+        return train_on(session, pool, epoch)
+    done = {item.name: item for item in pool}
+    for step in range(judged + 1, epoch + 1):
+        able = [item for item in done.values() if item.outcome.failure is None]
+        done.update({item.name: item for item in train_on(session, able, step)})
+        if at_target(session, dense.outcome, done.values()):
+            break
+    return list(done.values())
 
 
 def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candidate]:
@@ -125,12 +146,7 @@ def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
         finished = [item.name for item in every.values() if item.finished(budget)]
         missed = overlooked(every.values(), finished)
         if missed is None or not session.recipe.final.rescue:
-            break
+            return finished
         left = budget - len(missed.outcome.epochs)
         session.notify(events.StageStarted("rescue", left))
         (every[missed.name],) = train_on(session, [missed], budget)
-    for name in every.keys() - set(finished):
-        session.run.training(name).discard_state()
-        if session.recipe.final.keep == "finalists":
-            session.run.training(name).discard_weights()
-    return finished

@@ -245,6 +245,14 @@ class Final(Section):
         default="finalists",
         description="whose best weights stay on the disk; spectra and histories always do",
     )
+    seeds: Annotated[int, Field(ge=1, le=999)] = Field(
+        default=1,
+        description="seeds from which finalists and the dense reference train; the winner has the "
+        "lowest mean loss",
+    )
+    stop_at_target: bool = Field(
+        default=False, description="end the run as soon as a network meets the dense target"
+    )
     rescue: bool = Field(
         default=True,
         description="train on whoever went out with a lower validation loss than the winner's",

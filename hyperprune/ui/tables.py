@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -99,6 +100,8 @@ def result_facts(result: RunResult) -> RenderableType:
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
             *_overlooked(result),
+            *_seeds(result),
+            *_stopped(result),
             ("run folder", safe(result.folder)),
         ]
     )
@@ -120,6 +123,34 @@ def _lost(item: CandidateResult) -> str:
     if item.lost is None or item.dense_lost is None:
         return "not known"
     return f"{item.lost:.4g} of {item.exponents} exponents; dense {item.dense_lost:.4g}"
+
+
+def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """The winner and the dense network over seeds, and whether their difference is more than noise."""
+    if result.margin is None or result.margin.low is None or result.margin.high is None:
+        return
+    own, dense = (
+        ", ".join(places(value) for value in values)
+        for values in (result.perplexities, result.dense_perplexities)
+    )
+    value, low, high = (
+        100 * math.expm1(loss)
+        for loss in (result.margin.value, result.margin.low, result.margin.high)
+    )
+    verdict = {True: "meets the target", False: "does not meet the target"}
+    yield (
+        "over seeds",
+        f"{own}; dense {dense}: {value:+.1f} %, 95 % interval {low:+.1f} … {high:+.1f} %, "
+        + (verdict[result.margin.met] if result.margin.met is not None else "which may be chance"),
+    )
+
+
+def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    if result.saved_epochs:
+        yield (
+            "stopped early",
+            f"at the target, {result.saved_epochs:,} epochs before the plan's end",
+        )
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:

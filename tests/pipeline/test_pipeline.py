@@ -237,6 +237,84 @@ def test_distances_to_the_dense_spectrum_of_the_same_loss(toy_recipe, tmp_path):
     assert hyperprune.resume(tmp_path / "run").best.distance is not None
 
 
+SEEDS = ["final.seeds=2"]
+# The dense network learns so slowly that candidates, with a rate of their own, soon have a lower loss.
+EARLY = ["final.stop_at_target=true", "train.lr=0.1", "space.lr=[20.0]"]
+
+
+def test_finalists_train_from_several_seeds_and_the_mean_decides(toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=SEEDS, folder=tmp_path / "run")
+    lines = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
+    facts = [json.loads(line) for line in lines]
+    best = {}
+    for fact in facts:
+        if fact["fact"] == "trained":
+            losses = [record["valid_loss"] for record in fact["epochs"]]
+            known = best.get(fact["candidate"], math.inf)
+            best[fact["candidate"]] = min([known, *losses])
+    finalists = [c.name for c in result.candidates if c.state in ("winner", "finalist")]
+    means = {name: (best[name] + best[f"{name}-s2"]) / 2 for name in finalists}
+    assert result.winner == min(means, key=means.__getitem__)
+    own = tuple(math.exp(best[name]) for name in (result.winner, f"{result.winner}-s2"))
+    assert result.perplexities == pytest.approx(own)
+    assert result.dense_perplexities == pytest.approx(
+        tuple(math.exp(best[name]) for name in ("dense", "dense-s2"))
+    )
+    assert result.margin.low < result.margin.value < result.margin.high
+    assert result.search_epochs == 4 * 3 + 2 * 2 + 2 * 5
+    assert result.dense_epochs == 2 * 5
+
+
+def test_a_repetition_is_the_training_of_another_seed(toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=SEEDS, folder=tmp_path / "run")
+    other = hyperprune.run(toy_recipe, overrides=["seed=2"], folder=tmp_path / "other")
+    assert result.dense_perplexities[1] == other.dense_perplexity
+    assert result.dense_perplexities[0] != other.dense_perplexity
+
+
+def test_a_run_may_end_as_soon_as_the_target_is_met(toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=EARLY, folder=tmp_path / "run")
+    assert result.best.met_target is not None
+    assert result.best.valid_perplexity <= result.dense_perplexity
+    whole = hyperprune.run(toy_recipe, overrides=EARLY[1:], folder=tmp_path / "whole")
+    assert result.saved_epochs == whole.search_epochs - result.search_epochs > 0
+    assert not list((tmp_path / "run").rglob("checkpoint.safetensors"))
+
+
+def test_a_target_that_nobody_meets_stops_nothing(toy_recipe, tmp_path):
+    said = ["final.stop_at_target=true", "space.lr=[0.001]"]
+    result = hyperprune.run(toy_recipe, overrides=said, folder=tmp_path / "run")
+    assert result.saved_epochs == 0
+    assert result.search_epochs == 4 * 3 + 2 * 2
+
+
+@pytest.mark.parametrize("how", [SEEDS, EARLY, [*UNHEDGED, "final.seeds=2"]], ids=" ".join)
+@pytest.mark.parametrize("after", [7, 47])
+def test_every_way_to_end_is_resumed_to_the_same_bits(
+    how, after, misled, toy_recipe, tmp_path, fresh_cache
+):
+    said = [misled, *how]
+    hyperprune.run(toy_recipe, overrides=said, folder=tmp_path / "whole")
+    fresh_cache()
+    steps = 0
+
+    def stop_after(event):
+        nonlocal steps
+        steps += isinstance(event, events.StepFinished)
+        if steps == after:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        hyperprune.run(toy_recipe, overrides=said, folder=tmp_path / "run", observers=[stop_after])
+    hyperprune.resume(tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_one_cannot_stop_early_and_train_further_seeds(toy_recipe):
+    with pytest.raises(RecipeError, match=r"final.seeds: found 2; expected 1"):
+        load_recipe(toy_recipe, ["final.seeds=2", "final.stop_at_target=true"])
+
+
 def test_a_diverging_candidate_is_recorded_and_the_run_goes_on(toy_recipe, tmp_path):
     text = toy_recipe.read_text().replace("removal_rate = [", "lr = [5.0, 1e30]\nremoval_rate = [")
     toy_recipe.write_text(text)
