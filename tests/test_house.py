@@ -36,7 +36,7 @@ HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 OTHER_MEANINGS = {
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
     ("bench/signals", "loss"): "the validation loss, a column of every table",
-    ("cli/networks", "loss"): "a heading: the loss of an evaluated network",
+    ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
     ("hookspecs", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("optim/learning_rate", "constant"): "a course of the learning rate",
