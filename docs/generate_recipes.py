@@ -105,7 +105,15 @@ def _sections() -> Iterator[str]:
 
 def _plugins(keep: Any) -> Iterator[str]:
     yield "\n## What ships\n\n`hyperprune plugins` lists these with all that is installed beside them."
-    for kind in ("corpus", "model", *CHOICES["prune"], "preset", "distance", "searcher"):
+    for kind in (
+        "corpus",
+        "model",
+        *CHOICES["prune"],
+        "preset",
+        "distance",
+        "objective",
+        "searcher",
+    ):
         yield f"\n### {PLURALS[kind]}\n"
         what = "what it sets" if kind == "preset" else "options"
         yield f"| name | | {what} |\n|---|---|---|"
@@ -146,6 +154,7 @@ PLURALS = {
     "schedule": "Removal-rate schedules",
     "preset": "Presets",
     "distance": "Distances",
+    "objective": "Objectives",
     "searcher": "Searchers",
 }
 

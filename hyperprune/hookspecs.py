@@ -43,6 +43,20 @@ def control(
     return declare
 
 
+def needs(*what: Literal["distances", "dense"]) -> Callable[[Contribution], Contribution]:
+    """Declare what an objective cannot do without.
+
+    `distances` to the dense reference's spectra, or the `dense` reference's own course. A recipe whose
+    dense reference is no more than a target is refused such an objective.
+    """
+
+    def declare(target: Contribution) -> Contribution:
+        target.__dict__["needs"] = what
+        return target
+
+    return declare
+
+
 def example(**options: Any) -> Callable[[Contribution], Contribution]:
     """Declare options under which the conformance suite tries a thing that its defaults do not suit.
 
@@ -111,6 +125,10 @@ class Hooks:
     @hookspec
     def hyperprune_distances(self) -> Contributions:  # type: ignore[empty-body]
         """Distances: `distance(candidate, reference, *, …) -> float ≥ 0` of two spectra."""
+
+    @hookspec
+    def hyperprune_objectives(self) -> Contributions:  # type: ignore[empty-body]
+        """Objectives: `score(compared, *, …) -> list`, what a search minimises early, one a candidate."""
 
     @hookspec
     def hyperprune_searchers(self) -> Contributions:  # type: ignore[empty-body]

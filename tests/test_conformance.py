@@ -100,6 +100,21 @@ def not_zero(candidate, reference):
     return 1.0
 
 
+def scores_twice(compared):
+    """An objective."""
+    return [1.0] * 2 * len(compared.candidates)
+
+
+def by_place(compared):
+    """An objective."""
+    return [float(place) for place, _ in enumerate(compared.candidates)]
+
+
+def presumes(compared):
+    """An objective."""
+    return [item.distances[-1] for item in compared.candidates]
+
+
 def forgetful(space, history, pending, seed):
     """A search."""
     return space.sample(random.Random(seed))
@@ -156,6 +171,9 @@ def beyond(root):
         ("distance", negative, "a distance is not negative"),
         ("distance", a_tensor, "a distance is a float, not Tensor"),
         ("distance", not_zero, "a spectrum is 1.0 from itself"),
+        ("objective", scores_twice, "2 scores for 1 candidates"),
+        ("objective", by_place, "where in the list its candidate stands"),
+        ("objective", presumes, "index out of range"),
         ("searcher", forgetful, "suggested again"),
         ("searcher", impure, "draws from Python's global generator"),
         ("searcher", outside, "not in the space"),
@@ -167,7 +185,7 @@ def beyond(root):
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_what_breaks_a_contract_fails(kind, target, said):
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises((AssertionError, PluginError, IndexError), match=said):
         check(contribution(kind, target))
 
 

@@ -14,6 +14,7 @@ from hyperprune.bench.statistics import ranks
 from hyperprune.bench.table import STATES
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Search, Spectrum
+from hyperprune.search.objective import needs_of
 from hyperprune.search.observation import Observation
 from hyperprune.search.rounds import halving, spent
 from hyperprune.search.space import Configuration, key_of
@@ -57,8 +58,8 @@ def default_signals() -> tuple[str, ...]:
     """The signals that a recipe minimises early which names none."""
     spectrum, search = Spectrum(), Search()
     distance = signal_name(spectrum.distance.name, spectrum.state, spectrum.reference)
-    found = {"loss": (LOSS,), "distance": (distance,), "both": (LOSS, distance)}
-    return found[search.objective]
+    needs = needs_of(registry().get("objective", search.objective.name).target)
+    return (LOSS, distance) if "distances" in needs else (LOSS,)
 
 
 def methods(

@@ -16,6 +16,7 @@ from hyperprune.builtin.controls import (
 from hyperprune.builtin.corpora import CORPORA
 from hyperprune.builtin.distances import DISTANCES
 from hyperprune.builtin.models import MODELS
+from hyperprune.builtin.objectives import OBJECTIVES
 from hyperprune.builtin.searchers import SEARCHERS
 from hyperprune.hookspecs import Contributions, hookimpl
 
@@ -72,6 +73,12 @@ def hyperprune_presets() -> Contributions:
 def hyperprune_distances() -> Contributions:
     """Distances between spectra."""
     return DISTANCES
+
+
+@hookimpl
+def hyperprune_objectives() -> Contributions:
+    """What a search minimises early."""
+    return OBJECTIVES
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,28 @@ class Candidate:
     name: str
     configuration: Mapping[str, Any]
     outcome: Outcome
+
+    @property
+    def best_loss(self) -> float:
+        """Lowest validation loss of all its epochs, nats per token; infinite before the first."""
+        return min((record.valid_loss for record in self.outcome.epochs), default=math.inf)
+
+    def finished(self, budget: int) -> bool:
+        """Whether it has trained to the full budget."""
+        return self.outcome.failure is None and len(self.outcome.epochs) >= budget
+
+
+def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
+    """The candidate that went out with a lower loss than every finalist's best; None as a rule.
+
+    Where rounds keep the lowest loss (`rounds.hedge`, from two places up) there is none: whoever goes
+    out has a higher loss than somebody who stays. Only failures, or a hedge that is off, make one.
+    """
+    candidates = [item for item in every if item.outcome.failure is None]
+    names = set(finalists)
+    bar = min((item.best_loss for item in candidates if item.name in names), default=math.inf)
+    others = [item for item in candidates if item.name not in names and item.best_loss < bar]
+    return min(others, key=lambda item: (item.best_loss, item.name), default=None)
 
 
 def candidate_result(

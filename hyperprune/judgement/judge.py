@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hyperprune.errors import PluginError
+from hyperprune.errors import PluginError, SpectrumError
 from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
+from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
 from hyperprune.search.observation import Observation
-from hyperprune.search.ranking import ranks
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE, Outcome
@@ -23,8 +23,12 @@ class Judge:
         choice = recipe.spectrum.distance
         self.name = choice.name
         self.metric = registry().bind("distance", choice.name, choice.options)
+        aim = recipe.search.objective
+        self.objective = registry().bind("objective", aim.name, aim.options)
+        self.needs = needs_of(self.objective)
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
+        self._losses: dict[str, list[float]] = {}
 
     def spectrum(self, candidate: str, epoch: int) -> LyapunovSpectrum:
         """The stored spectrum of a training at an epoch."""
@@ -33,8 +37,7 @@ class Judge:
     def score(self, candidate: str, epoch: int) -> Distance:
         """LS distance at an epoch; raises PluginError where the metric answers with no distance."""
         if (candidate, epoch) not in self._known:
-            final = self.recipe.spectrum.reference == "final"
-            reference = self.spectrum(DENSE, self.recipe.train.epochs if final else epoch)
+            reference = self.spectrum(DENSE, self._dense_epoch(candidate, epoch))
             own = self.spectrum(candidate, epoch)
             score = distance_with_error(self.metric, own, reference, raw=self.recipe.spectrum.raw)
             if not (math.isfinite(score.value) and score.value >= 0):
@@ -45,22 +48,61 @@ class Judge:
             self._known[candidate, epoch] = score
         return self._known[candidate, epoch]
 
-    def objectives(
-        self, outcomes: Sequence[Outcome], epoch: int
-    ) -> list[tuple[float, float | None]]:
-        """What the search minimises at an epoch, with its standard error where there is one.
+    def _dense_epoch(self, candidate: str, epoch: int) -> int:
+        """Epoch of the dense spectrum that a candidate is held against."""
+        which = self.recipe.spectrum.reference
+        if which == "same_epoch":
+            return epoch
+        if which == "final":
+            return self.recipe.train.epochs
+        if len(self._losses.get(candidate, ())) < epoch:
+            known = self.run.outcome(candidate)
+            if known is not None:
+                self.learn(known)
+        dense = self.run.outcome(DENSE)
+        if dense is None or len(self._losses.get(candidate, ())) < epoch:
+            raise SpectrumError(f"the losses of {candidate} at epoch {epoch} are not known yet")
+        curve = [record.valid_loss for record in dense.epochs]
+        return nearest_epoch(self._losses[candidate][epoch - 1], curve)
 
-        Loss and distance together count by their ranks among the outcomes compared, which have no
-        common unit.
-        """
-        losses = [outcome.epochs[epoch - 1].valid_loss for outcome in outcomes]
-        if self.recipe.search.objective == "loss":
-            return [(loss, None) for loss in losses]
-        scores = [self.score(outcome.candidate, epoch) for outcome in outcomes]
-        if self.recipe.search.objective == "distance":
-            return [(score.value, score.standard_error) for score in scores]
-        both = zip(ranks(losses), ranks([score.value for score in scores]), strict=True)
-        return [(by_loss + by_distance, None) for by_loss, by_distance in both]
+    def learn(self, outcome: Outcome) -> None:
+        """Take note of the losses of a training that the journal does not know yet."""
+        self._losses[outcome.candidate] = [record.valid_loss for record in outcome.epochs]
+
+    def compared(self, outcomes: Sequence[Outcome], epoch: int) -> Comparison:
+        """What is known of candidates after an epoch, and of the dense reference to its end."""
+        dense = self.run.outcome(DENSE)
+        curve = None if dense is None else self._progress(dense, len(dense.epochs), {})
+        known = self.run.proposed()
+        return Comparison(
+            candidates=tuple(
+                self._progress(item, epoch, known.get(item.candidate, {})) for item in outcomes
+            ),
+            budget=self.recipe.train.epochs,
+            dense=curve,
+            target=min(curve.valid_losses) if curve else None,
+        )
+
+    def _progress(self, outcome: Outcome, epoch: int, configuration: Configuration) -> Progress:
+        """One training until an epoch; spectra are read only where the objective asks for them."""
+        records = outcome.epochs[:epoch]
+        spectral = "distances" in self.needs and outcome.candidate != DENSE
+        scores = [self.score(outcome.candidate, r.epoch) for r in records] if spectral else []
+        return Progress(
+            train_losses=[record.train_loss for record in records],
+            valid_losses=[record.valid_loss for record in records],
+            distances=[score.value for score in scores],
+            errors=[score.standard_error for score in scores],
+            noises=[score.noise for score in scores],
+            lost=[score.lost for score in scores],
+            exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
+            configuration=configuration,
+        )
+
+    def objectives(self, outcomes: Sequence[Outcome], epoch: int) -> list[Score]:
+        """What the search minimises at an epoch, a score for each of the candidates compared."""
+        name = self.recipe.search.objective.name
+        return scores(self.objective, self.compared(outcomes, epoch), name)
 
     def observations(
         self, tried: Sequence[tuple[Configuration, Outcome]], epoch: int
@@ -70,8 +112,19 @@ class Judge:
             self.objectives([outcome for _, outcome in tried if outcome.failure is None], epoch)
         )
         return tuple(
-            Observation(configuration, *next(values))
+            observed(configuration, next(values))
             if outcome.failure is None
             else Observation(configuration, None, None, outcome.failure.cause)
             for configuration, outcome in tried
         )
+
+
+def observed(configuration: Configuration, score: Score) -> Observation:
+    """What a searcher is told of a candidate's score."""
+    return Observation(configuration, score.value, score.standard_error)
+
+
+def nearest_epoch(loss: float, curve: Sequence[float]) -> int:
+    """Epoch (from 1) at which a curve comes nearest to a loss; the earliest of several."""
+    gaps = [abs(loss - other) for other in curve]
+    return gaps.index(min(gaps)) + 1

@@ -12,11 +12,17 @@ from pydantic import TypeAdapter
 
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
+from hyperprune.judgement.margin import Margin
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
+
+
+TELLING = 8
+"""Survivors from which a rank correlation is worth reading: over eight, chance alone
+still goes beyond ±0.74 one time in twenty."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class Signal:
     early_distance: float | None
     early_loss: float | None
 
+    @property
+    def telling(self) -> bool:
+        """Whether there are enough survivors for a correlation to say anything."""
+        return self.survivors >= TELLING
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -75,6 +86,11 @@ class RunResult:
     search_epochs: int
     full_search_epochs: int
     signal: Signal
+    overlooked: str | None = None  # went out with a lower perplexity than the winner's
+    perplexities: tuple[float, ...] = ()  # the winner's best, of each seed
+    dense_perplexities: tuple[float, ...] = ()
+    margin: Margin | None = None  # between the two, over seeds
+    saved_epochs: int = 0  # that stopping at the target spared
     folder: str = ""
 
     @property

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError
-from hyperprune.judgement.candidate import Candidate, candidate_result
+from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
+from hyperprune.judgement.margin import margin
 from hyperprune.judgement.result import RunResult, Signal
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
@@ -23,9 +24,21 @@ from hyperprune.training.outcome import DENSE, Outcome
 
 
 def conclude(
-    judge: Judge, dense: Outcome, every: Sequence[Candidate], finalists: Sequence[str]
+    judge: Judge,
+    dense: Outcome,
+    every: Sequence[Candidate],
+    finalists: Sequence[str],
+    repeats: Mapping[str, Sequence[Outcome]],
+    *,
+    saved: int = 0,
 ) -> RunResult:
-    """Choose the winner by validation perplexity, read test once, and save the winner."""
+    """Choose the winner by validation perplexity, read test once, and save the winner.
+
+    Finalists are all that trained to the full budget, however they came to it, or those that met the
+    target where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
+    best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
+    stopping early spared.
+    """
     recipe, run = judge.recipe, judge.run
     target = math.exp(min(record.valid_loss for record in dense.epochs))
     alive = [c for c in every if c.name in finalists and c.outcome.failure is None]
@@ -34,7 +47,10 @@ def conclude(
             f"{c.name}: {c.outcome.failure.cause}" for c in every if c.outcome.failure
         )
         raise RunError(f"every finalist failed: {causes}")
-    winner = min(alive, key=lambda c: (min(r.valid_loss for r in c.outcome.epochs), c.name))
+    losses = {c.name: _best_losses(c.outcome, repeats[c.name]) for c in alive}
+    winner = min(alive, key=lambda c: (sum(losses[c.name]) / len(losses[c.name]), c.name))
+    dense_losses = _best_losses(dense, repeats[DENSE])
+    missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
     plugins = (("model", settings.model.name), ("corpus", settings.data.corpus))
     makers = {kind: registry().get(kind, name) for kind, name in plugins}
@@ -68,11 +84,23 @@ def conclude(
         active=active,
         masked=masked,
         total=total,
-        dense_epochs=len(dense.epochs),
-        search_epochs=sum(len(item.outcome.epochs) for item in every),
+        dense_epochs=len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
+        search_epochs=sum(len(item.outcome.epochs) for item in every)
+        + sum(len(item.epochs) for name in losses for item in repeats[name]),
         full_search_epochs=len(every) * recipe.train.epochs,
         signal=early_signal(judge, every),
+        overlooked=missed.name if missed and not saved else None,
+        perplexities=tuple(math.exp(loss) for loss in losses[winner.name]),
+        dense_perplexities=tuple(math.exp(loss) for loss in dense_losses),
+        margin=margin(losses[winner.name], dense_losses),
+        saved_epochs=saved,
     )
+
+
+def _best_losses(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
+    """Lowest validation loss of a training and of each of its repetitions that did not fail."""
+    whole = [outcome, *(item for item in repeats if item.failure is None)]
+    return [min(record.valid_loss for record in item.epochs) for item in whole]
 
 
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:

@@ -21,9 +21,10 @@ from hyperprune.judgement.verdict import conclude
 from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
+from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.settle import Settled, settle
-from hyperprune.pipeline.stages import halve, propose
+from hyperprune.pipeline.stages import halve, propose, rescue
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
@@ -124,6 +125,8 @@ def _stages(session: Session) -> RunResult:
     every = {item.name: item for item in pool}
 
     for number, (keep, until) in enumerate([*rounds, (plan.finalists, plan.epochs)], start=2):
+        if at_target(session, dense.outcome, pool):
+            break
         pool = [item for item in pool if item.outcome.failure is None]
         if not pool:
             raise RunError(f"every candidate failed: {_causes(every)}")
@@ -132,11 +135,16 @@ def _stages(session: Session) -> RunResult:
         session.notify(
             events.StageStarted("final" if last else f"round {number}", min(keep, len(pool)) * gain)
         )
-        pool = halve(session, pool, number - 1, keep, until)
+        pool = halve(session, dense, pool, number - 1, keep, until)
         every.update({item.name: item for item in pool})
 
+    met = at_target(session, dense.outcome, every.values())
+    finalists = met or rescue(session, every)
+    repeats = repeat(session, every, finalists)
+    tidy(session, every, finalists)
+    saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
     return conclude(
-        session.judge, dense.outcome, list(every.values()), [item.name for item in pool]
+        session.judge, dense.outcome, list(every.values()), finalists, repeats, saved=saved
     )
 
 

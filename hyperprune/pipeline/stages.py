@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from hyperprune import events
 from hyperprune.errors import RunError
-from hyperprune.judgement.candidate import Candidate
+from hyperprune.judgement.candidate import Candidate, overlooked
 from hyperprune.pipeline.dense import DenseReference
+from hyperprune.pipeline.finals import at_target
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import registry
 from hyperprune.recipe import default_configuration
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.observation import Observation, SpaceExhausted
-from hyperprune.search.ranking import best
+from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
 
 
@@ -50,6 +51,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     for k in range(recipe.search.candidates):
         while len(finished) <= k - executor.workers:
             finish_next()
+        if finished and at_target(session, dense.outcome, finished):
+            break  # what trains already is waited for, so that the run does not depend on speed
         name = f"c{k:03d}"
         if name in recorded:
             configuration: Configuration = recorded[name]
@@ -83,24 +86,67 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
 
 
 def halve(
-    session: Session, pool: list[Candidate], number: int, keep: int, epoch: int
+    session: Session,
+    dense: DenseReference,
+    pool: list[Candidate],
+    number: int,
+    keep: int,
+    epoch: int,
 ) -> list[Candidate]:
-    """Keep the best `keep` of the pool by the objective, and train them on until `epoch`."""
+    """Keep the best `keep` of the pool by the objective, and train them on until `epoch`.
+
+    A run that stops at the target goes an epoch at a time, all side by side, and no further than the
+    first in which it is met.
+    """
+    recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
     values = session.judge.objectives([item.outcome for item in alive], judged)
-    scores = {item.name: value for item, (value, _) in zip(alive, values, strict=True)}
-    kept = best(scores, keep)
+    scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
+    losses = {item.name: item.best_loss for item in alive}
+    kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)
     eliminated = [name for name in scores if name not in kept]
     if eliminated:
         session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
+    bar = min(losses[name] for name in kept)
     for name in eliminated:
+        if losses[name] < bar and recipe.final.rescue:
+            continue  # it may be trained on
         session.run.training(name).discard_state()
-        if session.recipe.final.keep == "finalists":
+        if recipe.final.keep == "finalists" and judged < recipe.train.epochs:
             session.run.training(name).discard_weights()
-    survivors = [item for item in alive if item.name in kept]
-    work = {item.name: (session.configured(item.configuration), True) for item in survivors}
-    final = epoch >= session.recipe.train.epochs and keep <= session.settled.plan.finalists
+    pool = [item for item in alive if item.name in kept]
+    if not recipe.final.stop_at_target:
+        return train_on(session, pool, epoch)
+    done = {item.name: item for item in pool}
+    for step in range(judged + 1, epoch + 1):
+        able = [item for item in done.values() if item.outcome.failure is None]
+        done.update({item.name: item for item in train_on(session, able, step)})
+        if at_target(session, dense.outcome, done.values()):
+            break
+    return list(done.values())
+
+
+def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candidate]:
+    """Train candidates on until an epoch, side by side."""
+    work = {item.name: (session.configured(item.configuration), True) for item in pool}
     # On resume, whoever a later round eliminated is replayed here without the weights it has lost.
-    outcomes = train(session, work, epoch, weights=final or session.recipe.final.keep == "all")
-    return [replace(item, outcome=outcomes[item.name]) for item in survivors]
+    final = session.recipe.final.keep == "all" or epoch >= session.recipe.train.epochs
+    outcomes = train(session, work, epoch, weights=final)
+    return [replace(item, outcome=outcomes[item.name]) for item in pool]
+
+
+def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
+    """Train on whoever went out with a lower loss than all that have finished; who has finished.
+
+    One after another, the lowest loss first, until nobody is left behind with a lower one.
+    """
+    budget = session.recipe.train.epochs
+    while True:
+        finished = [item.name for item in every.values() if item.finished(budget)]
+        missed = overlooked(every.values(), finished)
+        if missed is None or not session.recipe.final.rescue:
+            return finished
+        left = budget - len(missed.outcome.epochs)
+        session.notify(events.StageStarted("rescue", left))
+        (every[missed.name],) = train_on(session, [missed], budget)

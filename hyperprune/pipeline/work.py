@@ -11,7 +11,7 @@ from hyperprune.errors import PluginError, RunError, SpectrumError
 from hyperprune.execution.job import Job
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
-from hyperprune.training.outcome import DENSE, Failure, Outcome
+from hyperprune.training.outcome import DENSE, Failure, Outcome, is_repeat
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def finish(session: Session, started: Started) -> Outcome:
 
 def _judged(session: Session, outcome: Outcome) -> Outcome:
     """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
-    if outcome.candidate == DENSE or outcome.failure is not None:
+    if not _scored(outcome):
         return outcome
+    session.judge.learn(outcome)
     try:
         for record in outcome.epochs:
             session.judge.score(outcome.candidate, record.epoch)
@@ -84,11 +85,16 @@ def _judged(session: Session, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def _scored(outcome: Outcome) -> bool:
+    """Whether an outcome's spectra are held against the dense reference's."""
+    return not (outcome.candidate == DENSE or is_repeat(outcome.candidate) or outcome.failure)
+
+
 def announce(session: Session, outcome: Outcome) -> None:
     """Tell observers what an outcome's spectra say, and why it failed if it did."""
     for record in outcome.epochs[session.told.get(outcome.candidate, 0) :]:
         score = None
-        if outcome.candidate != DENSE and outcome.failure is None:
+        if _scored(outcome):
             score = session.judge.score(outcome.candidate, record.epoch)
         session.notify(
             events.SpectrumMeasured(

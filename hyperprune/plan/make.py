@@ -22,7 +22,8 @@ def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
         rounds=rounds,
         finalists=finalists,
         epochs=budget,
-        dense_epochs=0 if dense_cached else budget,
-        search_epochs=spent(rounds, finalists, budget),
+        dense_epochs=budget * (recipe.final.seeds - dense_cached),
+        search_epochs=spent(rounds, finalists, budget)
+        + finalists * budget * (recipe.final.seeds - 1),
         full_search_epochs=candidates * budget,
     )

@@ -21,6 +21,7 @@ NAMES = {
     "redistribution": "none",
     "schedule": "cosine",
     "distance": "l2",
+    "objective": "both",
     "searcher": "ax",
 }
 """Kind to name, for every kind that a recipe cannot do without."""
@@ -48,7 +49,8 @@ SEARCH_PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "published": {
         "spectrum": {"state": "hidden", "distance": "l2", "reference": "same_epoch"},
         "search": {"objective": "distance"},
-        "rounds": {"first": 3, "epochs": 3, "keep": 0.5},
+        "rounds": {"first": 3, "epochs": 3, "keep": 0.5, "hedge": False},
+        "final": {"rescue": False},
     }
 }
 """Searches by name, as `[section] key = value`; published: LSH as in arXiv 2506.07975."""

@@ -38,6 +38,7 @@ HOOKS = {
     "schedule": "hyperprune_schedules",
     "preset": "hyperprune_presets",
     "distance": "hyperprune_distances",
+    "objective": "hyperprune_objectives",
     "searcher": "hyperprune_searchers",
     "observer": "hyperprune_observers",
 }

@@ -91,6 +91,13 @@ def check_rounds(recipe: Recipe) -> Iterator[Problem]:
             f"found {final.finalists}; expected at most search.candidates, {search.candidates}",
             also=("search.candidates",),
         )
+    if final.stop_at_target and final.seeds > 1:
+        yield Problem(
+            "final.seeds",
+            f"found {final.seeds}; expected 1: a run that ends with the first network to meet the "
+            "target trains no other seeds",
+            also=("final.stop_at_target",),
+        )
     if recipe.prune.update == "epoch" and rounds.first < 3:
         yield Problem(
             "rounds.first",

@@ -26,7 +26,7 @@ PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
     "spectrum": ("distance",),
-    "search": ("searcher",),
+    "search": ("searcher", "objective"),
 }
 """Keys that choose a plugin; each is named after its kind."""
 
@@ -187,8 +187,10 @@ class Spectrum(Section):
     burn_in: Annotated[int, Field(ge=0)] = 10
     steps: Positive = 35
     distance: Choice = Choice(name=NAMES["distance"])
-    reference: Literal["same_epoch", "final"] = Field(
-        default="same_epoch", description="which dense spectrum a candidate is held against"
+    reference: Literal["same_epoch", "same_loss", "final"] = Field(
+        default="same_epoch",
+        description="which dense spectrum a candidate is held against: of its own epoch, of the "
+        "epoch with the nearest validation loss, or the last",
     )
     exponents: Literal["resolved", "raw"] | None = Field(
         default=None,
@@ -209,8 +211,8 @@ class Search(Section):
         default=None, description="a named search that fills in keys here and in other sections"
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
-    objective: Literal["distance", "loss", "both"] = Field(
-        default="both", description="what is minimised early; both: the sum of their ranks"
+    objective: Choice = Field(
+        default=Choice(name=NAMES["objective"]), description="what is minimised early"
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive = 1
@@ -229,6 +231,10 @@ class Rounds(Section):
     keep: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.5, description="share kept by a round"
     )
+    hedge: bool = Field(
+        default=True,
+        description="whoever has the lowest validation loss survives a round, and is a finalist",
+    )
 
 
 class Final(Section):
@@ -238,6 +244,18 @@ class Final(Section):
     keep: Literal["finalists", "all"] = Field(
         default="finalists",
         description="whose best weights stay on the disk; spectra and histories always do",
+    )
+    seeds: Annotated[int, Field(ge=1, le=999)] = Field(
+        default=1,
+        description="seeds from which finalists and the dense reference train; the winner has the "
+        "lowest mean loss",
+    )
+    stop_at_target: bool = Field(
+        default=False, description="end the run as soon as a network meets the dense target"
+    )
+    rescue: bool = Field(
+        default=True,
+        description="train on whoever went out with a lower validation loss than the winner's",
     )
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1, description="retries of a transient failure"

@@ -24,6 +24,7 @@ SECTIONS = {
     "model": '[model]\nname = "{}"',
     "corpus": '[data]\ncorpus = "{}"',
     "distance": '[spectrum]\ndistance = "{}"',
+    "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',
 }
 

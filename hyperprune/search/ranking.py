@@ -12,6 +12,21 @@ def best(scores: Mapping[str, float], count: int) -> list[str]:
     return sorted(scores, key=lambda name: (scores[name], name))[:count]
 
 
+def survivors(
+    scores: Mapping[str, float], losses: Mapping[str, float], count: int, *, hedge: bool = True
+) -> list[str]:
+    """Who stays: the `count` lowest scores, best first, and with `hedge` the lowest loss among them.
+
+    Where a score is a poor guide the lowest loss takes the last place. A single place belongs to the
+    score: hedging there would put loss in its stead.
+    """
+    kept = best(scores, count)
+    (leader,) = best(losses, 1)
+    if hedge and count > 1 and leader not in kept:
+        kept[-1] = leader
+    return kept
+
+
 def ranks(values: Sequence[float]) -> list[float]:
     """Ranks from 1, equal values sharing their mean rank."""
     found: list[float] = rankdata(values).tolist()

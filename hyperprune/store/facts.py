@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hyperprune.errors import RunError
 from hyperprune.recipe.records import Recipe
-from hyperprune.training.outcome import DENSE, EpochRecord, Failure
+from hyperprune.training.outcome import DENSE, REPEAT, EpochRecord, Failure, is_repeat
 
 FORMAT = 1
 
@@ -24,6 +24,10 @@ Candidate = Annotated[str, Field(pattern=r"^c[0-9]{3,5}$")]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+Training = Annotated[str, Field(pattern=r"^(c[0-9]{3,5}|dense)(-s[0-9]{1,3})?$")]
+"""Names of trainings: a candidate's, the dense reference's, or a repetition from another seed."""
 
 
 class CorpusFact(_Strict):
@@ -46,7 +50,7 @@ class TrainedFact(_Strict):
     """What a training came to since it was last told of."""
 
     fact: Literal["trained"]
-    candidate: Candidate | Literal["dense"]
+    candidate: Training
     epochs: list[EpochRecord]
     failure: Failure | None
 
@@ -69,6 +73,7 @@ _epochs: TypeAdapter[list[EpochRecord]] = TypeAdapter(list[EpochRecord])
 def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Hold a journal against what a run writes, in the order it writes it; raises RunError."""
     epochs: dict[str, int] = {DENSE: 0}
+    repeated: dict[str, int] = {}
     for number, record in enumerate(records, start=1):
         try:
             fact = _fact.validate_json(json.dumps(record), strict=True)
@@ -76,9 +81,11 @@ def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
                 _expect(fact.candidate == f"c{len(epochs) - 1:03d}", "a candidate out of order")
                 epochs[fact.candidate] = 0
             elif isinstance(fact, TrainedFact):
-                _expect(fact.candidate in epochs, "a candidate that was never proposed")
-                check_epochs(fact.epochs, after=epochs[fact.candidate])
-                epochs[fact.candidate] += len(fact.epochs)
+                base = fact.candidate.partition(REPEAT)[0]
+                _expect(base in epochs, "a candidate that was never proposed")
+                counts = repeated if is_repeat(fact.candidate) else epochs
+                check_epochs(fact.epochs, after=counts.setdefault(fact.candidate, 0))
+                counts[fact.candidate] += len(fact.epochs)
         except ValueError as error:
             raise RunError(f"{path} is damaged at line {number}: {first_of(error)}") from error
 

@@ -21,6 +21,7 @@ from hyperprune.testing.conformance import (
 )
 from hyperprune.testing.tiny import (
     TinyModel,
+    tiny_comparison,
     tiny_corpus,
     tiny_history,
     tiny_recipe,
@@ -36,6 +37,7 @@ __all__ = [
     "check",
     "check_in_run",
     "contributions",
+    "tiny_comparison",
     "tiny_corpus",
     "tiny_history",
     "tiny_recipe",

@@ -25,6 +25,7 @@ from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
 from hyperprune.testing.distances import check_distance
 from hyperprune.testing.models import check_model
+from hyperprune.testing.objectives import check_objective
 from hyperprune.testing.observers import check_observer
 from hyperprune.testing.searchers import check_searcher
 from hyperprune.testing.tiny import VOCABULARY, settings_for, tiny_run, tiny_text
@@ -87,6 +88,7 @@ def check(item: Contribution, **options: Any) -> None:
 
 PLAIN: dict[str, Callable[[Any], None]] = {
     "distance": check_distance,
+    "objective": check_objective,
     "searcher": check_searcher,
     "observer": check_observer,
 }

@@ -19,6 +19,7 @@ from hyperprune.pipeline import run as api
 from hyperprune.plugins import Contribution
 from hyperprune.recipe import Recipe, loads
 from hyperprune.recipe.write import inline
+from hyperprune.search.objective import Comparison, Progress
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Dimension, Range, Space, Values
 
@@ -133,6 +134,31 @@ def tiny_history(space: Space = MIXED_SPACE, count: int = 6) -> tuple[Observatio
     )
 
 
+def tiny_comparison(count: int = 5, epochs: int = 3, budget: int = 10) -> Comparison:
+    """Made-up candidates after some epochs, beside a dense reference that is known to its end."""
+    draw = random.Random(4)
+
+    def curve(start: float, length: int) -> tuple[float, ...]:
+        return tuple(start / (1 + 0.2 * epoch) + draw.random() / 20 for epoch in range(length))
+
+    def candidate() -> Progress:
+        return Progress(
+            train_losses=curve(2.0, epochs),
+            valid_losses=curve(2.2, epochs),
+            distances=curve(1.0, epochs),
+            errors=(0.1,) * epochs,
+            noises=(0.05,) * epochs,
+            lost=tuple(float(draw.randrange(4)) for _ in range(epochs)),
+            exploration=tuple(min(1.0, 0.4 + draw.random() / 2) for _ in range(epochs)),
+            configuration=MIXED_SPACE.sample(draw),
+        )
+
+    dense = Progress(curve(1.9, budget), curve(2.1, budget))
+    return Comparison(
+        tuple(candidate() for _ in range(count)), budget, dense, min(dense.valid_losses)
+    )
+
+
 def tiny_recipe(text: Path, *overrides: str) -> Recipe:
     """A recipe on the tiny text in a folder, changed by settings such as `train.lr=2.0`."""
     settings = [f"data.root={inline(str(text))}", *overrides]
@@ -154,5 +180,10 @@ def settings_for(item: Contribution, options: dict[str, Any], text: Path) -> lis
         return [f"data={inline({'corpus': item.name, 'root': str(text), **options})}"]
     if item.kind == "preset":
         return [f"prune.preset={inline(item.name)}"]
-    section = {"model": "model", "distance": "spectrum.distance", "searcher": "search.searcher"}
+    section = {
+        "model": "model",
+        "distance": "spectrum.distance",
+        "searcher": "search.searcher",
+        "objective": "search.objective",
+    }
     return [f"{section.get(item.kind, f'prune.{item.kind}')}={inline(named)}"]

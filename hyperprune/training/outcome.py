@@ -8,6 +8,17 @@ from typing import Any, Literal
 
 DENSE = "dense"
 """The candidate name under which events speak of the dense reference."""
+REPEAT = "-s"
+
+
+def repeat_name(name: str, number: int) -> str:
+    """Name of a training's repetition from its n-th seed: `c007-s2`."""
+    return f"{name}{REPEAT}{number}"
+
+
+def is_repeat(name: str) -> bool:
+    """Whether a training repeats another from a further seed: it is compared with no spectrum."""
+    return REPEAT in name
 
 
 @dataclass(frozen=True)

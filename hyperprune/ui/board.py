@@ -11,7 +11,7 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.events import Event
 from hyperprune.plan.record import Plan
-from hyperprune.training.outcome import DENSE
+from hyperprune.training.outcome import DENSE, is_repeat
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
 
@@ -128,7 +128,8 @@ class Board:
     @property
     def best(self) -> Row | None:
         """The candidate with the lowest validation loss so far."""
-        alive = [row for row in self.candidates.values() if row.state != "failed"]
+        rows = [row for row in self.candidates.values() if not is_repeat(row.name)]
+        alive = [row for row in rows if row.state != "failed"]
         known = [row for row in alive if row.best_loss is not None]
         return min(known, key=lambda row: (row.best_loss, row.name), default=None)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich import box
@@ -10,7 +11,7 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hyperprune.judgement.result import CandidateResult, RunResult
+from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.plan.disk import show_bytes
 from hyperprune.plan.record import Plan
 from hyperprune.ui.text import (
@@ -98,6 +99,9 @@ def result_facts(result: RunResult) -> RenderableType:
             ("LS distance", _distance(best)),
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
+            *_overlooked(result),
+            *_seeds(result),
+            *_stopped(result),
             ("run folder", safe(result.folder)),
         ]
     )
@@ -121,10 +125,53 @@ def _lost(item: CandidateResult) -> str:
     return f"{item.lost:.4g} of {item.exponents} exponents; dense {item.dense_lost:.4g}"
 
 
+def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """The winner and the dense network over seeds, and whether their difference is more than noise."""
+    if result.margin is None or result.margin.low is None or result.margin.high is None:
+        return
+    own, dense = (
+        ", ".join(places(value) for value in values)
+        for values in (result.perplexities, result.dense_perplexities)
+    )
+    value, low, high = (
+        100 * math.expm1(loss)
+        for loss in (result.margin.value, result.margin.low, result.margin.high)
+    )
+    verdict = {True: "meets the target", False: "does not meet the target"}
+    yield (
+        "over seeds",
+        f"{own}; dense {dense}: {value:+.1f} %, 95 % interval {low:+.1f} … {high:+.1f} %, "
+        + (verdict[result.margin.met] if result.margin.met is not None else "which may be chance"),
+    )
+
+
+def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    if result.saved_epochs:
+        yield (
+            "stopped early",
+            f"at the target, {result.saved_epochs:,} epochs before the plan's end",
+        )
+
+
+def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """A candidate that went out and had been better than the winner came to be: said, not hidden."""
+    found = next((item for item in result.candidates if item.name == result.overlooked), None)
+    if found is not None:
+        yield (
+            "overlooked",
+            Text(
+                f"{safe(found.name)} went out after {found.epochs} epochs with "
+                f"{places(found.valid_perplexity)}, lower than the winner's: `final.rescue` would "
+                "have trained it on",
+                "yellow",
+            ),
+        )
+
+
 def _signal(result: RunResult) -> str:
     signal = result.signal
-    if signal.early_distance is None and signal.early_loss is None:
-        return f"not enough survivors of round 1 to say ({signal.survivors})"
+    if not signal.telling or (signal.early_distance is None and signal.early_loss is None):
+        return f"{signal.survivors} survivors of round 1 say nothing of it: fewer than {TELLING}"
     return (
         f"rank correlation with the last known perplexity over {signal.survivors} survivors: "
         f"LS distance {number(signal.early_distance, 2)}, loss {number(signal.early_loss, 2)}"

@@ -22,7 +22,9 @@ def test_every_corpus_and_its_options_are_on_the_page(name):
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     row = next(line for line in lines if line.startswith(f"| `{name}` "))
     for option in parameters_of(CORPORA[name]):
-        assert f"`{option.name}` ({option.default:,})" in row
+        number = isinstance(option.default, int)
+        said = f"{option.default:,}" if number else f'`"{option.default}"`'
+        assert f"`{option.name}` ({said})" in row
 
 
 @pytest.mark.parametrize("edition", [PTB, WIKITEXT2])

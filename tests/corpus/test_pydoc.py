@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 
-from hyperprune.builtin.corpora.pydoc_topics import paragraphs, pydoc, split
+from hyperprune.builtin.corpora.pydoc_topics import deal, paragraphs, pydoc
 from hyperprune.corpus import unigram_perplexity
 from hyperprune.errors import CorpusError
 
@@ -18,14 +18,14 @@ def test_paragraphs_are_lower_case_words_and_single_signs():
 
 def test_no_paragraph_is_kept_twice():
     topics = {name: f"only in {name}\n\nshared by all of them" for name in "abcdefghijkl"}
-    words = [word for part in split(topics) for word in part]
+    words = [word for part in deal(topics) for word in part]
     assert words.count("shared") == 1
     assert words.count("only") == len(topics)
 
 
 def test_topics_stay_whole_and_held_out_parts_are_small():
     topics = {f"t{i}": " ".join([f"w{i}"] * (i + 1)) for i in range(40)}
-    parts = split(topics)
+    parts = deal(topics)
     vocabularies = [set(part) - {"<eos>"} for part in parts]
     assert not vocabularies[0] & vocabularies[1]
     assert not vocabularies[0] & vocabularies[2]
@@ -36,7 +36,7 @@ def test_topics_stay_whole_and_held_out_parts_are_small():
 
 def test_the_order_of_the_topics_does_not_matter():
     topics = {f"t{i}": f"text number {i}\n\ncommon" for i in range(20)}
-    assert split(topics) == split(dict(reversed(topics.items())))
+    assert deal(topics) == deal(dict(reversed(topics.items())))
 
 
 def test_the_shipped_corpus_is_the_same_every_time():

@@ -9,6 +9,7 @@ import pytest
 import hyperprune
 from hyperprune import events
 from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
+from hyperprune.plugins import Contribution, registry
 from hyperprune.recipe import load_recipe
 from hyperprune.store import atomic
 
@@ -130,9 +131,9 @@ def test_a_candidates_short_training_is_a_prefix_of_its_long_one(finished, toy_r
 
 
 def minimising(objective, toy_recipe, folder):
-    """Every event of a run with this objective."""
+    """Every event of a run with this objective alone."""
     seen = []
-    overrides = [f'search.objective="{objective}"']
+    overrides = [f'search.objective="{objective}"', "rounds.hedge=false"]
     hyperprune.run(toy_recipe, overrides=overrides, folder=folder, observers=[seen.append])
     return seen
 
@@ -161,6 +162,157 @@ def test_both_objectives_keep_the_lowest_sums_of_ranks(toy_recipe, tmp_path):
     total = {name: by_loss.index(name) + by_distance.index(name) for name in early}
     kept = next(e.kept for e in seen if isinstance(e, events.RoundFinished))
     assert list(kept) == sorted(early, key=lambda name: (total[name], name))[:2]
+
+
+def worst_first(compared):
+    """The higher the loss, the better: what no search should trust."""
+    return [-item.valid_losses[-1] for item in compared.candidates]
+
+
+@pytest.fixture
+def misled(monkeypatch):
+    """A registry with an objective that picks the worst."""
+    known = dict(registry().contributions)
+    known["objective", "worst_first"] = Contribution(
+        "objective", "worst_first", worst_first, "test", "0"
+    )
+    monkeypatch.setattr(registry(), "contributions", known)
+    return 'search.objective="worst_first"'
+
+
+def states(result):
+    return {item.name: item.state for item in result.candidates}
+
+
+def test_a_search_that_is_misled_keeps_the_lowest_loss(misled, toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=[misled], folder=tmp_path / "run")
+    early = {}
+    for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines():
+        fact = json.loads(line)
+        if fact["fact"] == "trained" and fact["candidate"] != "dense":
+            early.setdefault(fact["candidate"], min(e["valid_loss"] for e in fact["epochs"]))
+    leader = min(early, key=early.__getitem__)
+    assert states(result)[leader] in ("winner", "finalist")
+    assert result.overlooked is None
+
+
+# One finalist, the worst at epoch 3, trains on for one epoch only: others had been better before.
+UNHEDGED = ["rounds.hedge=false", "final.finalists=1", "train.epochs=4", "train.lr=0.5"]
+
+
+def test_whoever_was_better_than_the_winner_is_trained_on(misled, toy_recipe, tmp_path):
+    said = [misled, *UNHEDGED]
+    told = hyperprune.run(
+        toy_recipe, overrides=[*said, "final.rescue=false"], folder=tmp_path / "told"
+    )
+    assert told.overlooked is not None
+    assert states(told)[told.overlooked] == "eliminated"
+    seen = []
+    saved = hyperprune.run(
+        toy_recipe, overrides=said, folder=tmp_path / "saved", observers=[seen.append]
+    )
+    assert states(saved)[told.overlooked] == "winner"
+    assert saved.overlooked is None
+    assert saved.best.valid_perplexity < told.best.valid_perplexity
+    assert [e.stage for e in seen if isinstance(e, events.StageStarted)][-1] == "rescue"
+    trained = [(e.candidate, e.epoch) for e in seen if isinstance(e, events.EpochFinished)]
+    assert len(trained) == len(set(trained))  # its checkpoint was kept
+
+
+def test_who_has_trained_fully_is_a_finalist(toy_recipe, tmp_path):
+    result = hyperprune.run(
+        toy_recipe,
+        overrides=["rounds.first=5", "rounds.keep=0.25", "final.finalists=1"],
+        folder=tmp_path / "run",
+    )
+    assert sorted(states(result).values()) == ["finalist"] * 3 + ["winner"]
+    best = min(result.candidates, key=lambda item: item.valid_perplexity)
+    assert best.state == "winner"
+
+
+def test_distances_to_the_dense_spectrum_of_the_same_loss(toy_recipe, tmp_path):
+    hyperprune.run(
+        toy_recipe, overrides=['spectrum.reference="same_loss"'], folder=tmp_path / "run"
+    )
+    assert hyperprune.resume(tmp_path / "run").best.distance is not None
+
+
+SEEDS = ["final.seeds=2"]
+# The dense network learns so slowly that candidates, with a rate of their own, soon have a lower loss.
+EARLY = ["final.stop_at_target=true", "train.lr=0.1", "space.lr=[20.0]"]
+
+
+def test_finalists_train_from_several_seeds_and_the_mean_decides(toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=SEEDS, folder=tmp_path / "run")
+    lines = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
+    facts = [json.loads(line) for line in lines]
+    best = {}
+    for fact in facts:
+        if fact["fact"] == "trained":
+            losses = [record["valid_loss"] for record in fact["epochs"]]
+            known = best.get(fact["candidate"], math.inf)
+            best[fact["candidate"]] = min([known, *losses])
+    finalists = [c.name for c in result.candidates if c.state in ("winner", "finalist")]
+    means = {name: (best[name] + best[f"{name}-s2"]) / 2 for name in finalists}
+    assert result.winner == min(means, key=means.__getitem__)
+    own = tuple(math.exp(best[name]) for name in (result.winner, f"{result.winner}-s2"))
+    assert result.perplexities == pytest.approx(own)
+    assert result.dense_perplexities == pytest.approx(
+        tuple(math.exp(best[name]) for name in ("dense", "dense-s2"))
+    )
+    assert result.margin.low < result.margin.value < result.margin.high
+    assert result.search_epochs == 4 * 3 + 2 * 2 + 2 * 5
+    assert result.dense_epochs == 2 * 5
+
+
+def test_a_repetition_is_the_training_of_another_seed(toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=SEEDS, folder=tmp_path / "run")
+    other = hyperprune.run(toy_recipe, overrides=["seed=2"], folder=tmp_path / "other")
+    assert result.dense_perplexities[1] == other.dense_perplexity
+    assert result.dense_perplexities[0] != other.dense_perplexity
+
+
+def test_a_run_may_end_as_soon_as_the_target_is_met(toy_recipe, tmp_path):
+    result = hyperprune.run(toy_recipe, overrides=EARLY, folder=tmp_path / "run")
+    assert result.best.met_target is not None
+    assert result.best.valid_perplexity <= result.dense_perplexity
+    whole = hyperprune.run(toy_recipe, overrides=EARLY[1:], folder=tmp_path / "whole")
+    assert result.saved_epochs == whole.search_epochs - result.search_epochs > 0
+    assert not list((tmp_path / "run").rglob("checkpoint.safetensors"))
+
+
+def test_a_target_that_nobody_meets_stops_nothing(toy_recipe, tmp_path):
+    said = ["final.stop_at_target=true", "space.lr=[0.001]"]
+    result = hyperprune.run(toy_recipe, overrides=said, folder=tmp_path / "run")
+    assert result.saved_epochs == 0
+    assert result.search_epochs == 4 * 3 + 2 * 2
+
+
+@pytest.mark.parametrize("how", [SEEDS, EARLY, [*UNHEDGED, "final.seeds=2"]], ids=" ".join)
+@pytest.mark.parametrize("after", [7, 47])
+def test_every_way_to_end_is_resumed_to_the_same_bits(
+    how, after, misled, toy_recipe, tmp_path, fresh_cache
+):
+    said = [misled, *how]
+    hyperprune.run(toy_recipe, overrides=said, folder=tmp_path / "whole")
+    fresh_cache()
+    steps = 0
+
+    def stop_after(event):
+        nonlocal steps
+        steps += isinstance(event, events.StepFinished)
+        if steps == after:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        hyperprune.run(toy_recipe, overrides=said, folder=tmp_path / "run", observers=[stop_after])
+    hyperprune.resume(tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_one_cannot_stop_early_and_train_further_seeds(toy_recipe):
+    with pytest.raises(RecipeError, match=r"final.seeds: found 2; expected 1"):
+        load_recipe(toy_recipe, ["final.seeds=2", "final.stop_at_target=true"])
 
 
 def test_a_diverging_candidate_is_recorded_and_the_run_goes_on(toy_recipe, tmp_path):

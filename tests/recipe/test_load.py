@@ -207,12 +207,12 @@ def test_a_preset_fills_in_controls_and_what_is_written_wins():
 
 def test_a_search_preset_fills_in_several_sections_and_what_is_written_wins():
     recipe = loads("[search]\npreset = 'published'\n[rounds]\nepochs = 1")
-    assert (recipe.spectrum.state, recipe.search.objective) == ("hidden", "distance")
+    assert (recipe.spectrum.state, recipe.search.objective.name) == ("hidden", "distance")
     assert (recipe.rounds.first, recipe.rounds.epochs) == (3, 1)
     text = "[spectrum]\nstate = 'full'\nsteps = 9\n[search]\nobjective = 'loss'"
     recipe = loads(text, overrides=["search.preset=published", "search.objective=both"])
     assert (recipe.spectrum.state, recipe.spectrum.steps) == ("hidden", 9)
-    assert recipe.search.objective == "both"
+    assert recipe.search.objective.name == "both"
     with pytest.raises(RecipeError, match=r"search.preset: found 'publishd'; expected published"):
         loads("[search]\npreset = 'publishd'")
 

@@ -53,6 +53,33 @@ def test_a_run_that_dies_in_the_middle_of_writes_ends_with_the_same_bits(
     assert contents(tmp_path / "run") == undisturbed.contents
 
 
+# Two seeds of every finalist; whoever went out better than the winner trained on; and the target,
+# which a dense network that learns so slowly sets low, ends the run.
+ENDINGS = {
+    "seeds": "[final]\nfinalists = 1\nseeds = 2",
+    "rescue": "hedge = false\n[final]\nfinalists = 1\nrescue = true",
+    "target": "[final]\nfinalists = 1\nstop_at_target = true",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_way_to_end_survives_deaths_within_writes(
+    zygote, session_recipe, fresh_cache, tmp_path, tally, ending
+):
+    text = session_recipe.read_text().replace("[final]\nfinalists = 1", ENDINGS[ending])
+    if ending == "target":
+        text = text.replace("[train]", "[train]\nlr = 0.1")
+    recipe = tmp_path / "ending.toml"
+    recipe.write_text(text)
+    end = zygote.sit(tmp_path / "whole", recipe)
+    assert end.code == 0, end.message
+    fresh_cache()
+    tally["deaths within a write"] += died_run(
+        zygote, tmp_path / "run", recipe, random.Random(3), 80
+    )
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
 )

@@ -243,6 +243,7 @@ def test_a_device_that_is_gone_is_no_candidates_failure(recipe, whole, tmp_path,
 
 def test_a_resumed_round_sees_what_it_saw_before_a_later_failure(recipe, tmp_path, monkeypatch):
     """The survivor of round 1 fails in the final: going on must not choose another survivor."""
+    recipe = hyperprune.load_recipe(recipe, ["final.rescue=false"])
     survivor = []
 
     def note(event):
@@ -260,6 +261,24 @@ def test_a_resumed_round_sees_what_it_saw_before_a_later_failure(recipe, tmp_pat
         hyperprune.resume(tmp_path / "run", observers=[seen.append])
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == facts
     assert not any(isinstance(event, events.EpochFinished) for event in seen)
+
+
+def test_where_every_finalist_fails_the_best_of_the_others_is_trained_on(
+    recipe, tmp_path, monkeypatch
+):
+    survivor = []
+
+    def note(event):
+        if isinstance(event, events.RoundFinished) and event.round == 1:
+            survivor[:] = event.kept
+
+    hyperprune.run(recipe, folder=tmp_path / "first", observers=[note])
+    for name in survivor:
+        failing(monkeypatch, name, 4, [ValueError("late")] * 9)
+    result = hyperprune.run(recipe, folder=tmp_path / "run")
+    assert result.winner not in survivor
+    assert result.best.epochs == hyperprune.load_recipe(recipe).train.epochs
+    assert hyperprune.resume(tmp_path / "run") == result
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing(recipe, whole, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperprune.search.ranking import best, ranks, spearman
+from hyperprune.search.ranking import best, ranks, spearman, survivors
 
 
 def test_best_breaks_ties_by_name():
@@ -32,3 +32,13 @@ def test_too_few_or_constant_values_have_no_correlation():
 def test_spearman_sees_only_order(values):
     assert spearman(values, [math.atan(v / 100) for v in values]) == pytest.approx(1.0)
     assert spearman(values, [-v for v in values]) == pytest.approx(-1.0)
+
+
+def test_the_lowest_loss_takes_the_last_place_where_scores_would_drop_it():
+    scores = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+    losses = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 6.0}
+    assert survivors(scores, losses, 2) == ["a", "d"]
+    assert survivors(scores, losses, 2, hedge=False) == ["a", "b"]
+    assert survivors(scores, {**losses, "b": 1.0}, 2) == ["a", "b"]  # it is there already
+    assert survivors(scores, losses, 1) == ["a"]  # a single place belongs to the score
+    assert survivors(scores, losses, 9) == ["a", "b", "c", "d"]

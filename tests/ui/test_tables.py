@@ -69,10 +69,22 @@ def test_the_result_says_what_was_won_and_what_it_cost(rendered):
         "LS distance            0.2500 ±0.0100 after epoch 4; halves of one model's own sequences "
         "lie 0.1000 apart; nine tenths of its square rest on 5 of 64 exponents",
         "lost directions        12.5 of 64 exponents; dense 3",
-        "early signal           rank correlation with the last known perplexity over 4 survivors: "
-        "LS distance 0.8, loss –",
+        "early signal           4 survivors of round 1 say nothing of it: fewer than 8",
         "run folder             runs/tiny",
     ]
+
+
+def test_a_correlation_over_enough_survivors_is_shown(rendered):
+    telling = replace(RESULT, signal=Signal(8, 0.8, None))
+    assert (
+        "rank correlation with the last known perplexity over 8 survivors: LS distance 0.8, loss –"
+    ) in rendered(tables.result_facts(telling), 150)
+
+
+def test_who_went_out_better_than_the_winner_is_named(rendered):
+    told = rendered(tables.result_facts(replace(RESULT, overlooked="c001")), 200)
+    assert "overlooked             c001 went out after" in told
+    assert "final.rescue" in told
 
 
 def test_candidates_are_listed_best_first(rendered):

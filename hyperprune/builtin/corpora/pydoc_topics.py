@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -29,10 +29,17 @@ def words_of(text: str, options: Mapping[str, Any]) -> list[str]:
 
 
 @reads(words_of)
-def pydoc(root: Path | None, *, vocabulary: Annotated[int, Field(ge=3)] = 2000) -> Corpus:
-    """Python's own help topics (about 80,000 words), split by topic; no download.
+def pydoc(
+    root: Path | None,
+    *,
+    vocabulary: Annotated[int, Field(ge=3)] = 2000,
+    split: Literal["topic", "paragraph"] = "topic",
+) -> Corpus:
+    """Python's own help topics (about 80,000 words); no download.
 
-    The text belongs to the running Python: another release has other topics, and another hash.
+    `split` says what is dealt out to training, validation and test: whole topics, of which a held-out
+    one may be unlike all others, or paragraphs, which makes validation and test alike. The text
+    belongs to the running Python: another release has other topics, and another hash.
     `root` is not used. Raises CorpusError where a Python was packed without its help topics.
     """
     from hyperprune.corpus import corpus_from_words
@@ -44,12 +51,16 @@ def pydoc(root: Path | None, *, vocabulary: Annotated[int, Field(ge=3)] = 2000) 
             "this Python was installed without its help topics (the module pydoc_data.topics); "
             "install its standard library in full, or choose another corpus"
         ) from error
-    train, valid, test = split(topics)
+    train, valid, test = deal(topics, split)
     return corpus_from_words("pydoc", train, valid, test, limit=vocabulary)
 
 
-def split(topics: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
-    """Deal whole topics out to train, valid and test, in the order of their names' hashes.
+def deal(
+    topics: Mapping[str, str], unit: Literal["topic", "paragraph"] = "topic"
+) -> tuple[list[str], list[str], list[str]]:
+    """Deal topics or paragraphs out to train, valid and test, in the order of their hashes.
+
+    So the leading share of a split is like the whole of it.
 
     Topics quote each other at length. A paragraph that several of them have is kept once, in the
     first by name, so that held-out text was not seen in training.
@@ -59,16 +70,23 @@ def split(topics: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
     for name in sorted(topics):
         fresh = [p for p in dict.fromkeys(paragraphs(topics[name])) if p not in seen]
         seen.update(fresh)
-        words[name] = [word for paragraph in fresh for word in paragraph]
-    room = HELD_OUT * sum(len(topic) for topic in words.values())
-    train: list[str] = []
-    valid: list[str] = []
-    test: list[str] = []
-    for name in sorted(words, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        topic = words[name]
-        fits = (part for part in (valid, test) if len(part) + len(topic) <= room)
-        next(fits, train).extend(topic)
-    return train, valid, test
+        if unit == "topic":
+            words[name] = [word for paragraph in fresh for word in paragraph]
+        else:
+            words |= {" ".join(paragraph): list(paragraph) for paragraph in fresh}
+    room = HELD_OUT * sum(len(part) for part in words.values())
+    held_out: tuple[list[str], list[str]] = ([], [])  # validation, test
+    chosen: set[str] = set()
+    order = sorted(words, key=lambda name: hashlib.sha256(name.encode()).digest())
+    for number, name in enumerate(order):
+        # Paragraphs go to the two in turn: filled one after the other they would be unlike.
+        turn = number % 2 if unit == "paragraph" else 0
+        for part in (held_out[turn], held_out[1 - turn]):
+            if len(part) + len(words[name]) <= room:
+                part.extend(words[name])
+                chosen.add(name)
+                break
+    return [word for name in order if name not in chosen for word in words[name]], *held_out
 
 
 def paragraphs(text: str) -> Iterable[tuple[str, ...]]:
