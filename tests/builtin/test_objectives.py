@@ -50,7 +50,7 @@ def asked(name, compared=ABC, **options):
         ("distance", [9.0, 4.0, 1.0]),
         ("both", [1 + 3, 2 + 2, 3 + 1]),
         ("explored", [1 + 3 + 3, 2 + 2 + 1, 3 + 1 + 2]),
-        ("lost_directions", [1 + 1, 2 + 3, 3 + 2]),
+        ("loss_and_lost", [1 + 1, 2 + 3, 3 + 2]),
         ("training_speed", [2.5, 2.505, 2.75]),
         # a and b are within 0.02 of a, the lowest: b is nearer, so it comes first; c is by itself.
         ("loss_then_distance", [2.0 + 0.02 / 2, 2.0, 2.5]),

@@ -8,8 +8,8 @@ from hyperprune.builtin.objectives.spectra import (
     both,
     distance,
     explored,
+    loss_and_lost,
     loss_then_distance,
-    lost_directions,
 )
 from hyperprune.hookspecs import Contributions
 
@@ -19,7 +19,7 @@ OBJECTIVES: Contributions = {
     "both": both,
     "loss_then_distance": loss_then_distance,
     "explored": explored,
-    "lost_directions": lost_directions,
+    "loss_and_lost": loss_and_lost,
     "training_speed": training_speed,
     "extrapolated": extrapolated,
     "beside_dense": beside_dense,

@@ -64,7 +64,7 @@ def loss_then_distance(
 
 
 @needs("distances")
-def lost_directions(compared: Comparison) -> list[float]:
+def loss_and_lost(compared: Comparison) -> list[float]:
     """Loss and the number of lost directions by the sum of their ranks; few lost are good.
 
     A direction is lost where its exponent lies below what the weights' own rounding resolves.
