@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from hyperprune.errors import PluginError
+from hyperprune.errors import PluginError, RunError, SpectrumError
 from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
+from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.observation import Observation
@@ -22,9 +24,30 @@ class Judge:
     def __init__(self, recipe: Recipe, run: Run) -> None:
         choice = recipe.spectrum.distance
         self.name = choice.name
-        self.metric = registry().bind("distance", choice.name, choice.options)
+        bound = registry().bind("distance", choice.name, choice.options)
+        self.metric = numeric(choice.name, bound)
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
+
+    @property
+    def needs_distance(self) -> bool:
+        """Whether candidates are judged by LS distance; where not, one that fails costs nothing."""
+        return self.recipe.search.objective != "loss"
+
+    def check_metric(self, epoch: int) -> None:
+        """Raise RunError where the metric fails for the dense reference against itself.
+
+        Then it fails for every candidate, and the fault is the recipe's or the plugin's.
+        """
+        dense = self.spectrum(DENSE, epoch)
+        try:
+            self.metric(dense, dense)
+        except (PluginError, SpectrumError) as error:
+            raise RunError(
+                f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
+                "every candidate would: choose another distance in a new run, or mend the plugin "
+                "and resume"
+            ) from error
 
     def spectrum(self, candidate: str, epoch: int) -> LyapunovSpectrum:
         """The stored spectrum of a training at an epoch."""
@@ -75,3 +98,18 @@ class Judge:
             else Observation(configuration, None, None, outcome.failure.cause)
             for configuration, outcome in tried
         )
+
+
+def numeric(name: str, metric: Callable[..., Any]) -> Metric:
+    """A metric whose answers are floats; raises PluginError where one is no number."""
+
+    def measure(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
+        answer = metric(candidate, reference)
+        try:
+            return float(answer)
+        except (TypeError, ValueError, RuntimeError):
+            raise PluginError(
+                f"distance {name!r} returned {type(answer).__name__}, not a number"
+            ) from None
+
+    return measure

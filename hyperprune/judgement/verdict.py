@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import RunError
+from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult, Signal
@@ -18,7 +18,7 @@ from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.training.build import build_trainer, load_weights
-from hyperprune.training.outcome import DENSE, Outcome
+from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
@@ -32,8 +32,10 @@ def conclude(
         causes = "; ".join(
             f"{c.name}: {c.outcome.failure.cause}" for c in every if c.outcome.failure
         )
-        raise RunError(f"every finalist failed: {causes}")
-    winner = min(alive, key=lambda c: (min(r.valid_loss for r in c.outcome.epochs), c.name))
+        raise Ended(f"every finalist failed: {causes}")
+    winner = min(
+        alive, key=lambda c: (min(r.valid_loss for r in comparable(c.outcome.epochs)), c.name)
+    )
     settings = apply(recipe, winner.configuration)
     about = {
         "candidate": winner.name,
@@ -80,9 +82,13 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     first = judge.recipe.rounds.first
     survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]
     later = [c.outcome.epochs[-1].valid_loss for c in survivors]
+    try:
+        distances = [judge.score(c.name, first).value for c in survivors]
+    except (PluginError, SpectrumError):  # the search did not need it
+        distances = []
     return Signal(
         survivors=len(survivors),
-        early_distance=spearman([judge.score(c.name, first).value for c in survivors], later),
+        early_distance=spearman(distances, later) if distances else None,
         early_loss=spearman([c.outcome.epochs[first - 1].valid_loss for c in survivors], later),
     )
 

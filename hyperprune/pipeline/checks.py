@@ -11,8 +11,23 @@ from hyperprune.model import parameter_count
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
 from hyperprune.plan.record import Plan
+from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
-from hyperprune.training.build import build_model
+from hyperprune.training.build import (
+    build_model,
+    check_lengths,
+    resolve_device,
+    spectrum_text,
+)
+
+
+def check_beginning(recipe: Recipe) -> None:
+    """Raise RecipeError, CorpusError or PluginError where the dense reference could not be built."""
+    resolve_device(recipe.train.device)
+    corpus = load_corpus(recipe.data)
+    check_lengths(recipe)
+    spectrum_text(recipe)
+    build_model(recipe, len(corpus.vocabulary), torch.device("cpu"))
 
 
 def pin_corpus(session: Session) -> None:

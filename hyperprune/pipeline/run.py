@@ -6,13 +6,14 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from hyperprune import events
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import RunError, Stopped
+from hyperprune.errors import CorpusError, Ended, HyperpruneError, RunError, Stopped
 from hyperprune.events import Event, Observer
 from hyperprune.execution import make_executor
 from hyperprune.judgement.candidate import Candidate
@@ -20,12 +21,13 @@ from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
 from hyperprune.judgement.verdict import conclude
 from hyperprune.pipeline.changes import check_unchanged
-from hyperprune.pipeline.checks import look_at_disk, pin_corpus
+from hyperprune.pipeline.checks import check_beginning, look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.stages import halve, propose
 from hyperprune.plan.make import make_plan
 from hyperprune.plan.record import Plan
+from hyperprune.plugins import said
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
@@ -33,8 +35,7 @@ from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
-from hyperprune.store.run import Run, environment
-from hyperprune.training.build import resolve_device
+from hyperprune.store.run import Run, check_name, check_new, environment
 
 
 def run(
@@ -55,9 +56,9 @@ def run(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     workers, threads = resources(recipe)
-    resolve_device(recipe.train.device)  # what cannot begin leaves no folder
-    load_corpus(recipe.data)
+    check_beginning(recipe)  # what cannot begin leaves no folder
     target = Path(folder) if folder is not None else _new_folder(recipe)
+    check_new(target)  # before a lock is put there
     with owned(target):
         made = Run.create(target, recipe, environment(workers, threads))
         return _carry_out(made, recipe, observers, resumed=False)
@@ -66,6 +67,7 @@ def run(
 def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
     """Go on with a run after any stop; a finished run answers with its result."""
     folder = Path(folder)
+    check_name(folder)
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
     with owned(folder):
@@ -73,7 +75,19 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
         recipe, notices = check_unchanged(opened)
         if (folder / "result.json").exists():
             return load_run(folder)
+        _look_for_text(opened, recipe)
         return _carry_out(opened, recipe, observers, resumed=True, notices=notices)
+
+
+def _look_for_text(opened: Run, recipe: Recipe) -> None:
+    """Raise CorpusError, with what to do, where a run's text is not where its recipe says."""
+    try:
+        load_corpus(recipe.data)
+    except CorpusError as error:
+        raise CorpusError(
+            f"{error}\nwhere the text has moved, say so by data.root in "
+            f"{opened.folder / 'recipe.toml'}: the same text goes on with the run"
+        ) from error
 
 
 def load_run(folder: Path | str) -> RunResult:
@@ -93,11 +107,7 @@ def _carry_out(
     resumed: bool,
     notices: Sequence[str] = (),
 ) -> RunResult:
-    def notify(event: Event) -> None:
-        opened.log(event)
-        for observer in observers:
-            observer(event)
-
+    notify = _teller(opened, observers)
     workers, threads = resources(recipe)
     plan = make_plan(recipe, dense_cached=False)
     notify(events.RunStarted(str(opened.folder), plan, resumed))
@@ -111,11 +121,32 @@ def _carry_out(
         ):
             session = Session(recipe, opened, Judge(recipe, opened), executor, notify)
             result = _stages(session, plan)
+    except Ended as error:
+        opened.record_end(str(error))
+        raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
     atomic.write_json(opened.folder / "result.json", result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
+
+
+def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
+    """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
+    listening = list(observers)
+
+    def notify(event: Event) -> None:
+        opened.log(event)
+        for observer in list(listening):
+            try:
+                observer(event)
+            except HyperpruneError:
+                raise
+            except Exception as error:  # a full disk under a log, a screen that is gone
+                listening.remove(observer)
+                notify(events.Notice(f"an observer failed, told no more: {said(error)}"))
+
+    return notify
 
 
 def _stages(session: Session, plan: Plan) -> RunResult:
@@ -133,7 +164,7 @@ def _stages(session: Session, plan: Plan) -> RunResult:
     for number, (keep, until) in enumerate([*rounds, (plan.finalists, plan.epochs)], start=2):
         pool = [item for item in pool if item.outcome.failure is None]
         if not pool:
-            raise RunError(f"every candidate failed: {_causes(every)}")
+            raise Ended(_causes(every))
         last = until == plan.epochs
         gain = until - len(pool[0].outcome.epochs)
         session.notify(
@@ -148,16 +179,31 @@ def _stages(session: Session, plan: Plan) -> RunResult:
 
 
 def _causes(every: dict[str, Candidate]) -> str:
-    failed = ((c.name, c.outcome.failure) for c in every.values())
-    return "; ".join(f"{name}: {failure.cause}" for name, failure in failed if failure)
+    """Why there is nobody left."""
+    causes = {c.name: c.outcome.failure.cause for c in every.values() if c.outcome.failure}
+    if not causes:
+        return "the searcher proposed no candidate: it says that there is nothing to try"
+    if len(causes) > 1 and len(set(causes.values())) == 1:
+        return (
+            f"every candidate failed the same way, which is the recipe's fault and not theirs: "
+            f"{next(iter(causes.values()))}"
+        )
+    return "every candidate failed: " + "; ".join(f"{n}: {cause}" for n, cause in causes.items())
 
 
 def _new_folder(recipe: Recipe) -> Path:
+    """Make the folder of a new run, named by title and time; no two runs get the same."""
     words = "".join(c if c.isascii() and c.isalnum() else "-" for c in recipe.title.lower())
     stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
     base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, number = base, 1
-    while folder.exists():
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return folder
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        try:
+            folder.parent.mkdir(exist_ok=True)
+            folder.mkdir()  # whoever makes it has it, of runs that start at one instant
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"cannot make {folder}: {error.strerror}") from error
+    raise AssertionError("numbers do not end")

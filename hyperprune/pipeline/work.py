@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from hyperprune import events
 from hyperprune.errors import PluginError, RunError, SpectrumError
 from hyperprune.execution.job import Job
+from hyperprune.lyapunov import Distance
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
 from hyperprune.training.outcome import DENSE, Failure, Outcome
@@ -73,8 +75,18 @@ def _judged(session: Session, outcome: Outcome) -> Outcome:
         for record in outcome.epochs:
             session.judge.score(outcome.candidate, record.epoch)
     except (PluginError, SpectrumError) as error:
+        if not session.judge.needs_distance:
+            return outcome
+        session.judge.check_metric(outcome.epochs[0].epoch)
         return replace(outcome, failure=Failure("raised", str(error)))
     return outcome
+
+
+def _score(session: Session, name: str, epoch: int) -> Distance | None:
+    """LS distance for observers; None where it cannot be had, which `_judged` says if it counts."""
+    with contextlib.suppress(PluginError, SpectrumError):
+        return session.judge.score(name, epoch)
+    return None
 
 
 def announce(session: Session, outcome: Outcome) -> None:
@@ -82,7 +94,7 @@ def announce(session: Session, outcome: Outcome) -> None:
     for record in outcome.epochs[session.told.get(outcome.candidate, 0) :]:
         score = None
         if outcome.candidate != DENSE and outcome.failure is None:
-            score = session.judge.score(outcome.candidate, record.epoch)
+            score = _score(session, outcome.candidate, record.epoch)
         session.notify(
             events.SpectrumMeasured(
                 outcome.candidate,

@@ -54,6 +54,16 @@ def owner_of(folder: Path) -> str | None:
     return None
 
 
+def is_lock(path: Path) -> bool:
+    """Whether a file is a lock of ours, or one that was just made, and nothing of somebody else's."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(4096)
+        return not content or set(json.loads(content)) == {"pid", "host"}
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def _acquire(folder: Path, patience: float) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)

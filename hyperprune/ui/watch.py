@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hyperprune.errors import PluginError
 from hyperprune.events import Event, Notice, Observer, RunStarted
-from hyperprune.plugins import registry
+from hyperprune.plugins import registry, said
 from hyperprune.recipe.records import Choice
 from hyperprune.recipe.source import parse_override
 from hyperprune.ui.live import LiveView
@@ -44,11 +44,11 @@ class PluginObserver:
                 self.observe = self.make(Path(event.folder))
             if self.observe is not None:
                 self.observe(event)
-        except Exception as error:  # a stranger's mistake does not cost a person their run
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger's mistake does not cost a person their run
             self.broken = True
-            self.complain(
-                Notice(f"observer {self.name!r} failed, ignored: {type(error).__name__}: {error}")
-            )
+            self.complain(Notice(f"observer {self.name!r} failed, ignored: {said(error)}"))
 
 
 def choice_of(text: str) -> Choice:

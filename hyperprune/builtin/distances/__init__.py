@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from hyperprune.errors import SpectrumError
-from hyperprune.hookspecs import Contributions
+from hyperprune.hookspecs import Contributions, compares
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,6 +86,7 @@ def top_k(
     return math.sqrt(squares)
 
 
+@compares(widths=True)
 def wasserstein(
     candidate: LyapunovSpectrum,
     reference: LyapunovSpectrum,
@@ -102,6 +103,7 @@ def wasserstein(
     return float((sum(costs) / len(costs)) ** (1 / order))
 
 
+@compares(widths=True, layers=True)
 def kaplan_yorke(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
     """Absolute difference of the Kaplan–Yorke dimensions.
 
