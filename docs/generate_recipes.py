@@ -107,10 +107,13 @@ def _plugins(keep: Any) -> Iterator[str]:
     yield "\n## What ships\n\n`hyperprune plugins` lists these with all that is installed beside them."
     for kind in ("corpus", "model", *CHOICES["prune"], "preset", "distance", "searcher"):
         yield f"\n### {PLURALS[kind]}\n"
-        yield "| name | | options |\n|---|---|---|"
+        what = "what it sets" if kind == "preset" else "options"
+        yield f"| name | | {what} |\n|---|---|---|"
         for item in registry().of_kind(kind):
             if keep(item):
                 options = "; ".join(_option(parameter) for parameter in item.parameters)
+                if kind == "preset":
+                    options = "; ".join(f"`{k}` = `{inline(v)}`" for k, v in item.target().items())
                 yield f"| `{item.name}` | {_cell(item.help)} | {options} |"
 
 

@@ -58,3 +58,7 @@ class Stopped(HyperpruneError):
     """A person or a scheduler asked the run to stop; everything up to the last epoch is saved."""
 
     exit_code = 130
+
+
+class SparsityNotice(UserWarning):
+    """Sparse training leaves something alone, and goes on: what, and why."""

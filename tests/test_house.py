@@ -45,7 +45,6 @@ OTHER_MEANINGS = {
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/records", "none"): "initial weights that are not scaled",
     ("recipe/shipped", "none"): "an empty list, to a person",
-    ("sparsity/engine", "none"): "initial weights that are not scaled",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",

@@ -109,12 +109,27 @@ def _explanation(item: Contribution) -> list[RenderableType]:
             ]
         )
     ]
+    if item.kind == "preset":
+        return [*parts, _settings(item)]
     if not item.parameters:
         return [*parts, Text("takes no options\n")]
     table = plain_table("option", "type and range", "default", "meaning")
     for parameter in item.parameters:
         table.add_row(*(Text(cell) for cell in _option(parameter)))
     return [*parts, table]
+
+
+def _settings(preset: Contribution) -> RenderableType:
+    """What a preset sets under `[prune]` where a recipe says nothing else."""
+    from hyperprune.recipe.records import Prune
+    from hyperprune.recipe.write import inline
+
+    table = plain_table("it sets", "to", "meaning")
+    for key, value in preset.target().items():
+        field = Prune.model_fields.get(key)
+        meaning = field.description or "" if field else ""
+        table.add_row(*(Text(safe(cell)) for cell in (key, inline(value), meaning)))
+    return table
 
 
 def _option(parameter: Parameter) -> tuple[str, str, str, str]:

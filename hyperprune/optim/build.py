@@ -14,13 +14,19 @@ from hyperprune.optim.snt_asgd import SNTASGD
 class SGD(Optimizer, torch.optim.SGD):
     """torch's SGD."""
 
+    keeps_zeros = True
+
 
 class Adam(Optimizer, torch.optim.Adam):
     """torch's Adam."""
 
+    keeps_zeros = True
+
 
 class AdamW(Optimizer, torch.optim.AdamW):
     """torch's AdamW."""
+
+    keeps_zeros = True
 
 
 def build_optimizer(

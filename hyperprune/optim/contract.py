@@ -15,11 +15,10 @@ from hyperprune.errors import RunError
 class Optimizer(torch.optim.Optimizer):
     """A torch optimiser with what a training loop needs beside `step`.
 
-    Made from `model.named_parameters()`, so that its state has names. `averaging` says whether
-    evaluation uses averages; the plain optimisers below never do.
+    Made from `model.named_parameters()`, so that its state has names; without, parameters are named
+    by their place. `averaging` says whether evaluation uses averages; plain optimisers never do.
     """
 
-    keeps_zeros = True  # weight 0 with gradient 0 and state 0 stays exactly 0
     averaging = False
 
     def observe(self, valid_loss: float) -> None:
@@ -47,8 +46,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def named(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield every parameter with its name."""
-        for group in self.param_groups:
-            yield from zip(group["param_names"], group["params"], strict=True)
+        for number, group in enumerate(self.param_groups):
+            places = [f"{number}:{place}" for place in range(len(group["params"]))]
+            yield from zip(group.get("param_names", places), group["params"], strict=True)
 
     def flat_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All state as (tensors by flat name, JSON values): what safetensors and JSON can hold."""

@@ -23,6 +23,8 @@ class SNTASGD(Optimizer):
     many ages the weights have. A weight that has no average yet (s < 2) stands for itself.
     """
 
+    keeps_zeros = True  # weight 0 with gradient 0 and state 0 stays exactly 0
+
     def __init__(
         self, params: Any, *, lr: float, weight_decay: float = 1.2e-6, nonmono: int = 5
     ) -> None:
@@ -121,14 +123,37 @@ class SNTASGD(Optimizer):
     def flat_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All state as (tensors by flat name, JSON values)."""
         tensors, values = super().flat_state()
-        values["losses"] = list(self.losses)
-        values["averaging"] = self.averaging
-        values["averaged_steps"] = self.averaged_steps
-        return tensors, values
+        return tensors, {**values, **self._course()}
 
     def load_flat_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from `flat_state`'s answer."""
         super().load_flat_state(tensors, values)
+        self._follow(values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """torch's state, and where averaging stands."""
+        return {**super().state_dict(), "course": self._course()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict`'s answer."""
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "course"})
+        self._follow(state_dict["course"])
+        for state in self.state.values():  # torch casts all state to the weights' dtype
+            if "since" in state:
+                state["since"] = state["since"].to(torch.int32)
+
+    def _course(self) -> dict[str, Any]:
+        return {
+            "losses": list(self.losses),
+            "averaging": self.averaging,
+            "averaged_steps": self.averaged_steps,
+        }
+
+    def _follow(self, values: Mapping[str, Any]) -> None:
         self.losses = [float(loss) for loss in values["losses"]]
         self.averaging = bool(values["averaging"])
         self.averaged_steps = int(values["averaged_steps"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """torch copies and pickles an optimiser without what a subclass keeps."""
+        return {**super().__getstate__(), **self._course(), "nonmono": self.nonmono}

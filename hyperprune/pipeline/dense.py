@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 from hyperprune import events
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import announce, finish, start
@@ -23,8 +22,8 @@ class DenseReference:
         self.session = session
         recipe, run = session.recipe, session.run
         self.folder = run.training(DENSE)
-        corpus = load_corpus(recipe.data)
-        self.key = cache.dense_key(recipe, corpus.sha256, run.made().made_with)
+        text = session.settled.corpus.sha256
+        self.key = cache.dense_key(recipe, text, run.made().made_with)
         self.epochs = recipe.train.epochs
         self._cached: Outcome | None = None
         if run.outcome(DENSE) is None:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperprune import events
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, Ended, HyperpruneError, RunError, Stopped
 from hyperprune.events import Event, Observer
 from hyperprune.execution import make_executor
@@ -21,16 +20,14 @@ from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
 from hyperprune.judgement.verdict import conclude
 from hyperprune.pipeline.changes import check_unchanged
-from hyperprune.pipeline.checks import check_beginning, look_at_disk, pin_corpus
+from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
+from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose
-from hyperprune.plan.make import make_plan
-from hyperprune.plan.record import Plan
 from hyperprune.plugins import said
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic
@@ -55,13 +52,12 @@ def run(
     `resume` takes up.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    workers, threads = resources(recipe)
-    check_beginning(recipe)  # what cannot begin leaves no folder
-    target = Path(folder) if folder is not None else _new_folder(recipe)
+    settled = settle(recipe)  # what cannot begin leaves no folder
+    target = Path(folder) if folder is not None else _new_folder(recipe.title)
     check_new(target)  # before a lock is put there
     with owned(target):
-        made = Run.create(target, recipe, environment(workers, threads))
-        return _carry_out(made, recipe, observers, resumed=False)
+        made = Run.create(target, recipe, environment(settled.workers, settled.threads))
+        return _carry_out(made, settled, observers, resumed=False)
 
 
 def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
@@ -75,14 +71,15 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
         recipe, notices = check_unchanged(opened)
         if (folder / "result.json").exists():
             return load_run(folder)
-        _look_for_text(opened, recipe)
-        return _carry_out(opened, recipe, observers, resumed=True, notices=notices)
+        return _carry_out(
+            opened, _settle_again(opened, recipe), observers, resumed=True, notices=notices
+        )
 
 
-def _look_for_text(opened: Run, recipe: Recipe) -> None:
-    """Raise CorpusError, with what to do, where a run's text is not where its recipe says."""
+def _settle_again(opened: Run, recipe: Recipe) -> Settled:
+    """Settle a run's recipe; raises CorpusError, with what to do, where its text has moved."""
     try:
-        load_corpus(recipe.data)
+        return settle(recipe)
     except CorpusError as error:
         raise CorpusError(
             f"{error}\nwhere the text has moved, say so by data.root in "
@@ -101,26 +98,24 @@ def load_run(folder: Path | str) -> RunResult:
 
 def _carry_out(
     opened: Run,
-    recipe: Recipe,
+    settled: Settled,
     observers: Sequence[Observer],
     *,
     resumed: bool,
     notices: Sequence[str] = (),
 ) -> RunResult:
     notify = _teller(opened, observers)
-    workers, threads = resources(recipe)
-    plan = make_plan(recipe, dense_cached=False)
-    notify(events.RunStarted(str(opened.folder), plan, resumed))
+    notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
     for notice in notices:
         notify(events.Notice(notice))
     try:
         with (
             stop_on_signal() as stopping,
-            torch_threads(threads),
-            make_executor(notify, stopping, workers, threads) as executor,
+            torch_threads(settled.threads),
+            make_executor(notify, stopping, settled.workers, settled.threads) as executor,
         ):
-            session = Session(recipe, opened, Judge(recipe, opened), executor, notify)
-            result = _stages(session, plan)
+            judge = Judge(settled.recipe, opened)
+            result = _stages(Session(settled, opened, judge, executor, notify))
     except Ended as error:
         opened.record_end(str(error))
         raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
@@ -149,10 +144,11 @@ def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
     return notify
 
 
-def _stages(session: Session, plan: Plan) -> RunResult:
+def _stages(session: Session) -> RunResult:
     """The run on one screen."""
+    plan = session.settled.plan
     pin_corpus(session)
-    look_at_disk(session, plan)
+    look_at_disk(session)
     (count, epoch), *rounds = plan.rounds
 
     session.notify(events.StageStarted("dense", plan.epochs))
@@ -191,9 +187,9 @@ def _causes(every: dict[str, Candidate]) -> str:
     return "every candidate failed: " + "; ".join(f"{n}: {cause}" for n, cause in causes.items())
 
 
-def _new_folder(recipe: Recipe) -> Path:
+def _new_folder(title: str) -> Path:
     """Make the folder of a new run, named by title and time; no two runs get the same."""
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in recipe.title.lower())
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
     stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
     base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     for number in itertools.count(1):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hyperprune.events import Event
 from hyperprune.execution import Executor
 from hyperprune.judgement.judge import Judge
+from hyperprune.pipeline.settle import Settled
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.space import Configuration
@@ -18,12 +19,17 @@ from hyperprune.store.run import Run
 class Session:
     """A run that is being carried out."""
 
-    recipe: Recipe
+    settled: Settled
     run: Run
     judge: Judge
     executor: Executor
     notify: Callable[[Event], None]
     told: dict[str, int] = field(default_factory=dict)  # epochs that observers know, by candidate
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the run."""
+        return self.settled.recipe
 
     def configured(self, configuration: Configuration) -> Recipe:
         """The recipe of one candidate."""

@@ -15,7 +15,7 @@ from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import Contribution, registry
-from hyperprune.recipe import default_configuration, space_of
+from hyperprune.recipe import default_configuration
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.ranking import best
@@ -30,7 +30,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space = space_of(recipe)
+    space = session.settled.space
     choice = recipe.search.searcher
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))

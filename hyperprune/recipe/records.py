@@ -166,6 +166,10 @@ class Prune(Section):
         default=None, description="where gradual pruning starts; it ends at `sparsity` by `stop`"
     )
     removal_rate: Fraction = Field(default=0.5, description="r at the start")
+    regrown: Literal["keep", "reset"] = Field(
+        default="reset",
+        description="a weight that one update removes and grows again: keeps its value, or starts at 0",
+    )
     update: Literal["epoch", "never"] | Positive = Field(
         default="epoch",
         description="when the topology changes: each epoch, never, or every k steps",

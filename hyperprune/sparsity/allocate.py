@@ -49,16 +49,22 @@ def apportion(total: int, weights: Sequence[float], caps: Sequence[int]) -> list
     return counts
 
 
-def none_empty(counts: Sequence[int]) -> list[int]:
-    """Give each empty tensor one weight of the fullest; raises SparsityError where too few are."""
-    if sum(counts) < len(counts):
+def at_least(counts: Sequence[int], least: Sequence[int]) -> list[int]:
+    """Give each tensor its least number of weights, taken from those that have most to spare.
+
+    Raises SparsityError where there are too few to go round.
+    """
+    if sum(counts) < sum(least):
         raise SparsityError(
-            f"the density leaves {sum(counts)} active weights for {len(counts)} tensors, and no "
-            "tensor may be emptied; raise the density or exclude tensors"
+            f"the density leaves {sum(counts)} active weights for {len(counts)} tensors, which need "
+            f"at least {sum(least)}, since none may be emptied; raise the density or exclude tensors"
         )
     filled = list(counts)
-    for i, count in enumerate(counts):
-        if count == 0:
-            filled[filled.index(max(filled))] -= 1
-            filled[i] = 1
+    for i, floor in enumerate(least):
+        while filled[i] < floor:
+            spare = [count - low for count, low in zip(filled, least, strict=True)]
+            richest = spare.index(max(spare))
+            moved = min(floor - filled[i], max(1, spare[richest] // 2))
+            filled[richest] -= moved
+            filled[i] += moved
     return filled

@@ -23,11 +23,20 @@ def read_masks(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, T
         masks = load_file(path)
     except (OSError, SafetensorError) as error:
         raise SparsityError(f"{path}: cannot be read as masks: {error}") from error
+    return checked(str(path), masks, shapes)
+
+
+def checked(
+    source: str, masks: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Tensor]:
+    """Masks as booleans; raises SparsityError where names or shapes are not those expected."""
     if masks.keys() != shapes.keys():
         odd = ", ".join(sorted(masks.keys() ^ shapes.keys()))
-        raise SparsityError(f"{path}: masks and masked weights differ in {odd}")
+        raise SparsityError(f"{source}: masks and masked weights differ in {odd}")
     for name, mask in masks.items():
         if tuple(mask.shape) != shapes[name]:
             found = tuple(mask.shape)
-            raise SparsityError(f"{path}: {name} has shape {found}; the weight has {shapes[name]}")
+            raise SparsityError(
+                f"{source}: {name} has shape {found}; the weight has {shapes[name]}"
+            )
     return {name: mask.bool() for name, mask in masks.items()}

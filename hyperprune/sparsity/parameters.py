@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from torch import nn
 
 from hyperprune.errors import SparsityError, nearest
 from hyperprune.model import Gates
+from hyperprune.sparsity.modules import (
+    canonical_names,
+    computed,
+    layer_gates,
+    norms,
+    refuse,
+    unwrapped,
+)
 
-STACKED = {
-    nn.LSTM: ("input", "forget", "cell", "output"),
-    nn.GRU: ("reset", "update", "new"),
-}
-"""Gate order of PyTorch's own recurrent layers."""
+T = TypeVar("T")
 
 
 def masked_parameters(
@@ -22,13 +27,20 @@ def masked_parameters(
 ) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield (name, parameter) of every trained weight matrix that no glob excludes, tied ones once.
 
-    Raises SparsityError for a glob that matches nothing, or when nothing is left.
+    Names are those of the module without its wrappers. The magnitude of a weight norm is a norm's
+    parameter, whatever its shape. Raises SparsityError for a glob that matches nothing, for what
+    cannot be masked, or when nothing is left.
     """
-    weights = {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if parameter.dim() >= 2 and parameter.requires_grad and parameter.numel()
-    }
+    canonical = canonical_names(model)
+    left_out = {norm.magnitude for norm in norms(model)} | computed(canonical)
+    weights = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad or name in left_out:
+            continue
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            refuse(name, parameter)
+        if parameter.dim() >= 2 and parameter.numel():
+            weights[canonical[name]] = parameter
     for glob in exclude:
         if not any(fnmatchcase(name, glob) for name in weights):
             known = ", ".join(weights)
@@ -40,23 +52,26 @@ def masked_parameters(
         for name, parameter in weights.items()
         if not any(fnmatchcase(name, glob) for glob in exclude)
     ]
+    for name, parameter in kept:
+        refuse(name, parameter)
     if not kept:
         raise SparsityError("no weight is left to mask: the module has none or all are excluded")
     yield from kept
 
 
-def gates_of(model: nn.Module) -> Mapping[str, Gates]:
+def gates_of(model: nn.Module) -> dict[str, Gates]:
     """Gates of each parameter that stacks them, by parameter name.
 
-    PyTorch's LSTM and GRU are known; a model's own `gates()` adds to that and goes first.
+    PyTorch's own layers and cells are known; a model's own `gates()` adds to that and goes first.
     """
-    found: dict[str, Gates] = {}
-    for prefix, module in model.named_modules():
-        names = next((n for kind, n in STACKED.items() if isinstance(module, kind)), None)
-        for name, _ in module.named_parameters(recurse=False):
-            if names and name.startswith(("weight_ih", "weight_hh")):
-                found[f"{prefix}.{name}" if prefix else name] = names
-    own = getattr(model, "gates", None)
+    found: dict[str, Gates] = dict(canonical(model, layer_gates(model)))
+    own = getattr(unwrapped(model), "gates", None)
     if callable(own):
         found.update(own())
     return found
+
+
+def canonical(model: nn.Module, named: Mapping[str, T]) -> dict[str, T]:
+    """What is given by parameter name, by the name without wrappers."""
+    names = canonical_names(model)
+    return {names.get(name, name): value for name, value in named.items()}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from hyperprune.errors import SparsityError
+from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.update import Control
 
 
@@ -71,3 +75,20 @@ class Timing:
                 "a removal rate lies between 0 and 1"
             )
         return rate
+
+
+def densities(
+    density: float | None, initial: float | None, masks: Sequence[Tensor] | None
+) -> tuple[float, float]:
+    """Where the density ends and where it begins; given masks say the second, and the first too
+    where nothing else does. Raises SparsityError where nothing says either.
+    """
+    if masks is None:
+        if density is None:
+            raise SparsityError("found no density: give the share of weights that stays active")
+        return density, density if initial is None else initial
+    size = sum(mask.numel() for mask in masks)
+    active = sum(int(mask.count_nonzero()) for mask in masks)
+    if density is None or active_total(density, [size]) == active:
+        return active / size, active / size
+    return density, active / size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,11 +62,17 @@ def highest(salience: Tensor, among: Tensor, count: int, generator: torch.Genera
 def lowest_of_all(
     saliences: Sequence[Tensor], among: Sequence[Tensor], count: int, generator: torch.Generator
 ) -> list[Tensor]:
-    """Mask the `count` lowest entries of several tensors ranked together; ties fall by lot."""
+    """Mask the `count` lowest entries of several tensors ranked together; ties fall by lot.
+
+    Of different dtypes, all are compared in the widest: a cut rounded to a narrow one would not part
+    the others where it should.
+    """
     if count == 0:
         return [torch.zeros_like(mask) for mask in among]
     if len(saliences) == 1 and constant(saliences[0]):
         return [choose(among[0], count, generator)]
+    widest = functools.reduce(torch.promote_types, (salience.dtype for salience in saliences))
+    saliences = [salience.to(widest) for salience in saliences]
     cut = kth_lowest(saliences, among, count)
     below = [(s < cut) & mask for s, mask in zip(saliences, among, strict=True)]
     level = [(s == cut) & mask for s, mask in zip(saliences, among, strict=True)]

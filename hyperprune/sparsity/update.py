@@ -7,7 +7,7 @@ whatever a control answers, and an answer that cannot be ranked is an error that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,9 @@ from torch import Tensor
 
 from hyperprune.errors import Diverged, SparsityError
 from hyperprune.plugins import registry
-from hyperprune.sparsity.allocate import apportion, none_empty
+from hyperprune.sparsity.allocate import apportion, at_least
+from hyperprune.sparsity.masked import least_of
+from hyperprune.sparsity.slices import occupied, removable
 from hyperprune.sparsity.topk import choose, highest, lowest, lowest_of_all
 from hyperprune.sparsity.view import TensorView
 
@@ -33,10 +35,13 @@ class Control:
     function: Callable[..., Any]
 
     @classmethod
-    def of(cls, kind: str, chosen: str | Callable[..., Any]) -> Control:
-        """Look a control up by name, or name a callable after itself."""
+    def of(cls, kind: str, chosen: str | Mapping[str, Any] | Callable[..., Any]) -> Control:
+        """Look a control up by name or `{"name": …, option: …}`, or name a callable after itself."""
         if isinstance(chosen, str):
             return cls(kind, chosen, registry().bind(kind, chosen))
+        if isinstance(chosen, Mapping):
+            options = {key: value for key, value in chosen.items() if key != "name"}
+            return cls(kind, chosen["name"], registry().bind(kind, chosen["name"], options))
         function = getattr(chosen, "func", chosen)
         return cls(kind, getattr(function, "__name__", type(function).__name__), chosen)
 
@@ -62,8 +67,7 @@ class Control:
         if not answer.is_floating_point():
             answer = answer.to(torch.float32)
         if bool(answer.isnan().any()):
-            if not bool(view.weight.isfinite().all()):
-                raise Diverged(f"weights of {view.name} are no longer finite")
+            self.diverged(view)
             raise self.error(view, "returned NaN")
         return answer
 
@@ -78,10 +82,15 @@ class Control:
         except (TypeError, ValueError, RuntimeError):
             raise self.error(view, f"returned {type(answer).__name__}, not a number") from None
         if not math.isfinite(share) or share < 0:
-            if not bool(view.weight.isfinite().all()):
-                raise Diverged(f"weights of {view.name} are no longer finite")
+            self.diverged(view)
             raise self.error(view, f"returned {share}; a share is a finite number ≥ 0")
         return share
+
+    def diverged(self, view: TensorView) -> None:
+        """Raise Diverged where a bad answer comes from weights or gradients that are not finite."""
+        for what, tensor in (("weights", view.weight), ("gradients", view._gradient())):
+            if tensor is not None and not bool(tensor.isfinite().all()):
+                raise Diverged(f"{what} of {view.name} are no longer finite")
 
     def error(self, view: TensorView, problem: str) -> SparsityError:
         """Say who went wrong and where."""
@@ -100,10 +109,16 @@ def initial_masks(views: Sequence[TensorView], total: int, init: Control) -> lis
         _block_shares(init, view, answer) for view, answer in zip(views, answers, strict=True)
     ]
     sizes = [view.weight.numel() for view in views]
-    counts = none_empty(apportion(total, [math.fsum(block) for block in blocks], sizes))
+    counts = at_least(apportion(total, [math.fsum(block) for block in blocks], sizes), least(views))
     return [
-        place(view, count, block) for view, count, block in zip(views, counts, blocks, strict=True)
+        occupied(view, place(view, count, block))
+        for view, count, block in zip(views, counts, blocks, strict=True)
     ]
+
+
+def least(views: Sequence[TensorView]) -> list[int]:
+    """Weights that each tensor must keep."""
+    return [least_of(view.along, view.weight.shape) for view in views]
 
 
 def _block_shares(init: Control, view: TensorView, answer: object) -> list[float]:
@@ -136,20 +151,24 @@ def top_of_network(
     views: Sequence[TensorView], saliences: Sequence[Tensor], total: int
 ) -> list[Tensor]:
     """Keep the `total` highest saliences of the network, at least one in each tensor."""
-    none_empty([total, *[0] * (len(views) - 1)])  # raises when there are too few to go round
-    everywhere = [torch.ones_like(view.mask) for view in views]
-    out = sum(mask.numel() for mask in everywhere) - total
-    gone = lowest_of_network(saliences, everywhere, out, views[0].generator)
-    return [~mask for mask in gone]
+    at_least([total, *[0] * (len(views) - 1)], least(views))  # raises where there are too few
+    dense = [replace(view, mask=torch.ones_like(view.mask)) for view in views]
+    out = sum(view.mask.numel() for view in dense) - total
+    return [~mask for mask in lowest_of_network(dense, saliences, out)]
 
 
 def lowest_of_network(
-    saliences: Sequence[Tensor], among: Sequence[Tensor], count: int, generator: torch.Generator
+    views: Sequence[TensorView], saliences: Sequence[Tensor], count: int
 ) -> list[Tensor]:
-    """Mask the `count` lowest entries of the network; a tensor's last one is passed over."""
+    """Mask the `count` lowest active entries of the network; what must stay is passed over."""
+    generator = views[0].generator
+    among = [removable(view) for view in views]
     gone = lowest_of_all(saliences, among, count, generator)
-    if any(torch.equal(lost, mask) for lost, mask in zip(gone, among, strict=True)):
-        spared = [m & ~highest(s, m, 1, generator) for s, m in zip(saliences, among, strict=True)]
+    if any(torch.equal(lost, view.mask) for lost, view in zip(gone, views, strict=True)):
+        spared = [
+            mask & ~highest(salience, mask, 1, generator) if view.along is None else mask
+            for view, salience, mask in zip(views, saliences, among, strict=True)
+        ]
         gone = lowest_of_all(saliences, spared, count, generator)
     return gone
 
@@ -160,11 +179,13 @@ def remove(
     """Pick active weights to go; (masks of what goes, the next threshold).
 
     `views` are true to the moment before removal. K_l = ceil(rate · n_l), and at least `shrink`
-    over all tensors, never a tensor's last weight. The threshold starts where the engine says,
-    doubles after an update that removed under 98 % of its target and halves above 102 %.
+    over all tensors as far as there is room, never what a tensor must keep. The threshold starts where
+    the engine says, doubles after an update that removed under 98 % of its target and halves above
+    102 %.
     """
     active = [int(view.mask.count_nonzero()) for view in views]
-    room = [n - 1 for n in active]
+    room = [n - low for n, low in zip(active, least(views), strict=True)]
+    shrink = min(shrink, sum(room))
     if removal.declared("counts", "tensor") == "tensor":
         quotas = [min(math.ceil(rate * n), cap) for n, cap in zip(active, room, strict=True)]
         if sum(quotas) < shrink:
@@ -172,7 +193,7 @@ def remove(
         gone = []
         for view, quota in zip(views, quotas, strict=True):
             salience = removal.salience(replace(view, count=quota))
-            gone.append(lowest(salience, view.mask, quota, view.generator))
+            gone.append(lowest(salience, removable(view), quota, view.generator))
         return gone, threshold
 
     target = math.ceil(rate * sum(active))
@@ -182,14 +203,45 @@ def remove(
         low = [(s <= threshold) & v.mask for s, v in zip(saliences, views, strict=True)]
         count = sum(int(mask.count_nonzero()) for mask in low)
     count = min(max(count, shrink), sum(room))
-    masks = [view.mask for view in views]
-    gone = lowest_of_network(saliences, masks, count, views[0].generator)
+    gone = lowest_of_network(views, saliences, count)
     if removal.declared("counts", "tensor") == "threshold":
         if count < (1 - TOLERANCE) * rate * sum(active):
             threshold *= 2
         elif count > (1 + TOLERANCE) * rate * sum(active):
             threshold /= 2
     return gone, threshold
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an update will do, tensor by tensor: not done yet."""
+
+    gone: list[Tensor]  # bool, of each tensor's shape
+    grown: list[Tensor]
+    threshold: float
+
+
+def planned(
+    before: Sequence[TensorView],
+    after: Sequence[TensorView],
+    controls: tuple[Control, Control, Control],
+    rate: float,
+    shrink: int,
+    threshold: float,
+) -> Change:
+    """Ask removal, redistribution and growth, and write nothing: an update is whole or it is not.
+
+    `after` are views of the same tensors for growth, to which removal is shown here.
+    """
+    removal, redistribution, growth = controls
+    gone, threshold = remove(before, removal, rate, shrink, threshold)
+    removed = [int(mask.count_nonzero()) for mask in gone]
+    counts = redistribute(before, redistribution, removed, max(0, sum(removed) - shrink))
+    shown = (
+        replace(view, mask=view.mask & ~mask, weight=view.weight.masked_fill(mask, 0))
+        for view, mask in zip(after, gone, strict=True)
+    )
+    return Change(gone, grow(shown, growth, counts), threshold)
 
 
 def redistribute(
@@ -209,7 +261,7 @@ def redistribute(
     return apportion(total, shares, free)
 
 
-def grow(views: Sequence[TensorView], growth: Control, counts: Sequence[int]) -> list[Tensor]:
+def grow(views: Iterable[TensorView], growth: Control, counts: Sequence[int]) -> list[Tensor]:
     """Pick inactive weights to come alive. `views` are true to the moment after removal."""
     grown = []
     for view, count in zip(views, counts, strict=True):

@@ -11,6 +11,10 @@ from torch import Tensor
 from hyperprune.errors import SparsityError
 
 
+class NoGradient(SparsityError):
+    """A control asked for the gradient of a tensor that has none."""
+
+
 @dataclass(frozen=True, eq=False)
 class TensorView:
     """One masked tensor at the moment that a control is asked about it; not to be written to.
@@ -28,6 +32,7 @@ class TensorView:
     density: float  # of the whole network
     count: int = 0
     gates: Mapping[str, slice] = field(default_factory=dict)
+    along: int | None = None  # see `hyperprune.sparsity.slices`
     _gradient: Callable[[], Tensor | None] = lambda: None
     _average: Callable[[], Tensor | None] = lambda: None
 
@@ -36,7 +41,7 @@ class TensorView:
         """Dense ∂L/∂w of the current step, inactive entries included."""
         gradient = self._gradient()
         if gradient is None:
-            raise SparsityError(
+            raise NoGradient(
                 f"{self.name} has no gradient: call step() after backward(), and give "
                 "SparseTraining `gradients=` when an initialisation needs them"
             )

@@ -120,6 +120,7 @@ def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTrainin
         redistribution=bind("redistribution", prune.redistribution),
         schedule=bind("schedule", prune.schedule),
         removal_rate=prune.removal_rate,
+        regrown=prune.regrown,
         stop=prune.stop,
         exclude=prune.exclude,
         gradients=trainer.gradients,

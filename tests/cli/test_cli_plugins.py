@@ -63,6 +63,15 @@ def test_show_lists_options(hyperprune, registered):
     assert f"{__file__}:{line}" in result.out.replace("\n", "")
 
 
+def test_show_prints_what_a_preset_sets(hyperprune):
+    result = hyperprune("plugins", "show", "rigl")
+    rows = {line.split()[0]: line.split()[1:] for line in result.out.splitlines() if line.split()}
+    assert rows["growth"][0] == '"gradient"'
+    assert rows["update"][0] == "100"
+    assert rows["regrown"][0] == '"keep"'
+    assert rows["schedule"][:4] == ["{", "name", "=", '"cosine",']
+
+
 def test_show_knows_near_misses(hyperprune):
     result = hyperprune("plugins", "show", "pydok")
     assert result.code == 2

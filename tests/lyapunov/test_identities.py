@@ -6,11 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.qr_spectrum import jacobian
 from torch import Tensor
 
 from hyperprune.lyapunov import lyapunov_spectrum
-
-from .oracle import jacobian
 
 
 class Map:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from reference.qr_spectrum import oracle_published, oracle_standard
 from torch import nn
 
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 
 from .conftest import text
-from .oracle import oracle_published, oracle_standard
 
 Trained = Callable[..., nn.Module]
 INPUTS = text(45, 2, seed=5)

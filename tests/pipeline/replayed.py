@@ -11,7 +11,7 @@ from hyperprune.judgement.judge import Judge
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.run import _stages
 from hyperprune.pipeline.session import Session
-from hyperprune.plan.make import make_plan
+from hyperprune.pipeline.settle import settle
 from hyperprune.recipe import loads
 from hyperprune.search.space import key_of
 from hyperprune.store.run import Run
@@ -71,10 +71,10 @@ def search(text, folder, table):
     if not (folder / "run.json").exists():
         Run.create(folder, recipe, {"made": "up"})
     run, seen = Run.open(folder), []
-    session = Session(recipe, run, Judge(recipe, run), table, seen.append)
+    session = Session(settle(recipe), run, Judge(recipe, run), table, seen.append)
     error = None
     try:
-        _stages(session, make_plan(recipe))
+        _stages(session)
     except HyperpruneError as caught:
         error = caught
     return run, seen, error

@@ -122,7 +122,7 @@ def test_runs_that_start_at_one_instant_have_folders_of_their_own(recipe, tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda *_: "20261125-120000")
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: _new_folder(recipe), range(24)))
+        found = list(pool.map(lambda _: _new_folder(recipe.title), range(24)))
     assert len(set(found)) == 24
     assert all(folder.is_dir() for folder in found)
 

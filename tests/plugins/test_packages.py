@@ -1,6 +1,5 @@
 """The example packages: built, installed into a new environment, listed, used by a run, removed."""
 
-import ast
 import json
 import os
 import subprocess
@@ -132,21 +131,6 @@ def test_their_own_tests(package, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_they_import_only_what_is_public(package):
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            own = [name for name in names if name.split(".")[0] == "hyperprune"]
-            assert set(own) <= PUBLIC, f"{path.name} imports {own}"
-            if own:
-                assert not any(alias.name.startswith("_") for alias in node.names)
 
 
 def test_what_is_no_plugin_is_left_alone(hyperprune_in, tmp_path):

@@ -49,6 +49,7 @@ TRAINED = {
     "prune.schedule": ["prune.schedule=constant"],
     "prune.initial_sparsity": ["prune.initial_sparsity=0.1", "prune.stop=0.75"],
     "prune.removal_rate": ["prune.removal_rate=0.2"],
+    "prune.regrown": ["prune.regrown=keep", "prune.removal=random"],
     "prune.update": ["prune.update=never"],
     "prune.stop": ["prune.stop=0.3"],
     "prune.exclude": ['prune.exclude=["encoder.*"]'],

@@ -89,7 +89,8 @@ class Zygote:
     def sit(self, folder, recipe=None, **how):
         """One sitting; `recipe` is needed while there is no run.
 
-        kill_after: seconds until it is sent a signal (`signal`, SIGKILL if not said), `times` of it.
+        kill_after: seconds until it is sent a signal (`signal`, SIGKILL if not said), `times` of it;
+        kill_at: a path whose appearance is the moment instead, however slow the machine.
         fault: see faults.installed. user: the id of who sits.
         """
         job = {"folder": str(folder), "recipe": str(recipe), **how}
@@ -121,8 +122,7 @@ def main():
             os._exit(code)
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
-            patience = job.get("kill_after")
-            if not select.select([pipe], [], [], patience)[0]:
+            if not _ended(pipe, job.get("kill_after"), job.get("kill_at")):
                 for _ in range(job.get("times", 1)):
                     os.kill(pid, job.get("signal", signal.SIGKILL))
                     time.sleep(0.01)
@@ -131,6 +131,16 @@ def main():
         killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         end = {"code": None if killed else os.WEXITSTATUS(status), "signal": killed}
         print(json.dumps({**end, "message": message}), flush=True)
+
+
+def _ended(pipe, seconds, path):
+    """Wait for the end, or until it is time to send the signal; whether the end came first."""
+    if path is None:
+        return bool(select.select([pipe], [], [], seconds)[0])
+    while not select.select([pipe], [], [], 0.002)[0]:
+        if Path(path).exists():
+            return False
+    return True
 
 
 def _sit(job):

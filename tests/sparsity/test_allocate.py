@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperprune.errors import SparsityError
-from hyperprune.sparsity.allocate import active_total, apportion, none_empty
+from hyperprune.sparsity.allocate import active_total, apportion, at_least
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,12 @@ def test_apportion_refuses_what_does_not_fit() -> None:
         apportion(5, [1, 1], [2, 2])
 
 
-def test_none_empty_takes_from_the_fullest() -> None:
-    assert none_empty([5, 0, 3, 0]) == [3, 1, 3, 1]
-    assert none_empty([2, 1]) == [2, 1]
+def test_at_least_takes_from_the_fullest() -> None:
+    assert at_least([5, 0, 3, 0], [1] * 4) == [3, 1, 3, 1]
+    assert at_least([2, 1], [1, 1]) == [2, 1]
+    assert at_least([9, 0, 1], [1, 6, 1]) == [3, 6, 1]  # a tensor of six rows that are normed
     with pytest.raises(SparsityError, match="2 active weights for 3 tensors"):
-        none_empty([2, 0, 0])
+        at_least([2, 0, 0], [1] * 3)
 
 
 def test_active_total_is_of_the_sum_and_not_of_the_parts() -> None:

@@ -51,6 +51,7 @@ def engine(
 ) -> tuple[nn.Module, SparseTraining]:
     model = model or Tagger()
     made = build_optimizer(optimizer, model, lr=0.5, weight_decay=1e-3)
+    settings = {"init": "uniform", "growth": "random", **settings}
     return model, SparseTraining(model, made, **{"density": 0.33, **settings})
 
 

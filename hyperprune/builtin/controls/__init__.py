@@ -18,6 +18,7 @@ INITS: Contributions = {
     "balanced_row": inits.balanced_row,
     "balanced_gate": inits.balanced_gate,
     "snip": inits.snip,
+    "magnitude": inits.magnitude,
 }
 REMOVALS: Contributions = {
     "magnitude": removals.magnitude,

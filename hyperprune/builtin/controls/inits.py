@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,3 +43,21 @@ def balanced_gate(view: TensorView) -> list[float]:
 def snip(view: TensorView) -> Tensor:
     """Keep the weights of largest |w · ∂L/∂w| in the dense network: Lee et al. 2019."""
     return (view.weight * view.gradient).abs()
+
+
+def magnitude(
+    view: TensorView,
+    *,
+    among: Annotated[
+        Literal["network", "tensor"], Field(description="what a weight is ranked within")
+    ] = "network",
+) -> Tensor:
+    """Keep the largest |w|, of a network that has been trained: Han et al. 2015.
+
+    Ranked within the network, or within each tensor, which gives every tensor the same density.
+    """
+    size = view.weight.abs()
+    if among == "network":
+        return size
+    ranks = size.flatten().argsort(stable=True).argsort(stable=True)
+    return ranks.reshape(size.shape).double() / size.numel()

@@ -1,4 +1,9 @@
-"""Named methods of the literature as `[prune]` keys, every one of which a recipe may override."""
+"""Named methods of the literature as `[prune]` keys, every one of which a recipe may override.
+
+`regrown` is what each method's own code does with a weight that an update removes and grows again:
+RigL's counts as new only what was inactive before the update; that of SNFS, on which Selfish-RNN's and
+ITOP's build, masks weights after growth, not between; SET's zeroes them between.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,7 @@ def set_() -> dict[str, Any]:
         "schedule": "constant",
         "removal_rate": 0.3,
         "update": "epoch",
+        "regrown": "reset",
     }
 
 
@@ -34,6 +40,7 @@ def rigl() -> dict[str, Any]:
         "removal_rate": 0.3,
         "update": 100,
         "stop": 0.75,
+        "regrown": "keep",
     }
 
 
@@ -47,6 +54,7 @@ def snfs() -> dict[str, Any]:
         "schedule": "cosine",
         "removal_rate": 0.5,
         "update": "epoch",
+        "regrown": "keep",
     }
 
 
@@ -60,6 +68,7 @@ def selfish_rnn() -> dict[str, Any]:
         "schedule": "cosine",
         "removal_rate": 0.8,
         "update": "epoch",
+        "regrown": "keep",
     }
 
 
@@ -73,6 +82,7 @@ def itop() -> dict[str, Any]:
         "schedule": "cosine",
         "removal_rate": 0.5,
         "update": "epoch",
+        "regrown": "keep",
     }
 
 
