@@ -39,7 +39,10 @@ class Judge:
 
         Then it fails for every candidate, and the fault is the recipe's or the plugin's.
         """
-        dense = self.spectrum(DENSE, epoch)
+        try:
+            dense = self.spectrum(DENSE, epoch)
+        except SpectrumError:  # lost: that is no fault of the metric's
+            return
         try:
             self.metric(dense, dense)
         except (PluginError, SpectrumError) as error:

@@ -6,8 +6,6 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +30,7 @@ from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
-from hyperprune.store.run import Run, check_name, check_new, environment
+from hyperprune.store.run import Run, check_name, check_new, environment, new_folder
 
 
 def run(
@@ -53,7 +51,7 @@ def run(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     settled = settle(recipe)  # what cannot begin leaves no folder
-    target = Path(folder) if folder is not None else _new_folder(recipe.title)
+    target = Path(folder) if folder is not None else new_folder(recipe.title)
     check_new(target)  # before a lock is put there
     with owned(target):
         made = Run.create(target, recipe, environment(settled.workers, settled.threads))
@@ -185,21 +183,3 @@ def _causes(every: dict[str, Candidate]) -> str:
             f"{next(iter(causes.values()))}"
         )
     return "every candidate failed: " + "; ".join(f"{n}: {cause}" for n, cause in causes.items())
-
-
-def _new_folder(title: str) -> Path:
-    """Make the folder of a new run, named by title and time; no two runs get the same."""
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
-    stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
-    base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    for number in itertools.count(1):
-        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        try:
-            folder.parent.mkdir(exist_ok=True)
-            folder.mkdir()  # whoever makes it has it, of runs that start at one instant
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RunError(f"cannot make {folder}: {error.strerror}") from error
-    raise AssertionError("numbers do not end")

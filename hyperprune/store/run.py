@@ -9,6 +9,7 @@ winner/           weights, masks, settings       lock            who works on it
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -168,6 +169,24 @@ class Run:
                 "failure": asdict(outcome.failure) if outcome.failure else None,
             }
         )
+
+
+def new_folder(title: str) -> Path:
+    """Make the folder of a new run, named by title and time; no two runs get the same."""
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
+    stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
+    base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        try:
+            folder.parent.mkdir(exist_ok=True)
+            folder.mkdir()  # whoever makes it has it, of runs that start at one instant
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"cannot make {folder}: {error.strerror}") from error
+    raise AssertionError("numbers do not end")
 
 
 def check_new(folder: Path) -> None:

@@ -11,9 +11,9 @@ from hyperprune import events
 from hyperprune.corpus.load import _load_corpus
 from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
 from hyperprune.judgement.standing import standing
-from hyperprune.pipeline.run import _new_folder
 from hyperprune.recipe import dumps
 from hyperprune.report.checks import check_run
+from hyperprune.store.run import new_folder
 from hyperprune.testing import tiny_recipe, tiny_text
 
 
@@ -122,7 +122,7 @@ def test_runs_that_start_at_one_instant_have_folders_of_their_own(recipe, tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda *_: "20261125-120000")
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: _new_folder(recipe.title), range(24)))
+        found = list(pool.map(lambda _: new_folder(recipe.title), range(24)))
     assert len(set(found)) == 24
     assert all(folder.is_dir() for folder in found)
 

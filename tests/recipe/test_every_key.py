@@ -88,7 +88,7 @@ IN_RUN = {
 """Keys that only a whole run shows."""
 
 ELSEWHERE = {
-    "data.root": "tests/recipe/test_files.py: where the text lies is no part of what is trained",
+    "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",

@@ -34,6 +34,9 @@ threads = 1
 device = "cpu"
 [rounds]
 epochs = 1
+[spectrum]
+sequences = 2
+steps = 6
 """
 SEARCH = """
 [search]
