@@ -68,6 +68,8 @@ class SpectrumMeasured:
     noise: float | None  # same-model noise of the distance
     largest: float  # largest exponent, nats per step
     floored: int
+    lost: float | None = None  # directions lost below the resolution, mean over sequences
+    exponents: int | None = None  # of how many
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,6 @@ OTHER_MEANINGS = {
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
-    ("ui/spectra", "none"): "an empty list, to a person",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""
 

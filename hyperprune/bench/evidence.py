@@ -50,12 +50,15 @@ def evidence(
     candidates: int | None = None,
     searchers: Sequence[str] | None = None,
     every: bool = True,
+    raw: Study | None = None,
     workers: int = 1,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Everything measured on one table, as JSON values; the same study gives the same figures.
 
-    `every` objective is replayed, or loss and the default search's alone.
+    `every` objective is replayed, or loss and the default search's alone. `raw`: the same table with
+    exponents below the resolution taken at their word, to be shown beside; what a signal does not
+    change is left out of it.
 
     Raises RunError for a table without repeats: no figure stands without its noise floor.
     """
@@ -65,19 +68,23 @@ def evidence(
             "floor; make it with --repeated and --seeds"
         )
     pool = candidates or max(12, len(study.rows) // 3)
+    compared = methods(study, searchers, every=every)
+    run = partial(replays, candidates=pool, seeds=seeds, workers=workers, report=report)
+    beside = {}
+    if raw is not None:
+        distances = [method for method in compared if set(method.signals) - {LOSS}]
+        beside["raw"] = {
+            "correlations": correlations(raw),
+            "selection": selection(raw, pool),
+            "replay": run(raw, distances),
+        }
     return {
         "table": study.name,
         "facts": facts(study),
         "correlations": correlations(study),
         "selection": selection(study, pool),
-        "replay": replays(
-            study,
-            methods(study, searchers, every=every),
-            pool,
-            seeds,
-            workers=workers,
-            report=report,
-        ),
+        "replay": run(study, compared),
+        **beside,
     }
 
 

@@ -20,6 +20,7 @@ from hyperprune.bench.table import SERIES, STATES, Row, Table
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Diverged, RunError
 from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.lyapunov.record import WITHOUT_RESOLUTION
 from hyperprune.recipe import Recipe, apply, default_configuration, dumps, space_of
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
@@ -146,7 +147,9 @@ def _as_tensors(
             tensors[f"exponents/{state}"] = _padded(per_sequence, epochs, torch.nan)
             tensors[f"layers/{state}"] = _padded(layers, epochs, 0)
             tensors[f"floored/{state}"] = _padded(floored, epochs, 0)
-            tensors[f"floor/{state}"] = torch.tensor(measured[0].floor, dtype=torch.float64)
+            for name in ("floor", "resolution"):
+                value = getattr(measured[0], name)
+                tensors[f"{name}/{state}"] = torch.tensor(value, dtype=torch.float64)
     return tensors
 
 
@@ -177,6 +180,7 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         "sequences": spectrum.sequences,
         "dtype": spectrum.dtype,
         "floor": float(whole["floor/hidden"]),
+        "resolution": float(whole.get("resolution/hidden", torch.tensor(WITHOUT_RESOLUTION))),
     }
     table = Table(
         dumps(recipe),

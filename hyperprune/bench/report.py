@@ -102,9 +102,35 @@ def section(found: Mapping[str, Any]) -> Iterator[str]:
             f"| {shown} | {entry['epochs']:.0f} | {value:.2f} | {low:.2f} … {high:.2f} | "
             f"{entry['mean_regret']:.2f} | {entry['top3']:.0%} |"
         )
+    yield from _beside_raw(found)
     yield "\n### In words\n"
     yield from (f"- {line}" for line in findings(found))
     yield ""
+
+
+def _beside_raw(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the table said when exponents below the resolution were taken at their word, as 0.1 did."""
+    if "raw" not in found:
+        return
+    raw = found["raw"]
+    yield "\n### Resolved and raw exponents\n"
+    yield (
+        "Up to version 0.1 distances compared every exponent by value. The figures of then (raw) beside "
+        f"those of now (resolved): Spearman's correlation at epoch {EARLY}, and regrets as above.\n"
+    )
+    yield "| signal | Spearman, raw | resolved | regret alone, raw | resolved |"
+    yield "|---|---|---|---|---|"
+    for name in found["correlations"]:
+        before, now = _entry(raw, name, EARLY), _entry(found, name, EARLY)
+        if before and now and before != now:
+            yield (
+                f"| {name} | {before['spearman'][0]:.2f} | {now['spearman'][0]:.2f} | "
+                f"{raw['selection'][name][0]:.2f} | {found['selection'][name][0]:.2f} |"
+            )
+    yield "\n| search | mean regret, raw | resolved |\n|---|---|---|"
+    for name, entry in raw["replay"]["methods"].items():
+        now = found["replay"]["methods"][name]
+        yield f"| {name} | {entry['mean_regret']:.2f} | {now['mean_regret']:.2f} |"
 
 
 def findings(found: Mapping[str, Any]) -> Iterator[str]:

@@ -62,8 +62,11 @@ def signal_name(distance: str, state: str, reference: str = "same_epoch") -> str
     return f"{distance} {state}" + (", final" if reference == "final" else "")
 
 
-def study(table: Table, name: str) -> Study:
-    """Prepare a table for replay: signals of every registered distance, and the noise floor."""
+def study(table: Table, name: str, *, raw: bool = False) -> Study:
+    """Prepare a table for replay: signals of every registered distance, and the noise floor.
+
+    Distances compare resolved spectra, unless `raw`.
+    """
     recipe = table.recipe
     wanted = [
         index
@@ -80,7 +83,7 @@ def study(table: Table, name: str) -> Study:
         space_of(recipe),
         tuple(table.rows[index] for index in wanted),
         valid[wanted, -1],
-        _signals(table, wanted, dense),
+        _signals(table, wanted, dense, raw),
         table.series["averaging"].double().numpy()[wanted],
         pooled_deviation(groups),
         sum(len(group) - 1 for group in groups),
@@ -98,15 +101,19 @@ def _by_configuration(table: Table, final: Array) -> list[list[float]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _signals(table: Table, wanted: list[int], dense: int) -> dict[str, Array]:
+def _signals(table: Table, wanted: list[int], dense: int, raw: bool) -> dict[str, Array]:
     loss = table.series["valid_loss"].double().numpy()[wanted]
     found: dict[str, Array] = {LOSS: loss}
+
+    def spectra(row: int, state: str) -> list[LyapunovSpectrum]:
+        measured = [table.spectrum(row, epoch + 1, state) for epoch in range(table.epochs)]
+        return [item.raw() if raw else item.resolved() for item in measured]
+
     for state in STATES:
-        references = [table.spectrum(dense, epoch + 1, state) for epoch in range(table.epochs)]
-        own = [
-            [table.spectrum(row, epoch + 1, state) for epoch in range(table.epochs)]
-            for row in wanted
-        ]
+        references, own = spectra(dense, state), [spectra(row, state) for row in wanted]
+        if not raw:
+            lost = [[item.lost for item in measured] for measured in own]
+            found[f"lost directions, {state}"] = np.array(lost)
         last = [references[-1]] * table.epochs
         for item in registry().of_kind("distance"):
             metric = item.bind({})
@@ -134,6 +141,7 @@ def _distances(
 def _standardised(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
     """Root mean square of differences in units of their standard error over sequences."""
     variance = candidate.standard_error**2 + reference.standard_error**2
-    floor = variance.median().clamp_min(1e-12)  # an exponent that all sequences share exactly
+    known = variance[variance > 0]  # none of an exponent that all sequences share, as lost ones do
+    floor = (known if len(known) else variance).median().clamp_min(1e-12)
     difference = candidate.exponents - reference.exponents
     return float((difference**2 / variance.clamp_min(floor)).mean().sqrt())

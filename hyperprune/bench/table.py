@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.lyapunov.record import mean_and_error
+from hyperprune.lyapunov.record import WITHOUT_RESOLUTION, mean_and_error
 from hyperprune.recipe import Recipe, loads
 from hyperprune.store import atomic
 
@@ -91,6 +91,7 @@ class Table:
             state_kind=state,  # type: ignore[arg-type]
             protocol="standard",
             dtype=settings["dtype"],
+            resolution=settings.get("resolution", WITHOUT_RESOLUTION),
         )
 
     @property

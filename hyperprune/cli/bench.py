@@ -108,9 +108,14 @@ def report(
     from hyperprune.bench.table import Table
     from hyperprune.store import atomic
 
-    prepared = study(Table.load(table), table.stem)
+    whole = Table.load(table)
     found = evidence(
-        prepared, seeds=seeds, candidates=candidates, workers=workers or cores(), report=typer.echo
+        study(whole, table.stem),
+        raw=study(whole, table.stem, raw=True),
+        seeds=seeds,
+        candidates=candidates,
+        workers=workers or cores(),
+        report=typer.echo,
     )
     atomic.write_json(evidence_path(table), found)
     typer.echo(str(evidence_path(table)))

@@ -113,6 +113,8 @@ def _train(
                 largest=spectrum.largest,
                 floored=spectrum.floored,
                 topology=topology.plain() if topology else {},
+                lost=spectrum.lost,
+                exponents=len(spectrum.exponents),
             )
         )
         folder.save(trainer, spectrum, history)

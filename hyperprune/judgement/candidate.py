@@ -54,4 +54,8 @@ def candidate_result(
         best_epoch=best.epoch if best else None,
         met_target=next(met, None),
         cause=failure.cause if failure else None,
+        lost=score.lost if score else None,
+        dense_lost=score.reference_lost if score else None,
+        exponents=score.exponents if score else None,
+        rests_on=score.rests_on if score else None,
     )

@@ -23,6 +23,7 @@ class History:
     distance: tuple[float | None, ...]  # None for the dense reference, or where it is not known
     error: tuple[float | None, ...]
     largest: tuple[float, ...]  # largest exponent, nats per step
+    lost: tuple[float | None, ...] = ()  # lost directions, mean over sequences, where recorded
 
 
 def histories(run: Run) -> Iterator[History]:
@@ -40,6 +41,7 @@ def histories(run: Run) -> Iterator[History]:
             distance=tuple(distance for distance, _ in scores),
             error=tuple(error for _, error in scores),
             largest=tuple(record.largest for record in outcome.epochs),
+            lost=tuple(record.lost for record in outcome.epochs),
         )
 
 

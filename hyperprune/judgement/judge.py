@@ -62,7 +62,7 @@ class Judge:
             final = self.recipe.spectrum.reference == "final"
             reference = self.spectrum(DENSE, self.recipe.train.epochs if final else epoch)
             own = self.spectrum(candidate, epoch)
-            score = distance_with_error(self.metric, own, reference)
+            score = distance_with_error(self.metric, own, reference, raw=self.recipe.spectrum.raw)
             if not (math.isfinite(score.value) and score.value >= 0):
                 raise PluginError(
                     f"distance {self.name!r} gave {score.value} for {candidate} at epoch {epoch}; "

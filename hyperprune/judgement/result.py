@@ -34,6 +34,12 @@ class CandidateResult:
     best_epoch: int | None
     met_target: int | None  # first epoch at or below the dense target
     cause: str | None  # why it failed
+    lost: float | None = (
+        None  # directions of its spectrum below the resolution, mean over sequences
+    )
+    dense_lost: float | None = None  # of the dense spectrum that it was held against
+    exponents: int | None = None  # of how many
+    rests_on: int | None = None  # exponents that make up nine tenths of the squared differences
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Imports the model contract. Called by `training`, `judgement`, and anyone who measures a network.
 """
 
-from hyperprune.lyapunov.distance import Distance, distance_with_error
+from hyperprune.lyapunov.distance import Distance, compared, distance_with_error, rests_on
 from hyperprune.lyapunov.record import LyapunovSpectrum, kaplan_yorke
 from hyperprune.lyapunov.spectrum import lyapunov_spectrum
 from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock
@@ -13,7 +13,9 @@ __all__ = [
     "LayerTangent",
     "LyapunovSpectrum",
     "MemoryBlock",
+    "compared",
     "distance_with_error",
     "kaplan_yorke",
     "lyapunov_spectrum",
+    "rests_on",
 ]

@@ -60,6 +60,7 @@ def check_choices(
     steps: int | None,
     k: int | None,
     tolerance: float | None,
+    resolution: float | None,
 ) -> None:
     """Raise SpectrumError for an argument that no spectrum has."""
     for name, value, known in (
@@ -80,6 +81,8 @@ def check_choices(
             raise SpectrumError(f"{name} must be at least 1, got {count}")
     if tolerance is not None and not tolerance > 0:
         raise SpectrumError(f"tolerance must be above 0, got {tolerance}")
+    if resolution is not None and not resolution < 0:
+        raise SpectrumError(f"resolution must be below 0 (−inf for none), got {resolution}")
 
 
 def evaluation_copy(model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A distance between two spectra with its error and its noise, for any metric."""
+"""A distance between two spectra with its error, its noise and what it rests on, for any metric."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from hyperprune.lyapunov.record import LyapunovSpectrum
 
 Metric: TypeAlias = Callable[[LyapunovSpectrum, LyapunovSpectrum], float]
 
+MOST = 0.9
+"""Share of the squared differences that the exponents a comparison rests on make up."""
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -21,27 +24,63 @@ class Distance:
         where they do not share at least two sequences.
     noise: the metric between two disjoint halves of one model's sequences, mean over candidate and
         reference; None with fewer than two sequences. A distance below it says little.
+    lost, reference_lost: lost directions of each, mean over sequences; exponents: how many there are.
+    rests_on: the fewest exponents that make up nine tenths of the squared differences, largest held
+        against largest; None where the two do not have as many, 0 where they are equal.
     """
 
     value: float
     standard_error: float | None
     noise: float | None
+    lost: float
+    reference_lost: float
+    exponents: int
+    rests_on: int | None
 
 
 def distance_with_error(
-    metric: Metric, candidate: LyapunovSpectrum, reference: LyapunovSpectrum
+    metric: Metric,
+    candidate: LyapunovSpectrum,
+    reference: LyapunovSpectrum,
+    *,
+    raw: bool = False,
 ) -> Distance:
     """Measure a distance with its standard error and its same-model noise (method, section 9).
 
-    Both spectra were measured on the same sequences, so what a sequence adds to both cancels: the
-    jackknife (Efron & Stein 1981) leaves it out of both at once.
+    The metric sees resolved spectra, unless `raw`. Both were measured on the same sequences, so what
+    a sequence adds to both cancels: the jackknife (Efron & Stein 1981) leaves it out of both at once.
     """
     candidate.check_comparable(reference)
+    lost, reference_lost = candidate.lost, reference.lost
+    candidate, reference = compared(candidate, reference, raw=raw)
     return Distance(
-        metric(candidate, reference),
-        _jackknife(metric, candidate, reference),
-        _mean([_halves(metric, spectrum) for spectrum in (candidate, reference)]),
+        value=metric(candidate, reference),
+        standard_error=_jackknife(metric, candidate, reference),
+        noise=_mean([_halves(metric, spectrum) for spectrum in (candidate, reference)]),
+        lost=lost,
+        reference_lost=reference_lost,
+        exponents=len(candidate.exponents),
+        rests_on=rests_on(candidate, reference),
     )
+
+
+def compared(
+    candidate: LyapunovSpectrum, reference: LyapunovSpectrum, *, raw: bool = False
+) -> tuple[LyapunovSpectrum, LyapunovSpectrum]:
+    """Two spectra as a metric may see them: resolved at the coarser of their resolutions, or raw."""
+    if raw:
+        return candidate.raw(), reference.raw()
+    at = max(candidate.resolution, reference.resolution)
+    return candidate.resolved(at), reference.resolved(at)
+
+
+def rests_on(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> int | None:
+    """The fewest exponents that make up most of the squared differences of two spectra."""
+    if len(candidate.exponents) != len(reference.exponents):
+        return None
+    squares = (candidate.exponents - reference.exponents).square().sort(descending=True).values
+    total = float(squares.sum())
+    return 0 if total == 0 else int((squares.cumsum(0) < MOST * total).sum()) + 1
 
 
 def _jackknife(

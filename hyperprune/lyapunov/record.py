@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,7 +19,10 @@ from hyperprune.lyapunov.tangent import StateKind
 Protocol: TypeAlias = Literal["standard", "published"]
 
 ARRAYS = ("exponents", "standard_error", "drift", "per_sequence", "layers")
-FORMAT = "hyperprune.lyapunov_spectrum/1"
+FORMAT = "hyperprune.lyapunov_spectrum/2"
+READABLE = (FORMAT, "hyperprune.lyapunov_spectrum/1")
+WITHOUT_RESOLUTION = -8.0
+"""Of files of 0.1, which were measured on float32 weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,8 @@ class LyapunovSpectrum:
     per_sequence: (B, k) the exponents of each sequence, in the order of `exponents`.
     layers: (k,) int64, the layer each exponent belongs to, bottom layer 0.
     steps: counted steps T; burn_in: steps before them. floored: entries of R below `floor`.
+    resolution: exponents at or below it are lost directions, whose values say nothing (see
+        `hyperprune.lyapunov.resolution`); −inf where all are taken at their word.
     """
 
     exponents: Tensor
@@ -47,6 +53,37 @@ class LyapunovSpectrum:
     state_kind: StateKind
     protocol: Protocol
     dtype: str
+    resolution: float = WITHOUT_RESOLUTION
+
+    @property
+    def lost_directions(self) -> Tensor:
+        """Exponents at or below the resolution, by sequence and layer: (B, L) int64."""
+        lost = self.per_sequence <= self.resolution
+        return torch.stack(
+            [lost[:, self.layers == layer].sum(-1) for layer in self.layers.unique().tolist()], -1
+        )
+
+    @property
+    def lost(self) -> float:
+        """Lost directions of all layers, mean over sequences."""
+        return float(self.lost_directions.sum(-1).double().mean())
+
+    def resolved(self, resolution: float | None = None) -> LyapunovSpectrum:
+        """The spectrum with each sequence's exponents raised to the resolution, its own unless given.
+
+        What distances compare. Sorted anew, as a mean over sequences may have changed its place.
+        """
+        at = self.resolution if resolution is None else resolution
+        if math.isinf(at):
+            return self
+        if not bool((self.per_sequence < at).any()):
+            return replace(self, resolution=at)
+        clipped = replace(self, per_sequence=self.per_sequence.clamp_min(at), resolution=at)
+        return clipped.select(torch.arange(self.sequences))
+
+    def raw(self) -> LyapunovSpectrum:
+        """The same exponents without a resolution, for distances that should take all at their word."""
+        return replace(self, resolution=-math.inf)
 
     @property
     def sequences(self) -> int:
@@ -119,6 +156,7 @@ class LyapunovSpectrum:
             for entry in fields(self)
             if entry.name not in ARRAYS
         }
+        rest["resolution"] = self.resolution if math.isfinite(self.resolution) else None
         arrays = {name: getattr(self, name).contiguous().cpu() for name in ARRAYS}
         save_file(arrays, path, metadata={"format": FORMAT, "spectrum": json.dumps(rest)})
 
@@ -128,9 +166,13 @@ class LyapunovSpectrum:
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
+                if metadata.get("format") not in READABLE:
                     raise SpectrumError(f"{path} holds no Lyapunov spectrum ({FORMAT})")
                 rest: dict[str, Any] = json.loads(metadata["spectrum"])
+                # 0.1 had none: the published protocol still has none, as its authors compare raw.
+                missing = None if rest["protocol"] == "published" else WITHOUT_RESOLUTION
+                known = rest.setdefault("resolution", missing)
+                rest["resolution"] = -math.inf if known is None else float(known)
                 return cls(**{name: file.get_tensor(name) for name in ARRAYS}, **rest)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise SpectrumError(f"cannot read a Lyapunov spectrum from {path}: {error}") from error

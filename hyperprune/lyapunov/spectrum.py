@@ -22,6 +22,7 @@ from hyperprune.lyapunov.arguments import (
 )
 from hyperprune.lyapunov.qr.parallel import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
+from hyperprune.lyapunov.resolution import resolution_of, weights_dtype
 from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, StateKind, autodiff
 from hyperprune.model import State
 from hyperprune.runtime.threads import torch_threads
@@ -50,6 +51,7 @@ def lyapunov_spectrum(
     protocol: Protocol = "standard",
     dtype: torch.dtype | None = None,
     tolerance: float | None = None,
+    resolution: float | None = None,
 ) -> LyapunovSpectrum:
     """Measure the Lyapunov exponents of a recurrent network along driven sequences.
 
@@ -71,12 +73,15 @@ def lyapunov_spectrum(
         trained networks stays within 5e-3 (5e-4 rms), the most contracting exponents worst.
     tolerance: stop when standard error and drift of every exponent lie below it at two checks in a
         row, a check every 10 counted steps.
+    resolution: nats a step at and below which a direction counts as lost: that of the weights'
+        precision (−8 for float32), none for protocol "published", unless given.
 
     Raises SpectrumError for input that has no spectrum, saying what is wrong.
     """
     dtype = torch.float64 if dtype is None else dtype
+    weights = weights_dtype(model)
     burn_in = BURN_IN if burn_in is None else burn_in
-    check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance)
+    check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance, resolution)
     inputs = driven(inputs, burn_in, steps, protocol)  # (burn_in + T, B, …)
     batch, cores = inputs.shape[1], torch.get_num_threads()
     with torch.no_grad(), ExitStack() as stack:
@@ -136,19 +141,23 @@ def lyapunov_spectrum(
         order = means(counted).mean(0).argsort(descending=True, stable=True)[:k]
     per_sequence = means(counted)[:, order]
     mean, error = mean_and_error(per_sequence)
+    steps = sum(steps for steps, _ in counted)
+    if resolution is None:
+        resolution = -math.inf if protocol == "published" else resolution_of(weights, steps)
     return LyapunovSpectrum(
         exponents=mean,
         standard_error=error,
         drift=drift(counted)[order],
         per_sequence=per_sequence,
         layers=layers[order],
-        steps=sum(steps for steps, _ in counted),
+        steps=steps,
         burn_in=burn_in,
         floored=floored,
         floor=floor,
         state_kind=state_kind,
         protocol=protocol,
         dtype=str(dtype).removeprefix("torch."),
+        resolution=resolution,
     )
 
 

@@ -105,6 +105,8 @@ def announce(session: Session, outcome: Outcome) -> None:
                 score.noise if score else None,
                 record.largest,
                 record.floored,
+                record.lost,
+                record.exponents,
             )
         )
     session.told[outcome.candidate] = len(outcome.epochs)

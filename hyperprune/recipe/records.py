@@ -194,7 +194,16 @@ class Spectrum(Section):
     reference: Literal["same_epoch", "final"] = Field(
         default="same_epoch", description="which dense spectrum a candidate is held against"
     )
+    exponents: Literal["resolved", "raw"] | None = Field(
+        default=None,
+        description="what distances compare; resolved, but raw where the protocol is published",
+    )
     dtype: Literal["float64", "float32"] = "float64"
+
+    @property
+    def raw(self) -> bool:
+        """Whether distances take exponents below the resolution at their word."""
+        return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 
 class Search(Section):

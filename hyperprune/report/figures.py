@@ -66,6 +66,14 @@ def spectrum_figure(
     return figure
 
 
+def lost_figure(found: Sequence[History], states: Mapping[str, str]) -> go.Figure:
+    """Lost directions over epochs, the dense reference's in black; nothing where none is lost."""
+    figure = blank("epoch", "lost directions")
+    known = [item for item in found if any(item.lost)]
+    _lines(figure, known, states, {item.name: item.lost for item in known})
+    return figure
+
+
 def signal_figure(found: Sequence[History], first: int, states: Mapping[str, str]) -> go.Figure:
     """Early LS distance against the perplexity last known: did the early signal tell?"""
     figure = blank(f"LS distance after epoch {first}", "last validation perplexity")
@@ -90,8 +98,8 @@ def signal_figure(found: Sequence[History], first: int, states: Mapping[str, str
 
 
 def layers_of(spectra: Mapping[str, LyapunovSpectrum]) -> list[dict[str, list[float]]]:
-    """Sorted exponents by layer, of each network that has the layer."""
-    split = {name: spectrum.by_layer() for name, spectrum in spectra.items()}
+    """Sorted resolved exponents by layer, of each network that has the layer."""
+    split = {name: spectrum.resolved().by_layer() for name, spectrum in spectra.items()}
     deepest = max((len(parts) for parts in split.values()), default=0)
     return [
         {name: parts[layer].tolist() for name, parts in split.items() if layer < len(parts)}

@@ -14,7 +14,16 @@ from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE
-from hyperprune.ui.text import configuration, measured, safe, setting, short_names, two_places
+from hyperprune.ui.text import (
+    configuration,
+    measured,
+    number,
+    rests_on_few,
+    safe,
+    setting,
+    short_names,
+    two_places,
+)
 
 TEMPLATE = Path(__file__).parent / "report.html"
 
@@ -42,6 +51,7 @@ def render(folder: Path) -> str:
     charts = {
         "perplexity": figures.perplexity_figure(found, states, now.target),
         "distance": figures.distance_figure(found, states),
+        "lost": figures.lost_figure(found, states),
         "signal": figures.signal_figure(found, first, states),
         **{
             f"layer{n}": figures.spectrum_figure(n, layer, states) for n, layer in enumerate(layers)
@@ -56,6 +66,7 @@ def render(folder: Path) -> str:
         "product": math.prod,
         "setting": setting,
         "settings": configuration,
+        "number": number,
     }
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -76,6 +87,7 @@ def render(folder: Path) -> str:
         layers=[f"layer{n}" for n in range(len(layers))],
         names=short_names(path for item in now.candidates for path in item.configuration),
         measured=measured,
+        rests_on_few=rests_on_few,
         topology=now.topology,
         recipe=(folder / "recipe.toml").read_text(encoding="utf-8"),
         made_with=_made_with(run),

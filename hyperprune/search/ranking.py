@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import rankdata
+
 
 def best(scores: Mapping[str, float], count: int) -> list[str]:
     """Names of the `count` lowest scores, best first; equal scores by name."""
@@ -12,17 +14,8 @@ def best(scores: Mapping[str, float], count: int) -> list[str]:
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Ranks from 1, equal values sharing their mean rank."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    result = [0.0] * len(values)
-    start = 0
-    while start < len(order):
-        end = start
-        while end + 1 < len(order) and values[order[end + 1]] == values[order[start]]:
-            end += 1
-        for index in order[start : end + 1]:
-            result[index] = (start + end) / 2 + 1
-        start = end + 1
-    return result
+    found: list[float] = rankdata(values).tolist()
+    return found
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:

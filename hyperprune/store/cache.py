@@ -33,7 +33,8 @@ def cache_root() -> Path:
 def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> str:
     """Hash of what a dense reference depends on: text, network, training, protocol, seed, versions."""
     said = recipe.model_dump(mode="json")
-    spectrum = {k: v for k, v in said["spectrum"].items() if k not in ("distance", "reference")}
+    compared = ("distance", "reference", "exponents")  # which change no spectrum
+    spectrum = {k: v for k, v in said["spectrum"].items() if k not in compared}
     train = {k: v for k, v in said["train"].items() if k != "threads"}
     parts = {
         "corpus": corpus_hash,

@@ -21,6 +21,8 @@ class EpochRecord:
     largest: float  # largest exponent, nats per step
     floored: int  # floored R entries of the spectrum
     topology: Mapping[str, Any]
+    lost: float | None = None  # lost directions of the spectrum, mean over sequences; 0.1 had none
+    exponents: int | None = None  # of how many
 
     @property
     def active(self) -> int:

@@ -31,6 +31,7 @@ class Row:
     trained: int = 0  # epochs finished while we watched
     distance: float | None = None
     distance_error: float | None = None
+    lost: float | None = None  # directions of the spectrum, mean over sequences
     loss: float | None = None  # validation, nats per token
     best_loss: float | None = None
     cause: str = ""
@@ -79,6 +80,7 @@ class Board:
                 self._reach(row, event.epoch, event.valid_loss)
                 if row.state in ("waiting", "training", "trained"):
                     row.state = "measured"
+                row.lost = event.lost
                 if event.distance is not None:
                     row.distance, row.distance_error = event.distance, event.standard_error
             case events.CandidateFailed():

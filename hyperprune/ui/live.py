@@ -15,10 +15,10 @@ from rich.text import Text
 from hyperprune.events import Event
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board, Row
-from hyperprune.ui.text import duration, measured, perplexity, safe, setting, short_names
+from hyperprune.ui.text import duration, measured, number, perplexity, safe, setting, short_names
 from hyperprune.ui.text import two_places as places
 
-FIXED = 9 + 5 + 16 + 10 + 13 + 6 * 2
+FIXED = 9 + 5 + 16 + 5 + 10 + 13 + 7 * 2
 """Columns of a wide table that settings leave to the rest, gaps included."""
 TALL, SHORT = 20, 12
 """Lines from which there is room for news, and below which only the essential is shown."""
@@ -124,6 +124,8 @@ def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
     table.add_column("epoch", justify="right", no_wrap=True, width=5)
     distance = ("LS distance", 16) if separate else ("distance", 8)
     table.add_column(distance[0], justify="right", no_wrap=True, width=distance[1])
+    if separate:
+        table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
     table.add_column("perplexity", justify="right", no_wrap=True, width=10)
     table.add_column("state", no_wrap=True, width=13)
     if separate:
@@ -155,6 +157,7 @@ def _cells(
         *settings,
         f"{row.epoch}" if row.epoch else "–",
         "" if row.name == DENSE else distance,
+        *([number(row.lost)] if separate else []),
         Text(places(perplexity(loss)), style="green" if met else ""),
         _state(row),
     ]

@@ -13,6 +13,7 @@ from hyperprune.ui.text import (
     configuration,
     duration,
     four_places,
+    lost_of,
     measured,
     number,
     perplexity,
@@ -89,14 +90,14 @@ def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
 
 
 def _spectrum(event: events.SpectrumMeasured, board: Board) -> tuple[str, str]:
-    floored = f", {event.floored} entries floored" if event.floored else ""
+    lost = f", {lost_of(event.lost, event.exponents)}" if event.lost else ""
     distance = (
         f"LS distance {measured(event.distance, event.standard_error)} "
         f"(noise {four_places(event.noise)}), "
         if event.distance is not None
         else ""
     )
-    largest = f"largest exponent {number(event.largest)}{floored}"
+    largest = f"largest exponent {number(event.largest)}{lost}"
     return event.candidate, f"epoch {event.epoch}: {distance}{largest}"
 
 

@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hyperprune.lyapunov import compared, rests_on
 from hyperprune.ui.plot import Series, plot
 from hyperprune.ui.tables import facts, plain_table
-from hyperprune.ui.text import measured, number
+from hyperprune.ui.text import lost_of, measured, number, rests_on_few
 
 if TYPE_CHECKING:
     from hyperprune.lyapunov import LyapunovSpectrum
@@ -32,32 +33,57 @@ def spectrum_view(
     each = f"{spectrum.sequences} sequences × {spectrum.steps} steps after {spectrum.burn_in}"
     unit = "bits" if spectrum.protocol == "published" else "nats"
     about = f"{spectrum.state_kind} state, protocol {spectrum.protocol}, {each}; {unit} per step"
-    floored = (
-        Text(f"{spectrum.floored} entries of R raised to {spectrum.floor:.3g}", "yellow")
-        if spectrum.floored
-        else Text("none")
-    )
+    sum_ = number(spectrum.sum) if not spectrum.lost else "below what is resolved"
+    rows: list[tuple[str, RenderableType]] = [
+        ("measured", about),
+        ("largest exponent", number(spectrum.largest)),
+        ("sum", sum_),
+        ("Kaplan–Yorke dimension", number(spectrum.kaplan_yorke)),
+        ("lost directions", lost_text(spectrum)),
+    ]
+    if reference is not None:
+        rows += [("against the dense one", comparison_text(spectrum, reference))]
     return Group(
-        facts(
-            [
-                ("measured", about),
-                ("largest exponent", number(spectrum.largest)),
-                ("sum", number(spectrum.sum)),
-                ("Kaplan–Yorke dimension", number(spectrum.kaplan_yorke)),
-                ("floored", floored),
-            ]
-        ),
+        facts(rows),
         exponent_table(spectrum, every=every),
         *plots(spectrum, reference, width),
     )
 
 
+def lost_text(spectrum: LyapunovSpectrum) -> Text:
+    """How many exponents lie below the resolution in each layer, mean over sequences."""
+    if math.isinf(spectrum.resolution):
+        return Text("not told apart: every exponent is taken at its word")
+    if not spectrum.lost:
+        return Text(f"none (resolution {number(spectrum.resolution)})")
+    counts = spectrum.lost_directions.double().mean(0).tolist()
+    layers = ", ".join(f"layer {layer} {number(count)}" for layer, count in enumerate(counts))
+    said = lost_of(spectrum.lost, len(spectrum.exponents))
+    return Text(f"{said} below {number(spectrum.resolution)}: {layers}", "yellow")
+
+
+def comparison_text(spectrum: LyapunovSpectrum, reference: LyapunovSpectrum) -> Text:
+    """What a distance between the two would rest on."""
+    few = rests_on(*compared(spectrum, reference))
+    size = len(spectrum.exponents)
+    if few is None:
+        return Text(f"{size} exponents against {len(reference.exponents)}")
+    warning = rests_on_few(few, size)
+    return (
+        Text(warning, "yellow")
+        if warning
+        else Text(f"nine tenths of a distance's square rest on {few} of {size} exponents")
+    )
+
+
 def exponent_table(spectrum: LyapunovSpectrum, *, every: bool = False) -> Table:
-    """Exponents by layer and rank: standard error over sequences, drift between halves."""
+    """Resolved exponents by layer and rank: standard error over sequences, drift between halves."""
+    spectrum = spectrum.resolved()
     table = plain_table("layer", "rank", "exponent", "drift", right=("rank", "exponent", "drift"))
     for layer in sorted(set(spectrum.layers.tolist())):
         chosen = spectrum.layers == layer
         exponents, order = spectrum.exponents[chosen].sort(descending=True)
+        lost = (exponents <= spectrum.resolution).tolist()
         errors = spectrum.standard_error[chosen][order].tolist()
         drifts = spectrum.drift[chosen][order].tolist()
         values = exponents.tolist()
@@ -65,8 +91,8 @@ def exponent_table(spectrum: LyapunovSpectrum, *, every: bool = False) -> Table:
             table.add_row(
                 str(layer),
                 f"{rank + 1}/{len(values)}",
-                measured(values[rank], errors[rank]),
-                number(drifts[rank], 2),
+                "lost" if lost[rank] else measured(values[rank], errors[rank]),
+                "" if lost[rank] else number(drifts[rank], 2),
             )
         table.add_section()
     return table
@@ -82,8 +108,10 @@ def ranks(count: int, shown: int) -> list[int]:
 def plots(
     spectrum: LyapunovSpectrum, reference: LyapunovSpectrum | None, width: int, height: int = 12
 ) -> list[RenderableType]:
-    """The exponents of each layer over their rank, the reference's beside them."""
+    """The resolved exponents of each layer over their rank, the reference's beside them."""
+    spectrum = spectrum.resolved()
     if reference is not None:
+        spectrum, reference = compared(spectrum, reference)
         mine, theirs = spectrum.by_layer(), reference.by_layer()
         drawn: list[RenderableType] = []
         for layer, (own, dense) in enumerate(zip(mine, theirs, strict=False)):
@@ -123,6 +151,8 @@ def as_json(spectrum: LyapunovSpectrum) -> dict[str, Any]:
         "sequences": spectrum.sequences,
         "steps": spectrum.steps,
         "burn_in": spectrum.burn_in,
+        "resolution": spectrum.resolution if math.isfinite(spectrum.resolution) else None,
+        "lost": spectrum.lost_directions.tolist(),  # by sequence and layer
         "floored": spectrum.floored,
         "floor": spectrum.floor,
         "largest": spectrum.largest,

@@ -19,6 +19,7 @@ from hyperprune.ui.text import (
     four_places,
     measured,
     number,
+    rests_on_few,
     safe,
     setting,
     short_names,
@@ -95,6 +96,7 @@ def result_facts(result: RunResult) -> RenderableType:
                 f"dense reference {result.dense_epochs:,}",
             ),
             ("LS distance", _distance(best)),
+            ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
             ("run folder", safe(result.folder)),
         ]
@@ -103,11 +105,20 @@ def result_facts(result: RunResult) -> RenderableType:
 
 def _distance(item: CandidateResult) -> str:
     """A distance with what it is worth: its error, and how far one model lies from itself."""
-    noise = item.distance_noise
-    said = f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"
-    if noise is None:
-        return said
-    return f"{said}; halves of one model's own sequences lie {four_places(noise)} apart"
+    said = [f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"]
+    if item.distance_noise is not None:
+        said += [
+            f"halves of one model's own sequences lie {four_places(item.distance_noise)} apart"
+        ]
+    few = rests_on_few(item.rests_on, item.exponents)
+    return "; ".join([*said, *([few] if few else [])])
+
+
+def _lost(item: CandidateResult) -> str:
+    """Directions below the resolution, which a distance counts but does not compare by value."""
+    if item.lost is None or item.dense_lost is None:
+        return "not known"
+    return f"{item.lost:.4g} of {item.exponents} exponents; dense {item.dense_lost:.4g}"
 
 
 def _signal(result: RunResult) -> str:
@@ -138,6 +149,7 @@ def _candidates(
 ) -> Table:
     names = short_names(path for item in candidates for path in item.configuration)
     numbers = ["epochs", "LS distance" if separate else "distance", "perplexity"]
+    numbers[2:2] = ["lost"] if separate else []
     numbers += ["met target"] if separate else []
     settings = names.values() if separate else ("settings",)
     table = plain_table("candidate", *settings, *numbers, "state", right=numbers)
@@ -151,6 +163,7 @@ def _candidates(
             *map(Text, shown),
             str(item.epochs),
             Text(measured(item.distance, item.distance_error if separate else None), no_wrap=True),
+            *([number(item.lost)] if separate else []),
             Text(places(item.valid_perplexity), "green" if met else "", no_wrap=True),
             *([_epoch(item.met_target)] if separate else []),
             Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause),

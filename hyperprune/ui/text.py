@@ -53,6 +53,20 @@ def measured(value: float | None, error: float | None) -> str:
     return f"{four_places(value)} ±{four_places(error) if error >= 1e-3 else number(error, 1)}"
 
 
+def lost_of(lost: float | None, exponents: int | None) -> str:
+    """How many directions a spectrum has lost: `61.5 of 128 directions lost`; `–` if not known."""
+    if lost is None or exponents is None:
+        return "–"
+    return f"{lost:.4g} of {exponents} directions lost"
+
+
+def rests_on_few(rests_on: int | None, exponents: int | None) -> str:
+    """A warning where a tenth of the exponents or fewer make up a distance; else nothing."""
+    if rests_on is None or exponents is None or not 0 < rests_on <= exponents / 10:
+        return ""
+    return f"nine tenths of its square rest on {rests_on} of {exponents} exponents"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as `4 s`, `1:05`, `2:03:09` or `3 d 4 h`."""
     if seconds is None or not math.isfinite(seconds):

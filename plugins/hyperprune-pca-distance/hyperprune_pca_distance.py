@@ -51,7 +51,7 @@ def fit(spectra: Sequence[LyapunovSpectrum], components: int) -> tuple[Tensor, T
     """Leading axes (c, k) of spectra, and the share of the variance that each one has (c,)."""
     import torch
 
-    points = torch.stack([spectrum.exponents for spectrum in spectra]).double()  # (n, k)
+    points = torch.stack([spectrum.resolved().exponents for spectrum in spectra]).double()  # (n, k)
     _, scale, axes = torch.linalg.svd(points - points.mean(0), full_matrices=False)
     variance = scale.square() / scale.square().sum().clamp_min(1e-300)
     return axes[:components].contiguous(), variance[:components]

@@ -77,6 +77,8 @@ def _(event: events.SpectrumMeasured) -> tuple[str, int, dict[str, float]]:
         "perplexity/valid": math.exp(min(event.valid_loss, 700.0)),
         "spectrum/largest_exponent": event.largest,
     }
+    if event.lost is not None:
+        scalars["spectrum/lost"] = event.lost
     if event.distance is not None:
         scalars["spectrum/distance"] = event.distance
     return event.candidate, event.epoch, scalars

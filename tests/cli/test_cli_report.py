@@ -64,7 +64,7 @@ def test_the_report_says_what_the_result_says(report, finished):
 
 def test_every_figure_has_its_lines(report):
     drawn = [script for script in report.scripts if "Plotly.newPlot" in script]
-    assert len(drawn) == 4  # perplexity, distance, signal, one layer
+    assert len(drawn) == 5  # perplexity, distance, lost directions, signal, one layer
     perplexity = drawn[0]
     for name in ("dense", "c000", "c001", "c002"):
         assert f'"name":"{name}"' in perplexity

@@ -114,7 +114,7 @@ def test_a_distance_by_hand() -> None:
 def test_what_all_sequences_share_is_no_error(spectrum: LyapunovSpectrum) -> None:
     """A constant shift of every sequence moves the distance and leaves its error at 0."""
     moved = shifted(spectrum, torch.tensor(0.1).double())
-    found = distance_with_error(l2, moved, spectrum)
+    found = distance_with_error(l2, moved, spectrum, raw=True)
     assert found.value == pytest.approx(0.1 * len(spectrum.exponents) ** 0.5)
     assert found.standard_error == pytest.approx(0, abs=1e-12)
     assert found.noise is not None

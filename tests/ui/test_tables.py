@@ -28,7 +28,14 @@ CANDIDATES = (
     candidate("c000", "eliminated", 80.0, epochs=3),
     candidate("c001", "failed", None, distance=None, cause="the loss is nan", best_epoch=None),
     candidate("c002", "finalist", 71.0),
-    candidate("c003", "winner", 70.0, met_target=3),
+    candidate(
+        *("c003", "winner", 70.0),
+        met_target=3,
+        lost=12.5,
+        dense_lost=3.0,
+        exponents=64,
+        rests_on=5,
+    ),
 )
 RESULT = RunResult(
     title="tiny",
@@ -49,7 +56,7 @@ RESULT = RunResult(
 
 
 def test_the_result_says_what_was_won_and_what_it_cost(rendered):
-    lines = [line.rstrip() for line in rendered(tables.result_facts(RESULT), 150).splitlines()]
+    lines = [line.rstrip() for line in rendered(tables.result_facts(RESULT), 170).splitlines()]
     assert lines == [
         "winner                 c003",
         "settings               init=er, removal=set, removal_rate=0.512345",
@@ -60,7 +67,8 @@ def test_the_result_says_what_was_won_and_what_it_cost(rendered):
         "epochs                 10 for 4 candidates; full training of each takes 16, "
         "1.6 × as many; dense reference 4",
         "LS distance            0.2500 ±0.0100 after epoch 4; halves of one model's own sequences "
-        "lie 0.1000 apart",
+        "lie 0.1000 apart; nine tenths of its square rest on 5 of 64 exponents",
+        "lost directions        12.5 of 64 exponents; dense 3",
         "early signal           rank correlation with the last known perplexity over 4 survivors: "
         "LS distance 0.8, loss –",
         "run folder             runs/tiny",
@@ -72,7 +80,7 @@ def test_candidates_are_listed_best_first(rendered):
     assert lines[0].split()[:4] == ["candidate", "init", "removal", "removal_rate"]
     assert [line.split()[0] for line in lines[2:]] == ["c003", "c002", "c000", "c001"]
     assert lines[2].split()[1:] == [
-        *("er", "set", "0.5123", "4", "0.2500", "±0.0100", "70.00", "epoch", "3", "winner")
+        *("er", "set", "0.5123", "4", "0.2500", "±0.0100", "12.5", "70.00", "epoch", "3", "winner")
     ]
     assert lines[5].rstrip().endswith("failed: the loss is nan")
 

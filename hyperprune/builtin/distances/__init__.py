@@ -1,8 +1,10 @@
 """Shipped distances: a candidate's spectrum against the dense reference's.
 
-All compare exponents, which do not depend on the order of a layer's units or on any orthogonal
-change of its coordinates; each docstring says what else a distance does not see. All refuse spectra
-of different state kinds or protocols.
+All compare resolved exponents, so lost directions count by their number and not by a value; spectra
+handed over by `raw()` are compared as they are. Exponents do not depend on any orthogonal change of a
+layer's coordinates once the frame has forgotten where it began; docs/lyapunov.md says how far the order
+of units is seen before. Each docstring says what else a distance does not see. All refuse spectra of
+different state kinds or protocols.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ def l2(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
     The papers' choice (Zheng & Shlizerman, arXiv 2506.07975). Does not see which layer an exponent
     belongs to; protocol "published" keeps its order by layer and does.
     """
-    return float((candidate.exponents - _same_length(candidate, reference)).norm())
+    mine, other = _pair(candidate, reference)
+    return float((mine - other).norm())
 
 
 def l1(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
@@ -36,7 +39,8 @@ def l1(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
 
     As `l2`, but a few exponents that moved far weigh no more than many that moved little.
     """
-    return float((candidate.exponents - _same_length(candidate, reference)).abs().sum())
+    mine, other = _pair(candidate, reference)
+    return float((mine - other).abs().sum())
 
 
 def relative(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
@@ -44,11 +48,11 @@ def relative(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
 
     Does not see the unit of time or of information: nats or bits, steps counted once or twice.
     """
-    other = _same_length(candidate, reference)
+    mine, other = _pair(candidate, reference)
     norm = float(other.norm())
     if norm == 0:
         raise SpectrumError("relative distance: every exponent of the reference is 0")
-    return float((candidate.exponents - other).norm()) / norm
+    return float((mine - other).norm()) / norm
 
 
 def layerwise_l2(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
@@ -110,26 +114,35 @@ def kaplan_yorke(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> fl
     Sees only exponents up to the first non-negative partial sums: every two networks that contract
     (largest exponent below 0) are at distance 0.
     """
-    candidate.check_comparable(reference)
+    candidate, reference = _resolved(candidate, reference)
     return abs(candidate.kaplan_yorke - reference.kaplan_yorke)
 
 
-def _same_length(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> Tensor:
-    """The reference's exponents, where they pair up with the candidate's one by one."""
+def _resolved(
+    candidate: LyapunovSpectrum, reference: LyapunovSpectrum
+) -> tuple[LyapunovSpectrum, LyapunovSpectrum]:
+    from hyperprune.lyapunov.distance import compared  # imports torch
+
     candidate.check_comparable(reference)
-    mine, other = len(candidate.exponents), len(reference.exponents)
-    if mine != other:
+    return compared(candidate, reference)
+
+
+def _pair(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> tuple[Tensor, Tensor]:
+    """Exponents of both, where they pair up one by one."""
+    candidate, reference = _resolved(candidate, reference)
+    mine, other = candidate.exponents, reference.exponents
+    if len(mine) != len(other):
         raise SpectrumError(
-            f"spectra of {mine} and {other} exponents: use the wasserstein distance"
+            f"spectra of {len(mine)} and {len(other)} exponents: use the wasserstein distance"
         )
-    return reference.exponents
+    return mine, other
 
 
 def _layer_pairs(
     candidate: LyapunovSpectrum, reference: LyapunovSpectrum
 ) -> list[tuple[Tensor, Tensor]]:
     """Exponents of each layer of both, largest first."""
-    candidate.check_comparable(reference)
+    candidate, reference = _resolved(candidate, reference)
     mine, other = candidate.by_layer(), reference.by_layer()
     if len(mine) != len(other):
         raise SpectrumError(f"spectra of {len(mine)} and {len(other)} layers cannot be paired")

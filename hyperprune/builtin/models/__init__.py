@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -18,82 +19,51 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
-@example(hidden=6)
-def stacked_lstm(
-    vocabulary: int,
-    *,
-    hidden: Size = 1500,
-    embedding: OptionalSize = 0,
-    layers: Size = 2,
-    dropout: Dropout = 0.65,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
+def _stacked(network: str, about: str) -> Callable[..., nn.Module]:
+    """Make the builder of a stacked network: all three take the same settings."""
+
+    @example(hidden=6)
+    def build(
+        vocabulary: int,
+        *,
+        hidden: Size = 1500,
+        embedding: OptionalSize = 0,
+        layers: Size = 2,
+        dropout: Dropout = 0.65,
+        tied: bool = False,
+        init_range: Positive = 0.1,
+    ) -> nn.Module:
+        from hyperprune.builtin.models import stacked
+
+        model: nn.Module = getattr(stacked, network)(
+            vocabulary,
+            hidden=hidden,
+            embedding=embedding,
+            layers=layers,
+            dropout=dropout,
+            tied=tied,
+            init_range=init_range,
+        )
+        return model
+
+    build.__doc__ = about
+    return build
+
+
+stacked_lstm = _stacked(
+    "StackedLSTM",
     """Stacked LSTM with ordinary dropout; `embedding = 0` is as wide as `hidden`.
 
     Zaremba et al. 2014 (arXiv 1409.2329) at the sizes of Liu et al. 2021 (arXiv 2101.09048).
-    """
-    from hyperprune.builtin.models.stacked import StackedLSTM
-
-    return StackedLSTM(
-        vocabulary,
-        hidden=hidden,
-        embedding=embedding,
-        layers=layers,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
-
-
-@example(hidden=6)
-def gru(
-    vocabulary: int,
-    *,
-    hidden: Size = 1500,
-    embedding: OptionalSize = 0,
-    layers: Size = 2,
-    dropout: Dropout = 0.65,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
-    """Stacked GRU with ordinary dropout; `embedding = 0` is as wide as `hidden`."""
-    from hyperprune.builtin.models.stacked import StackedGRU
-
-    return StackedGRU(
-        vocabulary,
-        hidden=hidden,
-        embedding=embedding,
-        layers=layers,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
-
-
-@example(hidden=6)
-def rnn(
-    vocabulary: int,
-    *,
-    hidden: Size = 1500,
-    embedding: OptionalSize = 0,
-    layers: Size = 2,
-    dropout: Dropout = 0.65,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
-    """Stacked tanh network with ordinary dropout; `embedding = 0` is as wide as `hidden`."""
-    from hyperprune.builtin.models.stacked import StackedTanh
-
-    return StackedTanh(
-        vocabulary,
-        hidden=hidden,
-        embedding=embedding,
-        layers=layers,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
+    """,
+)
+gru = _stacked(
+    "StackedGRU", "Stacked GRU with ordinary dropout; `embedding = 0` is as wide as `hidden`."
+)
+rnn = _stacked(
+    "StackedTanh",
+    "Stacked tanh network with ordinary dropout; `embedding = 0` is as wide as `hidden`.",
+)
 
 
 @example(hidden=6, depth=3)
