@@ -40,11 +40,20 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     also what is no Exception, ends the candidate.
     """
     history: list[EpochRecord] = []
+    elsewhere: list[BaseException] = []
+
+    def tell(event: Event) -> None:
+        try:
+            emit(event)
+        except BaseException as error:
+            elsewhere.append(error)
+            raise
+
     try:
         recipe = Recipe.model_validate(job.recipe)
         _look_for_text(recipe)
         with owned(job.folder, PATIENCE):
-            _train(job, recipe, history, emit, stopping)
+            _train(job, recipe, history, tell, stopping)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
@@ -53,6 +62,8 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     except Diverged as error:
         failure = Failure("diverged", str(error))
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
+        if any(error is other for other in elsewhere):
+            raise  # who listens ends the run
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:

@@ -90,6 +90,7 @@ IN_RUN = {
 ELSEWHERE = {
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
+    "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
