@@ -6,6 +6,9 @@
     result = hyperprune.load_run("runs/quickstart")   # later
     print(result.best.configuration, result.best.valid_perplexity, result.dense_perplexity)
 
+    winner = hyperprune.load_winner("runs/quickstart")
+    print(winner.score("a text of your own").perplexity, *winner.generate("the", words=20))
+
 Everything named here is imported when it is first used, so `import hyperprune` is instant.
 """
 
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from hyperprune.hookspecs import API_VERSION, hookimpl, hookspec
 
 if TYPE_CHECKING:
+    from hyperprune.export import load_candidate, load_dense, load_winner
     from hyperprune.judgement.result import CandidateResult, RunResult
     from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
     from hyperprune.pipeline.run import load_run, resume, run
@@ -33,8 +37,11 @@ __all__ = [
     "SparseTraining",
     "hookimpl",
     "hookspec",
+    "load_candidate",
+    "load_dense",
     "load_recipe",
     "load_run",
+    "load_winner",
     "lyapunov_spectrum",
     "resume",
     "run",
@@ -44,6 +51,9 @@ _HOME = {
     "run": "hyperprune.pipeline.run",
     "resume": "hyperprune.pipeline.run",
     "load_run": "hyperprune.pipeline.run",
+    "load_winner": "hyperprune.export",
+    "load_candidate": "hyperprune.export",
+    "load_dense": "hyperprune.export",
     "load_recipe": "hyperprune.recipe",
     "RunResult": "hyperprune.judgement.result",
     "CandidateResult": "hyperprune.judgement.result",

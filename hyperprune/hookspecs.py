@@ -72,6 +72,22 @@ def example(**options: Any) -> Callable[[Contribution], Contribution]:
     return declare
 
 
+def reads(
+    words: Callable[[str, Mapping[str, Any]], list[str]], *, between: str = " "
+) -> Callable[[Contribution], Contribution]:
+    """Declare how a corpus turns any text into words, so that its networks can read and write.
+
+    `words(text, options)` lists the words as the corpus would, `<eos>` included; `options` are the
+    recipe's. `between` joins words to a text. Without it, blanks part words and `<eos>` ends a line.
+    """
+
+    def declare(load: Contribution) -> Contribution:
+        load.__dict__.update(words=words, between=between)
+        return load
+
+    return declare
+
+
 class Hooks:
     """Every hook, its arguments and what it must return."""
 

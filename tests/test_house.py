@@ -24,7 +24,7 @@ LAYERS = (
     ("events",),
     ("store",),
     ("execution", "judgement"),
-    ("pipeline", "ui"),
+    ("export", "pipeline", "ui"),
     ("report",),
     ("bench", "scaffold", "testing"),
     ("cli",),

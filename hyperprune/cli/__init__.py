@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperprune import __version__
-from hyperprune.cli import bench, doctor, plugins, recipes, runs
+from hyperprune.cli import bench, doctor, networks, plugins, recipes, runs
 from hyperprune.cli.output import complain
 from hyperprune.errors import HyperpruneError, Stopped
 
@@ -51,6 +51,8 @@ app.command("resume")(runs.resume)
 app.command("show")(runs.show)
 app.command("spectrum")(runs.spectrum)
 app.command("report")(runs.report)
+app.command("score")(networks.score)
+app.command("generate")(networks.generate)
 app.command("validate")(recipes.validate)
 app.add_typer(recipes.app, name="recipes")
 app.command("schema")(recipes.schema)

@@ -11,6 +11,7 @@ from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult, Signal
+from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.ranking import spearman
@@ -37,7 +38,10 @@ def conclude(
         alive, key=lambda c: (min(r.valid_loss for r in comparable(c.outcome.epochs)), c.name)
     )
     settings = apply(recipe, winner.configuration)
+    plugins = (("model", settings.model.name), ("corpus", settings.data.corpus))
+    makers = {kind: registry().get(kind, name) for kind, name in plugins}
     about = {
+        "made_by": {kind: f"{made.package} {made.version}" for kind, made in makers.items()},
         "candidate": winner.name,
         "configuration": dict(winner.configuration),
         "model": {"name": settings.model.name, **settings.model.options},

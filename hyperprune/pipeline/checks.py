@@ -23,6 +23,7 @@ def pin_corpus(session: Session) -> None:
             f"the corpus {corpus.name} has changed since the run began (sha256 {known[0][:12]}…, now "
             f"{corpus.sha256[:12]}…); bring back the old text, or start a new run"
         )
+    session.run.write_vocabulary(corpus.vocabulary)
 
 
 def look_at_disk(session: Session) -> None:
@@ -31,7 +32,7 @@ def look_at_disk(session: Session) -> None:
     model = build_model(recipe, len(settled.corpus.vocabulary), torch.device("cpu"))
     weights = parameter_count(model)
     need = disk.run_bytes(settled.plan, weights, recipe, settled.workers)
-    first = disk.checkpoint_bytes(weights, recipe.train.optimizer) + disk.best_bytes(weights)
+    first = disk.checkpoint_bytes(weights, recipe.train, 1) + disk.best_bytes(weights)
     doubt = disk.check_space(folder, need, first)
     if doubt is not None:
         session.notify(events.Notice(doubt))

@@ -86,7 +86,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
-        started[name] = start(session, name, settings, True, recipe.rounds.first)
+        keep = recipe.final.keep == "all"  # else a candidate's may be gone for good
+        started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
     if repeated:
@@ -134,6 +135,8 @@ def halve(
         session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
     for name in eliminated:
         session.run.training(name).discard_state()
+        if session.recipe.final.keep == "finalists":
+            session.run.training(name).discard_weights()
     survivors = [item for item in alive if item.name in kept]
     work = {item.name: (session.configured(item.configuration), True) for item in survivors}
     outcomes = train(session, work, epoch)

@@ -33,16 +33,23 @@ def train(
     return {item.job.candidate: finish(session, item) for item in started}
 
 
-def start(session: Session, name: str, recipe: Recipe, sparse: bool, epoch: int) -> Started:
-    """Hand out a training until an epoch, unless its outcome is a fact and its files are there."""
-    job = Job(name, session.run.training(name).path, recipe.model_dump(mode="json"), sparse, epoch)
+def start(
+    session: Session, name: str, recipe: Recipe, sparse: bool, epoch: int, *, weights: bool = True
+) -> Started:
+    """Hand out a training until an epoch, unless its outcome is a fact and its files are there.
+
+    `weights`: its best weights will be needed; those of who is eliminated are gone, and not lost.
+    """
+    folder = session.run.training(name)
+    job = Job(name, folder.path, recipe.model_dump(mode="json"), sparse, epoch)
     known = session.run.outcome(name, until=epoch)
-    if known is not None and (known.failure is not None or len(known.epochs) >= epoch):
-        lost = () if known.failure else session.run.training(name).lost(len(known.epochs))
-        if not lost:
+    if known is not None:
+        lost = () if known.failure else folder.lost(len(known.epochs), weights=weights)
+        if not lost and (known.failure is not None or len(known.epochs) >= epoch):
             return Started(job, outcome=known)
-        session.notify(events.Notice(f"{lost[0]} is gone; {name} is trained anew, to the same"))
-        session.run.training(name).discard_state()
+        if lost:
+            session.notify(events.Notice(f"{lost[0]} is gone; {name} is trained anew, to the same"))
+            folder.discard_state()
     return Started(job, ticket=session.executor.submit(job))
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from hyperprune.errors import RunError
 from hyperprune.plan.record import Plan
-from hyperprune.recipe.records import Recipe
+from hyperprune.plugins import registry
+from hyperprune.recipe import space_of
+from hyperprune.recipe.records import Recipe, Train
+from hyperprune.search.space import Values, name_of
 
 FLOAT, COUNT, MASK, DOUBLE = 4, 4, 1, 8
 """Bytes of an entry: a weight, a step count, a mask's bit, an exponent."""
@@ -23,9 +26,12 @@ JOURNALED = 4096
 """Bytes of journal, log and headers an epoch."""
 
 
-def checkpoint_bytes(weights: int, optimizer: str) -> int:
-    """Largest checkpoint: weights, averages, masks, ever-active masks, averaged gradients."""
-    return weights * (FLOAT + AVERAGES.get(optimizer, 0) + 2 * MASK + FLOAT)
+def checkpoint_bytes(weights: int, train: Train, epoch: int, *, gradients: bool = True) -> int:
+    """Largest checkpoint after an epoch: weights, averages, masks, ever-active masks, and averaged
+    gradients where a control reads them. SNT-ASGD has no averages while its trigger cannot fire."""
+    early = train.optimizer == "snt_asgd" and epoch <= train.nonmono + 1
+    averages = 0 if early else AVERAGES.get(train.optimizer, 0)
+    return weights * (FLOAT + averages + 2 * MASK + (FLOAT if gradients else 0))
 
 
 def best_bytes(weights: int) -> int:
@@ -36,18 +42,38 @@ def best_bytes(weights: int) -> int:
 def run_bytes(plan: Plan, weights: int, recipe: Recipe, workers: int) -> int:
     """Most bytes that the folder of a run may come to; `weights` is how many its model has.
 
-    Checkpoints are many only until the first round is judged: the dense reference's, every
-    candidate's, and each worker's next one beside its last. Best weights and spectra stay. A layer
-    of H units has at least 4 H² weights, so √weights stands for the number of exponents.
+    The fullest of its stages: the checkpoints of who is still in the race and each worker's next one
+    beside its last, the dense reference's beside the first; best weights of the same, or of all where
+    `final.keep` says so; and every spectrum. A layer of H units has at least 4 H² weights, so
+    √weights stands for the number of exponents.
     """
-    trainings = plan.candidates + 1
-    exponents = math.isqrt(weights)
-    spectrum = exponents * DOUBLE * (recipe.spectrum.sequences + 4)
+    train, best = recipe.train, best_bytes(weights)
+    spectrum = math.isqrt(weights) * DOUBLE * (recipe.spectrum.sequences + 4)
+    gradients = keeps_gradients(recipe)
+    dense = checkpoint_bytes(weights, train, train.epochs, gradients=False)
+    fullest = 0
+    for number, (count, epoch) in enumerate((*plan.rounds, (plan.finalists, plan.epochs))):
+        checkpoint = checkpoint_bytes(weights, train, epoch, gradients=gradients)
+        beside = dense if number == 0 else 0
+        kept = plan.candidates if recipe.final.keep == "all" else count
+        fullest = max(fullest, (count + workers) * checkpoint + beside + kept * best)
     return (
-        (trainings + workers) * checkpoint_bytes(weights, recipe.train.optimizer)
-        + (trainings + 1) * best_bytes(weights)  # the winner's are written out once more
+        fullest
+        + 2 * best  # the dense reference's, and the winner's, which are written out once more
         + (plan.epochs + plan.search_epochs) * (spectrum + JOURNALED)
     )
+
+
+def keeps_gradients(recipe: Recipe) -> bool:
+    """Whether a control that the recipe or its space names reads averaged gradients."""
+    for kind in ("removal", "growth", "redistribution"):
+        named = [getattr(recipe.prune, kind).name]
+        for dimension in space_of(recipe).dimensions:
+            if dimension.path == f"prune.{kind}" and isinstance(dimension.domain, Values):
+                named += [name_of(value) for value in dimension.domain.values]
+        if any(getattr(registry().get(kind, name).target, "averages", False) for name in named):
+            return True
+    return False
 
 
 def check_space(folder: Path, whole: int, first: int) -> str | None:

@@ -239,6 +239,10 @@ class Final(Section):
     """How the pool ends."""
 
     finalists: Positive = Field(default=2, description="candidates trained to the full budget")
+    keep: Literal["finalists", "all"] = Field(
+        default="finalists",
+        description="whose best weights stay on the disk; spectra and histories always do",
+    )
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1, description="retries of a transient failure"
     )

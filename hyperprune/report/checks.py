@@ -79,8 +79,11 @@ def check_run(folder: Path) -> Iterator[Check]:
     if partial and owner is None:
         yield Check("left-overs", "note", f"{len(partial)} files of a broken write; never read")
     names = (DENSE, *run.proposed())
+    kept = {item.name for item in now.candidates if item.state in ("winner", "finalist")}
+    every = run.made().recipe.final.keep == "all"
     for name in names:
-        yield from _training(run, name, finished=now.result is not None)
+        weights = every or name in (DENSE, *kept)
+        yield from _training(run, name, finished=now.result is not None, weights=weights)
     yield Check("training folders", "ok", f"{len(names)} looked over")
 
 
@@ -102,7 +105,7 @@ def _going_on(run: Run) -> Iterator[Check]:
         yield Check("disk", "note", f"{free / 2**30:.1f} GiB free where the run lies")
 
 
-def _training(run: Run, name: str, *, finished: bool) -> Iterator[Check]:
+def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator[Check]:
     """What is lost or damaged of a training, and what to do: a finished run makes nothing again."""
     from hyperprune.lyapunov import LyapunovSpectrum
     from hyperprune.store import atomic
@@ -111,7 +114,7 @@ def _training(run: Run, name: str, *, finished: bool) -> Iterator[Check]:
     if outcome is not None and outcome.failure is not None:
         yield Check(name, "note", f"failed: {outcome.failure.cause}")
     elif outcome is not None:
-        for path in folder.lost(len(outcome.epochs)):
+        for path in folder.lost(len(outcome.epochs), weights=weights):
             if finished:
                 yield Check(name, "wrong", f"{path} is gone; bring it back, or run the recipe anew")
             else:

@@ -117,6 +117,15 @@ def read_run_record(value: Any, path: Path) -> RunRecord:
         raise RunError(f"{path} is damaged: {first_of(error)}") from error
 
 
+def read_vocabulary(value: Any, path: Path) -> tuple[str, ...]:
+    """Hold vocabulary.json against its format: words, each once; raises RunError."""
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise RunError(f"{path} is damaged: it is no list of words")
+    if not value or len(set(value)) != len(value):
+        raise RunError(f"{path} is damaged: it is empty, or has a word twice")
+    return tuple(value)
+
+
 def first_of(error: ValueError) -> str:
     """One line of what is wrong."""
     if not isinstance(error, ValidationError):

@@ -4,6 +4,7 @@ recipe.toml       the resolved recipe            journal.jsonl   facts, without 
 run.json          recipe, seeds, versions        log.jsonl       every event, with its time
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
+vocabulary.json   the words that ids stand for
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import platform
 import re
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -30,19 +32,35 @@ from hyperprune.plugins import registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
 from hyperprune.store import atomic
-from hyperprune.store.facts import FORMAT, RunRecord, check_facts, read_run_record
+from hyperprune.store.facts import (
+    FORMAT,
+    RunRecord,
+    check_facts,
+    read_run_record,
+    read_vocabulary,
+)
 from hyperprune.store.journal import Journal
 from hyperprune.store.lock import is_lock
 from hyperprune.store.training import TrainingFolder
 from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
-MAY_CHANGE = frozenset({"title", "data.root", "search.workers", "train.threads", "final.retries"})
+MAY_CHANGE = frozenset(
+    {
+        "title",
+        "data.root",
+        "search.workers",
+        "train.threads",
+        "final.retries",
+        "final.keep",
+    }
+)
 """Recipe keys that a resumed run may change; all others would make it another experiment.
 
 The text may have moved: its hash says whether it is the same.
 """
 OURS = re.compile(
-    r"(recipe\.toml|(run|result)\.json|(journal|log)\.jsonl|lock|dense|winner|c[0-9]{3,5})(\.partial)?"
+    r"(recipe\.toml|(run|result|vocabulary)\.json|(journal|log)\.jsonl|lock|dense|winner|c[0-9]{3,5})"
+    r"(\.partial)?"
 )
 """Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
 
@@ -106,6 +124,17 @@ class Run:
     def write_recipe(self, recipe: Recipe) -> None:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
         atomic.write_text(self.folder / "recipe.toml", dumps(recipe))
+
+    def write_vocabulary(self, words: Sequence[str]) -> None:
+        """Keep the words that ids stand for, so that networks can be used where the text is not."""
+        path = self.folder / "vocabulary.json"
+        if not path.exists():
+            atomic.write_json(path, list(words))
+
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The words that ids stand for; None in a run that an older hyperprune made."""
+        path = self.folder / "vocabulary.json"
+        return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
 
     def training(self, candidate: str) -> TrainingFolder:
         """The folder of one training of this run."""

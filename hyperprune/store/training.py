@@ -48,10 +48,11 @@ class TrainingFolder:
             ) from error
         return history
 
-    def lost(self, epochs: int) -> list[Path]:
-        """Files that a training of so many epochs left and that are not there any more."""
+    def lost(self, epochs: int, *, weights: bool = True) -> list[Path]:
+        """Files of a training of so many epochs that are not there any more, best weights if asked."""
         spectra = [self.spectrum(epoch) for epoch in range(1, epochs + 1)]
-        return [path for path in (*spectra, self.best) if not path.exists()]
+        wanted = (*spectra, self.best) if weights else spectra
+        return [path for path in wanted if not path.exists()]
 
     def save(
         self, trainer: Trainer, spectrum: LyapunovSpectrum, history: list[EpochRecord]
@@ -78,3 +79,8 @@ class TrainingFolder:
         """Delete what only further training would need; a disk that refuses keeps it."""
         with contextlib.suppress(OSError):
             self.checkpoint.unlink(missing_ok=True)
+
+    def discard_weights(self) -> None:
+        """Delete the best weights of a training that is out of the race; a refusal keeps them."""
+        with contextlib.suppress(OSError):
+            self.best.unlink(missing_ok=True)

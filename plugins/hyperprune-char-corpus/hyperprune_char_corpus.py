@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from hyperprune import hookimpl
 from hyperprune.errors import CorpusError
-from hyperprune.hookspecs import Contributions
+from hyperprune.hookspecs import Contributions, reads
 
 if TYPE_CHECKING:
     from hyperprune.corpus import Corpus
@@ -19,6 +20,12 @@ SPLITS = ("train", "valid", "test")
 NormalForm = Literal["none", "NFC", "NFKC"]
 
 
+def characters_of(text: str, options: Mapping[str, Any]) -> list[str]:
+    """Any text as the corpus has it."""
+    return list(normalised(text, options.get("normal_form", "NFC")))
+
+
+@reads(characters_of, between="")
 def characters(
     root: Path | None,
     *,
@@ -49,6 +56,11 @@ def read(path: Path, normal_form: NormalForm) -> str:
         raise CorpusError(
             f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
         ) from error
+    return normalised(text, normal_form)
+
+
+def normalised(text: str, normal_form: str) -> str:
+    """A text in a Unicode normal form, or as it is."""
     return text if normal_form == "none" else unicodedata.normalize(normal_form, text)
 
 

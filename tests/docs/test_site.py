@@ -28,6 +28,7 @@ PAGES = [
         "index.md",
         "install.md",
         "quickstart.md",
+        "winner.md",
         "method.md",
         *(
             f"plugins/{name}.md"
@@ -69,6 +70,7 @@ def folder(tmp_path_factory):
     root = f'corpus = "text"\nroot = "{tiny_text(folder / "text")}"'
     text = RECIPE.read_text().replace('corpus = "text"', root)
     (folder / "quickstart.toml").write_text(text)
+    (folder / "text.txt").write_text("w0 w1 w4\n")
     return folder
 
 

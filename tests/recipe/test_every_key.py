@@ -92,6 +92,7 @@ ELSEWHERE = {
     "data.corpus": "tests/corpus: each corpus has a text of its own",
     "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
+    "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
 SECTIONS_ALONE = {"data.options", "model.options"}

@@ -275,21 +275,44 @@ def test_states_that_nothing_needs_are_dropped(recipe, tmp_path):
     folder = tmp_path / "run"
     hyperprune.run(recipe, folder=folder)
     assert not list(folder.rglob("checkpoint.safetensors"))
-    assert len(list(folder.rglob("best.safetensors"))) == 4  # dense and three candidates
+    kept = sorted(path.parent.name for path in folder.rglob("best.safetensors"))
+    assert len(kept) == 2, kept  # of the dense reference and the finalist
+    assert len(list(folder.rglob("0003.safetensors"))) == 4  # spectra of every training stay
     assert not list(folder.rglob("*.partial"))
 
 
+def test_weights_are_kept_where_the_recipe_says_so(recipe, tmp_path):
+    folder = tmp_path / "run"
+    hyperprune.run(recipe, folder=folder, overrides=["final.keep='all'"])
+    assert len(list(folder.rglob("best.safetensors"))) == 4
+    hyperprune.load_candidate(folder, "c000")
+
+
 def test_the_disk_that_a_run_needs(recipe):
-    """100 weights, 3 candidates, SNT-ASGD: a checkpoint 4+8+2+4, best weights 4+1 bytes a weight."""
+    """100 weights, 3 candidates for 3 epochs and one to the 4th, which is too early for averages:
+    a checkpoint is 4 + 2 bytes a weight, best weights are 4 + 1."""
     loaded = hyperprune.load_recipe(recipe)
     plan = make_plan(loaded)
-    assert disk.checkpoint_bytes(100, "snt_asgd") == 1800
-    assert disk.checkpoint_bytes(100, "sgd") == 1000
+    train = loaded.train
+    assert train.nonmono == 5
+    assert disk.checkpoint_bytes(100, train, 7) == 1800
+    assert disk.checkpoint_bytes(100, train, 6) == 1000
+    assert disk.checkpoint_bytes(100, train, 6, gradients=False) == 600
     assert disk.best_bytes(100) == 500
     epochs = 4 + 3 * 3 + 1  # dense, the pool, the finalist
     spectra = epochs * 10 * 8 * (2 + 4)  # √100 exponents in 2 sequences and 4 means
     journal = epochs * disk.JOURNALED
-    assert disk.run_bytes(plan, 100, loaded, 1) == 5 * 1800 + 5 * 500 + spectra + journal
+    first = (3 + 1 + 1) * 600 + 3 * 500  # the pool, a worker's next, the dense reference's
+    assert disk.run_bytes(plan, 100, loaded, 1) == first + 2 * 500 + spectra + journal
+
+
+def test_a_control_that_reads_averaged_gradients_needs_more_disk(recipe):
+    plain, averaging = (
+        hyperprune.load_recipe(recipe, [f"prune.growth='{name}'"])
+        for name in ("random", "momentum")
+    )
+    needs = [disk.run_bytes(make_plan(r), 100, r, 1) for r in (plain, averaging)]
+    assert needs[1] - needs[0] == (3 + 1) * 400
 
 
 def test_a_run_fits_in_what_was_estimated(recipe, tmp_path):

@@ -6,11 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from hyperprune.errors import CorpusError
+from hyperprune.hookspecs import reads
 
 if TYPE_CHECKING:
     from hyperprune.corpus import Corpus
@@ -22,6 +23,12 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 _BLANK = re.compile(r"\n\s*\n")
 
 
+def words_of(text: str, options: Mapping[str, Any]) -> list[str]:
+    """Any text as the corpus has it: lower-case words and single signs, `<eos>` after a paragraph."""
+    return [word for paragraph in paragraphs(text) for word in paragraph]
+
+
+@reads(words_of)
 def pydoc(root: Path | None, *, vocabulary: Annotated[int, Field(ge=3)] = 2000) -> Corpus:
     """Python's own help topics (about 80,000 words), split by topic; no download.
 

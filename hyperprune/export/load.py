@@ -1,0 +1,175 @@
+"""Networks from where they were kept: a run's folder, or a file that was exported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperprune.corpus.load import load_corpus
+from hyperprune.errors import CorpusError, RunError, nearest
+from hyperprune.export.about import About, makers_of
+from hyperprune.export.network import Network, TrainedNetwork
+from hyperprune.judgement.result import RunResult
+from hyperprune.recipe import apply
+from hyperprune.recipe.records import Recipe
+from hyperprune.store import atomic
+from hyperprune.store.run import Run
+from hyperprune.training.build import build_model
+from hyperprune.training.outcome import DENSE
+from hyperprune.training.trainer import copy_into
+
+MASK = "mask/"
+"""What the names of masks begin with in a file of best weights."""
+
+
+def load_winner(folder: Path | str) -> TrainedNetwork:
+    """The winner of a finished run; raises RunError. The corpus need not be there."""
+    run = _open(folder)
+    result = _result(run)
+    if result is None:
+        raise RunError(f"{run.folder} has no winner yet; `hyperprune resume {run.folder}` goes on")
+    weights, _ = atomic.read_tensors(run.folder / "winner" / "weights.safetensors")
+    masks, _ = atomic.read_tensors(run.folder / "winner" / "masks.safetensors")
+    return _network(run, result, result.winner, weights, masks)
+
+
+def load_candidate(folder: Path | str, name: str) -> TrainedNetwork:
+    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone."""
+    run = _open(folder)
+    known = [DENSE, *run.proposed()]
+    if name not in known:
+        raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, known)}")
+    path = run.training(name).best
+    if not path.exists():
+        started = run.outcome(name) is not None
+        why = (
+            'weights of eliminated candidates are kept where the recipe says final.keep = "all"'
+            if started and run.made().recipe.final.keep != "all"
+            else "no epoch of it is finished"
+            if not started
+            else "bring the file back"
+        )
+        raise RunError(f"{run.folder} holds no weights of {name}: {why}")
+    tensors, _ = atomic.read_tensors(path)
+    masks = {key.removeprefix(MASK): t for key, t in tensors.items() if key.startswith(MASK)}
+    weights = {key: t for key, t in tensors.items() if not key.startswith(MASK)}
+    return _network(run, _result(run), name, weights, masks)
+
+
+def load_dense(folder: Path | str) -> TrainedNetwork:
+    """The dense reference at its best epoch; raises RunError."""
+    return load_candidate(folder, DENSE)
+
+
+def assemble(
+    about: About, weights: Mapping[str, Tensor], masks: Mapping[str, Tensor], where: object
+) -> TrainedNetwork:
+    """Build the network that a record describes around its weights, on the CPU.
+
+    Raises PluginError where the model's plugin is missing, RunError where the weights are another
+    network's, or not 0 where a mask says so.
+    """
+    about.check_plugins()
+    _check_shapes(about, weights, where)
+    model = build_model(about.recipe, len(about.vocabulary), torch.device("cpu"))
+    own = dict(model.named_parameters())
+    copy_into(own.items(), weights)
+    for name, mask in masks.items():
+        if name not in own or mask.shape != own[name].shape:
+            raise RunError(f"{where} has a mask for {name} that fits no weight")
+        if own[name].detach()[~mask.bool()].any():
+            raise RunError(f"{where}: {name} is not 0 where its mask says so")
+    model.requires_grad_(True).eval()
+    return TrainedNetwork(model, {name: mask.bool() for name, mask in masks.items()}, about)
+
+
+def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
+    """Raise RunError where weights are another network's, before one is made that fills the memory."""
+    with torch.device("meta"):
+        model = build_model(about.recipe, len(about.vocabulary), torch.device("meta"))
+    own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(own.keys() | found.keys()):
+        if own.get(name) != found.get(name):
+            has, wants = found.get(name, "nothing"), own.get(name, "nothing")
+            raise RunError(
+                f"{where} does not fit its model {about.recipe.model.name!r}: {name} is {has}, "
+                f"expected {wants}"
+            )
+
+
+def _open(folder: Path | str) -> Run:
+    path = Path(folder)
+    if not path.is_dir():
+        raise RunError(f"there is no run folder {path}")
+    return Run.open(path)
+
+
+def _result(run: Run) -> RunResult | None:
+    path = run.folder / "result.json"
+    return RunResult.from_json(atomic.read_json(path), run.folder) if path.exists() else None
+
+
+def _network(
+    run: Run,
+    result: RunResult | None,
+    name: str,
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+) -> TrainedNetwork:
+    whole = run.made().recipe
+    configuration = {} if name == DENSE else run.proposed()[name]
+    recipe = apply(whole, configuration)
+    about = About(
+        candidate=name,
+        configuration=dict(configuration),
+        recipe=recipe,
+        vocabulary=_vocabulary(run, whole),
+        makers=makers_of(recipe),
+        active=sum(int(mask.sum()) for mask in masks.values()),
+        masked=sum(mask.numel() for mask in masks.values()),
+        total=sum(weight.numel() for weight in weights.values()),
+        **_perplexities(run, result, name),
+    )
+    return assemble(about, weights, masks, run.folder)
+
+
+def _perplexities(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
+    def best(candidate: str) -> float | None:
+        outcome = run.outcome(candidate)
+        losses = [record.valid_loss for record in outcome.epochs] if outcome else []
+        return math.exp(min(losses)) if losses else None
+
+    found = {"valid_perplexity": best(name), "dense_valid_perplexity": best(DENSE)}
+    if result is not None:
+        found["dense_test_perplexity"] = result.dense_test_perplexity
+        tested = {result.winner: result.test_perplexity, DENSE: result.dense_test_perplexity}
+        found["test_perplexity"] = tested.get(name)
+    return found
+
+
+def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
+    """The run's words; a run of an older hyperprune kept none and needs its corpus."""
+    kept = run.vocabulary()
+    if kept is not None:
+        return kept
+    try:
+        corpus = load_corpus(recipe.data)
+    except CorpusError as error:
+        raise RunError(
+            f"{run.folder} has no vocabulary.json, and its text is absent: {error}"
+        ) from error
+    known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
+    if known and known[0] != corpus.sha256:
+        raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
+    return corpus.vocabulary
+
+
+def open_network(source: Path | str, candidate: str | None = None) -> Network:
+    """A run's winner, or the candidate named; raises RunError."""
+    return load_winner(source) if candidate is None else load_candidate(source, candidate)

@@ -1,0 +1,19 @@
+import os
+import shutil
+
+import pytest
+
+from hyperprune.testing.tiny import tiny_run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of a finished tiny run, whose text is no longer there."""
+    folder = tmp_path_factory.mktemp("export")
+    os.environ["HYPERPRUNE_CACHE"] = str(folder / "cache")
+    try:
+        tiny_run(folder)
+    finally:
+        del os.environ["HYPERPRUNE_CACHE"]
+    shutil.rmtree(folder / "text")
+    return folder / "run"
