@@ -24,8 +24,6 @@ CASES: dict[str, dict[str, Any]] = {
     "nothing said": {},
     "uniform, random": {"init": "uniform", "growth": "random"},
     "er, random": {"growth": "random"},
-    "keeping what comes back": {"regrown": "keep"},
-    "scaled by variance": {"init_scale": "variance"},
 }
 TARGET = Path(__file__).parent / "results" / "first_choice.json"
 

@@ -1,7 +1,7 @@
 """Make a table: train a space-filling sample of a recipe's space to the full budget.
 
 Every finished row is a file of its own beside the table, and the first shard packs the table anew
-after each, so the work may stop at any time, and several processes may share it.
+after each, so the work can be stopped at any time and shared by several processes.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def mixture_nll(
     latents (N, K, E), log_prior (N, K), weight (V, E), bias (V), targets (N). The mixture of
     softmaxes of Yang et al. 2018 (arXiv 1711.03953); K = 1 with a zero prior is cross entropy.
 
-    Positions go through in chunks and the gradient is taken on the way: of a scalar it is known but
-    for one factor. So N·K·V logits are made once, and never more than `ENTRIES` of them exist.
+    Positions are taken in chunks, and their gradients with them, since the gradient of a scalar loss
+    is known up to one factor. So N·K·V logits are made once, and never more than `ENTRIES` of them exist.
     """
     loss: Tensor = _MixtureNLL.apply(latents, log_prior, weight, bias, targets)  # type: ignore[no-untyped-call]
     return loss

@@ -18,7 +18,7 @@ MOST = 0.9
 
 @dataclass(frozen=True)
 class Distance:
-    """A distance, how sure it is, and how far apart one and the same model lies from itself.
+    """A distance with its standard error, and the same-model noise to hold it against.
 
     standard_error: jackknife over sequences, candidate and reference losing the same one; None
         where they do not share at least two sequences.

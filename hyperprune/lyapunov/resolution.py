@@ -1,6 +1,6 @@
 """The resolution of a spectrum: below it an exponent says only that a direction is lost.
 
-Where the product of Jacobians has lost rank, what a factorisation puts in a lost column's place is
+Where the product of Jacobians has lost rank, what a factorisation puts in place of a lost column is
 rounding noise, and so are its later R_ii. A chain of L units that feed one another, disturbed by δ,
 has the exponent ln(δ)/L where it had −∞: a network rounded to its weights' precision is such a
 disturbance, and the shortest chain that a step does not already forget has two units.

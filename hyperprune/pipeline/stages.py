@@ -139,5 +139,7 @@ def halve(
             session.run.training(name).discard_weights()
     survivors = [item for item in alive if item.name in kept]
     work = {item.name: (session.configured(item.configuration), True) for item in survivors}
-    outcomes = train(session, work, epoch)
+    final = epoch >= session.recipe.train.epochs and keep <= session.settled.plan.finalists
+    # On resume, whoever a later round eliminated is replayed here without the weights it has lost.
+    outcomes = train(session, work, epoch, weights=final or session.recipe.final.keep == "all")
     return [replace(item, outcome=outcomes[item.name]) for item in survivors]

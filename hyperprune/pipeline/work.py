@@ -26,10 +26,10 @@ class Started:
 
 
 def train(
-    session: Session, work: Mapping[str, tuple[Recipe, bool]], epoch: int
+    session: Session, work: Mapping[str, tuple[Recipe, bool]], epoch: int, *, weights: bool = True
 ) -> dict[str, Outcome]:
     """Train networks side by side until an epoch; outcomes in the order of their names given."""
-    started = [start(session, name, *item, epoch) for name, item in work.items()]
+    started = [start(session, name, *item, epoch, weights=weights) for name, item in work.items()]
     return {item.job.candidate: finish(session, item) for item in started}
 
 

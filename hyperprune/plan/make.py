@@ -1,4 +1,4 @@
-"""The plan of a run: what a recipe will do, before it does it."""
+"""Make the plan of a run from its recipe."""
 
 from __future__ import annotations
 

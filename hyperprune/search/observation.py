@@ -26,4 +26,4 @@ class Observation:
 
 
 class SpaceExhausted(HyperpruneError):
-    """Every configuration of a finite space has been tried: the search stops here, cleanly."""
+    """Every configuration of a finite space has been tried: the search ends here, normally."""

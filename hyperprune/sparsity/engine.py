@@ -23,8 +23,6 @@ from hyperprune.sparsity.settings import settled
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.view import NoGradient
 
-BETA = 0.9
-"""Decay of the dense-gradient average: the momentum of Dettmers & Zettlemoyer 2019."""
 THRESHOLD = 1e-3
 """Where the threshold of a self-adjusting removal starts (Dettmers & Zettlemoyer 2019)."""
 
@@ -113,6 +111,7 @@ class SparseTraining(MaskedNetwork):
                 if found is None:
                     tensor.parameter.mul_(compensation(mask, chosen["init_scale"]))
         self._take(first)
+        self._guards[0].moves = self.timing.every is not None
 
     @classmethod
     def resume(
@@ -182,14 +181,25 @@ class SparseTraining(MaskedNetwork):
         self.steps += 1
         return loss
 
+    @torch.no_grad()
+    def prepare(self, *, update: bool | None = None, progress: float | None = None) -> None:
+        """Do all that `step` does but the optimiser's step, which somebody else takes afterwards.
+
+        For loops that step by themselves (Lightning, Hugging Face's Trainer): call it in the callback
+        between the backward pass and the step. Raises as `step` does.
+        """
+        self._in_charge().expected()
+        self._prepare(update, progress)
+        self.steps += 1
+
     def _prepare(self, update: bool | None, progress: float | None) -> None:
         """Follow the gradients, and change the topology if due."""
         for tensor in self._tensors:
             tensor.settle()
+            tensor.average_gradient(self.steps)
         if progress is None:
             progress = self.timing.progress(self.steps)
         due = self.timing.due(self.steps) if update is None else update
-        self._average_gradients()
         if (due and self.timing.moves(progress)) or self._overdue(progress):
             self.update(progress)
 
@@ -203,16 +213,6 @@ class SparseTraining(MaskedNetwork):
     def _total(self, progress: float) -> int:
         """Active weights that an update at this progress leaves behind."""
         return active_total(self.timing.density_at(progress), [t.size for t in self._tensors])
-
-    def _average_gradients(self) -> None:
-        """Follow the dense gradients. What a rare word's rows keep decays towards denormal numbers,
-        on which a CPU is ten times as slow, so that what is next to nothing becomes 0 in time."""
-        for tensor in self._tensors:
-            gradient = tensor.gradient() if tensor.average is not None else None
-            if tensor.average is not None and gradient is not None:
-                tensor.average.lerp_(gradient, 1 - BETA)
-                if self.steps % 200 == 199:  # 0.9²⁰⁰ ≈ 1e-9: nothing gets from 1e-20 to 1e-38
-                    tensor.average.masked_fill_(tensor.average.abs() < 1e-20, 0)
 
     # ── topology ─────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from hyperprune.errors import SparsityError
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.sparsity.masked import Masked
 
 PROVEN = (
@@ -32,6 +33,8 @@ REFUSED = {
     optim.LBFGS: "LBFGS searches along lines through the dense weights",
     optim.SparseAdam: "SparseAdam takes no dense gradients, and growth needs them",
 }
+UNSEEN = 10
+"""Steps that may pass the engine by before that is said."""
 
 
 class Guard:
@@ -53,6 +56,10 @@ class Guard:
         self.proven = type(optimizer) in PROVEN or bool(own)
         self.aside = False
         self.foreign = False  # state was loaded that no mask has cut
+        self.moves = (
+            False  # masks are to move with the optimiser's steps, which the engine must see
+        )
+        self.unseen = 0  # steps since the engine last had its turn
         self._handles: list[Any] = []
         if not self._held():
             raise SparsityError(
@@ -80,10 +87,15 @@ class Guard:
             if not self.proven:
                 self._cut(tensor)
 
+    def expected(self) -> Guard:
+        """Know that the engine has had its turn before the step that comes."""
+        self.unseen = 0
+        return self
+
     @contextmanager
     def standing_aside(self) -> Iterator[None]:
         """Let the engine call `before` and `after` itself within the block."""
-        self.aside = True
+        self.expected().aside = True
         try:
             yield
         finally:
@@ -172,6 +184,14 @@ class Guard:
     def _on_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
         if self.aside:
             return None
+        self.unseen += 1
+        if self.moves and self.unseen == UNSEEN:
+            warnings.warn(
+                f"{UNSEEN} steps of the optimiser have passed SparseTraining by: weights stay sparse, "
+                "but the topology stands still; call its step() instead, or its prepare() before",
+                SparsityNotice,
+                stacklevel=4,
+            )
         self.before()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.model import Gates, gate_rows
 
+BETA = 0.9
+"""Decay of the dense-gradient average: the momentum of Dettmers & Zettlemoyer 2019."""
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Bytes of a number to the integer of as many."""
 
@@ -103,6 +105,18 @@ class Masked:
         if gradient is not None and gradient.layout != torch.strided:
             self.notice("has sparse gradients (nn.Embedding(sparse=True)), which are made dense")
             self.parameter.grad = gradient.to_dense()
+
+    def average_gradient(self, step: int) -> None:
+        """Follow the dense gradient, where a control reads its average. What a rare word's rows keep
+        decays towards denormal numbers, on which a CPU is ten times as slow, so that what is next to
+        nothing becomes 0 in time."""
+        if self.average is None:
+            return
+        gradient = self.gradient()
+        if gradient is not None:
+            self.average.lerp_(gradient, 1 - BETA)
+            if step % 200 == 199:  # 0.9²⁰⁰ ≈ 1e-9: nothing gets from 1e-20 to 1e-38
+                self.average.masked_fill_(self.average.abs() < 1e-20, 0)
 
     def set_mask(self, mask: Tensor) -> None:
         """Take over a mask; weights are the caller's to zero."""

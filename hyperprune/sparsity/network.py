@@ -51,8 +51,9 @@ class MaskedNetwork:
 
     @optimizer.setter
     def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        guard = Guard(optimizer, self._tensors)
-        self._guards.pop(0).release()
+        guard, old = Guard(optimizer, self._tensors), self._guards.pop(0)
+        guard.moves = old.moves
+        old.release()
         self._guards.insert(0, guard)
         self._take_over()
 

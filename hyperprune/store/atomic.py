@@ -101,7 +101,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file fails in as many ways as there are bytes
+    except Exception as error:  # a damaged file can raise almost anything
         raise RunError(f"{path} is damaged: {error}") from error
 
 

@@ -67,7 +67,8 @@ def fetch(key: str, target: TrainingFolder, epochs: int) -> tuple[EpochRecord, .
 def publish(key: str, source: TrainingFolder, history: tuple[EpochRecord, ...]) -> None:
     """Put a finished reference into the cache; raises RunError, which costs a run nothing.
 
-    Its history comes last and makes it whole. Who else publishes the same key writes the same.
+    The history is written last: without it the entry counts as incomplete. Another run that
+    publishes the same key writes the same bytes.
     """
     target = TrainingFolder(cache_root() / key)
     with owned(target.path):

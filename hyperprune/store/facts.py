@@ -1,4 +1,4 @@
-"""What a journal and a run.json may say; anything else is damage, or somebody's trick."""
+"""What a journal and a run.json may say; anything else is damage or tampering."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def read_epochs(value: Any) -> list[EpochRecord]:
-    """Epochs of a training from JSON, its first first; raises ValueError."""
+    """Epochs of a training from JSON, in order; raises ValueError."""
     records = _epochs.validate_json(json.dumps(value), strict=True)
     check_epochs(records, after=0)
     return records

@@ -31,7 +31,7 @@ else:
 
 @contextmanager
 def owned(folder: Path, patience: float = 0.0) -> Iterator[None]:
-    """Own a folder within the block; raises RunError naming its owner if that takes over `patience` s."""
+    """Own a folder within the block; raises RunError, naming its owner, after `patience` seconds."""
     descriptor = _acquire(folder, patience)
     try:
         yield
@@ -93,7 +93,7 @@ def _wait(descriptor: int, folder: Path, deadline: float) -> None:
             return
         except OSError as error:
             if error.errno not in BUSY:
-                raise  # a file system without locks, or worse
+                raise  # the file system has no locks
             if time.monotonic() >= deadline:
                 raise RunError(
                     f"{folder} is in use by {_owner(descriptor)}; wait for it or stop it"

@@ -160,8 +160,8 @@ class Run:
     def outcome(self, candidate: str, until: int | None = None) -> Outcome | None:
         """What the journal knows of a training: all, or what was known when it reached an epoch.
 
-        A stage that is gone over again must see what it saw the first time, and not that a
-        candidate failed later.
+        A stage that is replayed on resume must see what it saw the first time, not that a candidate
+        failed later.
         """
         epochs: list[EpochRecord] = []
         failure = None

@@ -41,7 +41,7 @@ class TrainingFolder:
             trainer.load_state(tensors, metadata["trainer"])
             if trainer.epoch != len(history):
                 raise ValueError(f"epoch {trainer.epoch} with a history of {len(history)}")
-        except Exception as error:  # a damaged file fails in as many ways as there are bytes
+        except Exception as error:  # a damaged file can raise almost anything
             raise RunError(
                 f"cannot go on from {self.checkpoint}: {error}; without that file its training "
                 "begins anew, to the same result"

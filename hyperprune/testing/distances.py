@@ -13,7 +13,7 @@ def check_distance(distance: Metric) -> None:
     """Assert that a distance keeps its contract.
 
     A finite float, not negative, 0 for a spectrum and itself, the same when asked again, and
-    nothing written to. It also bears what its error and noise are made from: fewer sequences.
+    nothing written to. It must also work on fewer sequences, from which its error and noise are estimated.
     """
     one, other, narrow = tiny_spectrum(1), tiny_spectrum(2), tiny_spectrum(3, layers=(5,))
     before = [spectrum.per_sequence.clone() for spectrum in (one, other)]

@@ -28,9 +28,9 @@ EVENTS: tuple[Event, ...] = (
 
 
 def check_observer(observe: Callable[[Path], Observer]) -> None:
-    """Assert that an observer bears every event, in a run that starts and one that is taken up.
+    """Assert that an observer handles every event, of a new run and of a resumed one.
 
-    It leaves what it finds in the run folder as it was.
+    It must not change files that it finds in the run folder.
     """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

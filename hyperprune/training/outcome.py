@@ -21,7 +21,7 @@ class EpochRecord:
     largest: float  # largest exponent, nats per step
     floored: int  # floored R entries of the spectrum
     topology: Mapping[str, Any]
-    lost: float | None = None  # lost directions of the spectrum, mean over sequences; 0.1 had none
+    lost: float | None = None  # lost directions, mean over sequences; None in runs of 0.1
     exponents: int | None = None  # of how many
 
     @property

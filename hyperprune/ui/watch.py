@@ -24,7 +24,7 @@ HINT = "Ctrl-C stops after this step and says how to go on"
 class PluginObserver:
     """An observer of a plugin, `name` or `{ name = "…", option = … }`, made with the run folder.
 
-    One that raises is told no more; the run goes on, and `complain` hears why. Raises PluginError
+    One that raises is dropped, the run goes on, and `complain` is told why. Raises PluginError
     for a name that no plugin offers, and for options that it does not take.
     """
 

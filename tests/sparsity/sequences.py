@@ -162,6 +162,7 @@ class Sequence:
         return [
             self.by_hand,
             self.closure,
+            self.prepare,
             self.skip,
             self.freeze,
             self.thaw,
@@ -235,6 +236,13 @@ class Sequence:
             self.optimizer.step()
         else:
             self.optimizer.step(self.backward)  # type: ignore[arg-type]
+
+    def prepare(self) -> None:
+        """Somebody else's loop."""
+        if self.sparse is not None:
+            self.backward()
+            self.sparse.prepare(update=self.draw.choice([None, True]))
+            self.optimizer.step()
 
     def skip(self) -> None:
         self.backward()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hyperprune.errors import SparsityError
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.sparsity import SparseTraining
 
 TOTAL = round(0.25 * (8 * 16 + 16 * 4))
@@ -101,6 +101,34 @@ def test_accumulated_gradients_are_one_step() -> None:
     assert sparse.updates == other.updates == 2
     for mine, theirs in zip(model.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_a_loop_that_steps_by_itself_lets_the_engine_prepare() -> None:
+    model, whole = net(), net()
+    sparse, other = engine(model, growth="momentum"), engine(whole, growth="momentum")
+    for seed in range(12):
+        for m in (model, whole):
+            m.zero_grad()
+            loss_of(m, seed).backward()
+        sparse.prepare(update=seed == 9 or None)
+        sparse.optimizer.step()
+        other.step(update=seed == 9 or None)
+        check(sparse)
+    assert (sparse.steps, sparse.updates) == (other.steps, other.updates) == (12, 6)
+    assert equal(model, whole)
+
+
+def test_an_engine_that_is_passed_by_says_so() -> None:
+    model = net()
+    sparse = engine(model)
+    for _ in range(9):
+        sparse.optimizer.step()
+    with pytest.warns(SparsityNotice, match="10 steps of the optimiser have passed"):
+        sparse.optimizer.step()
+    sparse.optimizer.step()
+    still = engine(net(), every=None)  # masks that never move need nobody's turn
+    for _ in range(12):
+        still.optimizer.step()
 
 
 # ── wrappers ─────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from hyperprune.search.space import Configuration, Space, key_of
 def random(
     space: Space, history: Sequence[Observation], pending: Sequence[Configuration], seed: int
 ) -> dict[str, Any]:
-    """Uniform over what has not been tried; learns nothing, so it is what others must beat.
+    """Uniform over what has not been tried: the baseline that other searchers must beat.
 
     Raises SpaceExhausted when nothing new is left.
     """

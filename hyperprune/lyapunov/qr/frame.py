@@ -17,7 +17,7 @@ NARROW = 0.75
 
 
 class Frame(ABC):
-    """k leading directions in n dimensions for each of b sequences, at first the identity's columns.
+    """k leading directions in n dimensions for each of b sequences, at first columns of the identity.
 
     Orthonormal columns, unless `settle` makes up for what they lack.
     """

@@ -90,11 +90,11 @@ class Frames:
     def push(
         self, tangents: Sequence[LayerTangent], parts: Sequence[tuple[int, bool]]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Push every frame through its blocks of a segment.
+        """Push every frame through the blocks of one segment.
 
         parts: how many steps to sum over, and whether to settle the sum after them. For each, returns
-        Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised. Only the
-        sum since one settled part to the end of another means anything.
+        Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised. Only sums
+        that run from the end of one settled part to the end of another are meaningful.
         """
 
         @torch.no_grad()
