@@ -74,6 +74,7 @@ def train(
         model,
         optimizer,
         density=1 - SPARSITY,
+        init_scale="none",
         removal="magnitude",
         growth="random",
         redistribution="none",

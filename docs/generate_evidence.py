@@ -85,6 +85,10 @@ $ python docs/generate_evidence.py
 $ hyperprune bench replay benchmarks/tables/pydoc.safetensors benchmarks/tables/ptb.safetensors
 ```
 
+The first two commands made these tables when the repeated configurations were still spread over the
+sample; now they are its first, so that a table in the making has its noise floor early. The tables' own
+rows say which they are.
+
 The last replays what the default is judged by, in 44 seconds on two cores.
 """
 

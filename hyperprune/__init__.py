@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from hyperprune.hookspecs import API_VERSION, hookimpl, hookspec
 
 if TYPE_CHECKING:
-    from hyperprune.export import load_candidate, load_dense, load_winner
+    from hyperprune.export import load_candidate, load_dense, load_exported, load_winner
     from hyperprune.judgement.result import CandidateResult, RunResult
     from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
     from hyperprune.pipeline.run import load_run, resume, run
@@ -39,6 +39,7 @@ __all__ = [
     "hookspec",
     "load_candidate",
     "load_dense",
+    "load_exported",
     "load_recipe",
     "load_run",
     "load_winner",
@@ -54,6 +55,7 @@ _HOME = {
     "load_winner": "hyperprune.export",
     "load_candidate": "hyperprune.export",
     "load_dense": "hyperprune.export",
+    "load_exported": "hyperprune.export",
     "load_recipe": "hyperprune.recipe",
     "RunResult": "hyperprune.judgement.result",
     "CandidateResult": "hyperprune.judgement.result",

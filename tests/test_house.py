@@ -43,7 +43,6 @@ OTHER_MEANINGS = {
     ("plugins/parameters", "none"): "an empty list, to a person",
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
-    ("recipe/records", "none"): "initial weights that are not scaled",
     ("recipe/shipped", "none"): "an empty list, to a person",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
@@ -57,6 +56,8 @@ OTHER_MEANINGS = {
 
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
+    "export/formats": "writes a network's card to where a person says",
+    "export/torch_program": "writes a program to where a person says",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",
     "report/checks": "tries whether folders can be written",
     "report/html": "writes a report to where a person says",

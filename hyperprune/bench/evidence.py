@@ -96,6 +96,7 @@ def facts(study: Study) -> dict[str, Any]:
     return {
         "configurations": len(study.rows),
         "failed": study.failed,
+        **({"missing": study.missing} if study.missing else {}),
         "epochs": study.epochs,
         "dense": _round(math.exp(study.dense)),
         "best": _round(ppl.min()),

@@ -1,13 +1,14 @@
 """Make a table: train a space-filling sample of a recipe's space to the full budget.
 
-Every finished row is a file of its own beside the table, and the first shard packs the table anew
-after each, so the work can be stopped at any time and shared by several processes.
+Every finished row is a file of its own beside the table, one that is begun keeps its last epoch, and
+the first shard packs the table anew after each row. So the work can be stopped at any time and
+shared by several processes, and a table that is not whole says so.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,16 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from hyperprune.bench.row import train_row
 from hyperprune.bench.table import SERIES, STATES, Row, Table
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import Diverged, RunError
-from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.errors import RunError
 from hyperprune.lyapunov.record import WITHOUT_RESOLUTION
-from hyperprune.recipe import Recipe, apply, default_configuration, dumps, space_of
+from hyperprune.recipe import Recipe, default_configuration, dumps, space_of
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
 from hyperprune.store import atomic
 from hyperprune.store.run import environment
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
 
 
 def space_filling(
@@ -43,28 +43,34 @@ def space_filling(
     return list(chosen.values())[:wanted]
 
 
-def plan_rows(recipe: Recipe, configurations: int, repeated: int, seeds: int) -> list[Row]:
-    """Rows in the order of their making: dense, the defaults, a sample, then other seeds.
+PILOT = 6
+"""Configurations that train before any other seed does."""
 
-    `repeated` configurations, spread over the sample, train again from `seeds` further seeds, each
-    seed with a dense reference of its own: the noise floor.
+
+def plan_rows(recipe: Recipe, configurations: int, repeated: int, seeds: int) -> list[Row]:
+    """Rows in the order of their making: dense, the defaults, a sample, other seeds, more sample.
+
+    The first `repeated` configurations train again from `seeds` further seeds, each seed with a
+    dense reference of its own: the noise floor. They come early, so that a table that is not whole
+    yet has one, and so that a table may grow: more configurations only add rows at its end.
     """
     default = default_configuration(recipe)
     first = [default] if default is not None else []
     seed = derive(recipe.seed, "table")
     sample = space_filling(space_of(recipe), configurations, seed, first)
-    rows = [Row("dense", "dense", recipe.seed, {})]
-    for index, item in enumerate(sample):
-        role = "default" if index < len(first) else "sample"
-        rows.append(Row(f"c{index:03d}", role, recipe.seed, item))
-    again = [rows[1 + k * len(sample) // repeated] for k in range(repeated)]
+    own = [
+        Row(f"c{k:03d}", "default" if k < len(first) else "sample", recipe.seed, item)
+        for k, item in enumerate(sample)
+    ]
+    early = max(PILOT, repeated)
+    rows = [Row("dense", "dense", recipe.seed, {}), *own[:early]]
     for extra in range(1, seeds + 1):
         rows.append(Row(f"dense-s{extra}", "dense", recipe.seed + extra, {}))
         rows += [
             Row(f"{row.name}-s{extra}", "repeat", recipe.seed + extra, row.configuration)
-            for row in again
+            for row in own[:repeated]
         ]
-    return rows
+    return rows + own[early:]
 
 
 def make_table(
@@ -79,20 +85,26 @@ def make_table(
 ) -> None:
     """Train the rows of a table that are still missing; `shard` (i, n) takes every n-th row.
 
+    A table that is there already, whole or not, is gone on with, also where its file alone is left.
     Raises RunError where the path holds a table of another recipe.
     """
     rows = plan_rows(recipe, configurations, repeated, seeds)
     folder = path.with_suffix(".rows")
-    if path.exists() and Table.load(path).recipe != recipe:
-        raise RunError(f"{path} was made by another recipe; give another path")
+    if path.exists():
+        table = Table.load(path)
+        if table.recipe != recipe:
+            raise RunError(f"{path} was made by another recipe; give another path")
+        unpack(table, folder)
     torch.set_num_threads(recipe.train.threads or 1)
     for number, row in enumerate(rows):
         file = folder / f"{row.name}.safetensors"
         if number % shard[1] != shard[0] or file.exists():
             continue
         started = time.monotonic()
-        tensors, failure = train_row(recipe, row)
+        begun = folder / f"{row.name}.begun"
+        tensors, failure = train_row(recipe, row, begun)
         atomic.write_tensors(file, tensors, {"row": asdict(row), "failure": failure})
+        begun.unlink(missing_ok=True)
         if shard[0] == 0:
             pack(recipe, path, rows)
         last = float(tensors["series/valid_loss"][-1])
@@ -104,65 +116,36 @@ def make_table(
         pack(recipe, path, rows)
 
 
-def train_row(recipe: Recipe, row: Row) -> tuple[dict[str, Tensor], str | None]:
-    """Train one row to the full budget, with both spectra of every epoch."""
-    own = recipe if row.dense else apply(recipe, row.configuration)
-    own = own.model_copy(update={"seed": row.seed})
-    trainer, text = build_trainer(own, sparse=not row.dense), spectrum_text(recipe)
-    series: dict[str, list[float]] = {name: [] for name in SERIES}
-    spectra: dict[str, list[LyapunovSpectrum]] = {state: [] for state in STATES}
-    failure = None
-    try:
-        for _ in range(recipe.train.epochs):
-            started = time.process_time()
-            metrics = trainer.run_epoch()
-            for state in STATES:
-                settings = recipe.spectrum.model_copy(update={"state": state})
-                spectra[state].append(measure_spectrum(trainer, text, settings))
-            topology = trainer.sparse.topology() if trainer.sparse else None
-            series["train_loss"].append(metrics.train_loss)
-            series["valid_loss"].append(metrics.valid_loss)
-            series["averaging"].append(float(metrics.averaging))
-            series["exploration"].append(topology.exploration if topology else 1.0)
-            series["seconds"].append(time.process_time() - started)
-    except Diverged as error:
-        failure = str(error)
-    return _as_tensors(series, spectra, recipe.train.epochs), failure
-
-
-def _as_tensors(
-    series: Mapping[str, list[float]],
-    spectra: Mapping[str, list[LyapunovSpectrum]],
-    epochs: int,
-) -> dict[str, Tensor]:
-    tensors = {
-        f"series/{name}": torch.tensor(values + [torch.nan] * (epochs - len(values)))
-        for name, values in series.items()
-    }
-    for state, measured in spectra.items():
-        if measured:
-            per_sequence = torch.stack([item.per_sequence for item in measured]).float()
-            layers = torch.stack([item.layers for item in measured]).to(torch.uint8)
-            floored = torch.tensor([item.floored for item in measured], dtype=torch.int32)
-            tensors[f"exponents/{state}"] = _padded(per_sequence, epochs, torch.nan)
-            tensors[f"layers/{state}"] = _padded(layers, epochs, 0)
-            tensors[f"floored/{state}"] = _padded(floored, epochs, 0)
+def unpack(table: Table, folder: Path) -> None:
+    """Give each row of a table its own file again, where it has none."""
+    for index, row in enumerate(table.rows):
+        file = folder / f"{row.name}.safetensors"
+        if file.exists():
+            continue
+        tensors = {f"series/{name}": values[index] for name, values in table.series.items()}
+        for state in STATES:
+            tensors |= {
+                f"exponents/{state}": table.exponents[state][index],
+                f"layers/{state}": table.layers[state][index],
+                f"floored/{state}": table.floored[state][index],
+            }
             for name in ("floor", "resolution"):
-                value = getattr(measured[0], name)
-                tensors[f"{name}/{state}"] = torch.tensor(value, dtype=torch.float64)
-    return tensors
-
-
-def _padded(values: Tensor, epochs: int, fill: float) -> Tensor:
-    missing = epochs - values.shape[0]
-    return torch.cat([values, values.new_full((missing, *values.shape[1:]), fill)])
+                if name in table.recipe_settings:
+                    value = torch.tensor(table.recipe_settings[name], dtype=torch.float64)
+                    tensors[f"{name}/{state}"] = value
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        plain = {**asdict(row), "failure": None}
+        atomic.write_tensors(file, whole, {"row": plain, "failure": row.failure})
 
 
 def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
     """Gather the finished rows into the table's one file."""
     found: list[tuple[Row, dict[str, Tensor]]] = []
-    for row in rows:
-        file = path.with_suffix(".rows") / f"{row.name}.safetensors"
+    folder = path.with_suffix(".rows")
+    planned = [row.name for row in rows]
+    others = {file.stem for file in folder.glob("*.safetensors")} - set(planned)
+    for name in (*planned, *sorted(others)):  # a smaller plan drops nothing that is there
+        file = folder / f"{name}.safetensors"
         if file.exists():
             tensors, metadata = atomic.read_tensors(file)
             made = Row(**{**metadata["row"], "failure": metadata["failure"]})
@@ -191,6 +174,7 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         {state: stacked(f"exponents/{state}", torch.nan) for state in STATES},
         {state: stacked(f"layers/{state}", 0) for state in STATES},
         {state: stacked(f"floored/{state}", 0) for state in STATES},
+        planned=len(planned) + len(others),
     )
     table.save(path)
     return table

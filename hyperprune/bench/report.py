@@ -203,6 +203,8 @@ def _compare(what: str, loss: Sequence[float], own: str, distance: Sequence[floa
 
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts.get("missing"):
+        yield f"**The table is not whole: {facts['missing']} of its rows are still to be made.**\n"
     yield (
         f"{facts['configurations']} configurations, {facts['epochs']} epochs each, "
         f"{facts['failed']} failed. Validation perplexity: dense "

@@ -26,6 +26,7 @@ class Study:
     final: (n,) validation loss after the full budget, nats per token. signals: name → (n, E).
     averaging: (n, E) 1 where the weights were averaged.
     noise: standard deviation of `final` over seeds of one configuration. dense: its final loss.
+    missing: rows that the table does not hold yet.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Study:
     repeats: int
     dense: float
     failed: int
+    missing: int = 0
 
     @property
     def epochs(self) -> int:
@@ -89,6 +91,7 @@ def study(table: Table, name: str, *, raw: bool = False) -> Study:
         sum(len(group) - 1 for group in groups),
         float(valid[dense, -1]),
         failed,
+        table.missing,
     )
 
 

@@ -43,7 +43,7 @@ class Table:
 
     series: name → (M, E) float32; losses in nats per token, `seconds` of training and measuring.
     exponents: state → (M, E, B, k) float32, each sequence's exponents, ordered by their mean.
-    layers: state → (M, E, k) uint8. floored: state → (M, E) int32.
+    layers: state → (M, E, k) uint8. floored: state → (M, E) int32. planned: rows of the whole table.
     """
 
     recipe_text: str
@@ -54,6 +54,12 @@ class Table:
     exponents: Mapping[str, Tensor]
     layers: Mapping[str, Tensor]
     floored: Mapping[str, Tensor]
+    planned: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Rows that are planned and not made yet: what a partial table lacks."""
+        return max(0, self.planned - len(self.rows))
 
     @property
     def recipe(self) -> Recipe:
@@ -111,6 +117,7 @@ class Table:
             "environment": dict(self.environment),
             "corpus_sha256": self.corpus_sha256,
             "rows": [asdict(row) for row in self.rows],
+            "planned": max(self.planned, len(self.rows)),
         }
         atomic.write_tensors(path, tensors, metadata)
 
@@ -137,4 +144,5 @@ class Table:
             group("exponents"),
             group("layers"),
             group("floored"),
+            int(metadata.get("planned", 0)),
         )

@@ -61,6 +61,17 @@ def make(
 
 
 @app.command()
+def spread(table: TableFile) -> None:
+    """Say how far apart final losses lie against the noise, and look at nothing else."""
+    from hyperprune.bench.spread import lines
+    from hyperprune.bench.spread import spread as spread_of
+    from hyperprune.bench.table import Table
+
+    for line in lines(spread_of(Table.load(table))):
+        typer.echo(line)
+
+
+@app.command()
 def replay(
     tables: Annotated[list[Path], typer.Argument(metavar="TABLE…", help="Tables of `bench make`.")],
     seeds: Seeds = 20,

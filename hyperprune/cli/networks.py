@@ -1,4 +1,4 @@
-"""Commands that use a trained network: score a text, write one."""
+"""Commands that use a trained network: score a text, write one, export and measure it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyperprune.cli.output import show, show_json
-from hyperprune.errors import CorpusError
+from hyperprune.errors import CorpusError, RunError
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
-    from hyperprune.export import Score
+    from hyperprune.export import Score, TrainedNetwork
 
-Source = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Source = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
 Which = Annotated[
     str | None,
     typer.Option("--candidate", "-c", metavar="NAME", help="A candidate, or dense; the winner."),
@@ -33,7 +33,7 @@ def score(
 ) -> None:
     """Print how well a run's winner predicts a text."""
     text = _read(file)
-    from hyperprune.export.load import open_network
+    from hyperprune.export.exported import open_network
 
     found = open_network(run, candidate).score(text)
     if as_json:
@@ -57,7 +57,7 @@ def generate(
     candidate: Which = None,
 ) -> None:
     """Write words with a run's winner, one at a time."""
-    from hyperprune.export.load import open_network
+    from hyperprune.export.exported import open_network
 
     network = open_network(run, candidate)
     between = network.reader.between
@@ -71,6 +71,55 @@ def generate(
         sys.stdout.flush()
         fresh = end
     sys.stdout.write("\n")
+
+
+def export(
+    run: Source,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help="safetensors, compact, onnx or torch."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where the file goes.")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Values of compact: float32, float16, bfloat16 or int8.")
+    ] = "float32",
+    form: Annotated[str, typer.Option("--form", help="Of onnx: step or sequence.")] = "step",
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise onnx dynamically.")] = False,
+    measured: Annotated[
+        bool, typer.Option("--measure", help="Print what every form costs on this machine.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
+    candidate: Which = None,
+) -> None:
+    """Write a run's winner as a file for elsewhere, with a card beside it."""
+    from hyperprune.export.exported import trained_network
+    from hyperprune.plan.disk import show_bytes
+
+    if format is None and not measured:
+        raise RunError("say what to do: --format FORMAT --out FILE, or --measure")
+    if format is not None and out is None:
+        raise RunError("say where the file goes: --out FILE")
+    if out is not None and out.exists() and not force:
+        raise RunError(f"{out} exists; --force replaces it")
+    network = trained_network(run, candidate)
+    if format is not None and out is not None:
+        written = network.export(format, out, dtype=dtype, form=form, int8=int8)
+        typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")
+    if measured:
+        _measure(run, network)
+
+
+def _measure(run: Path, network: TrainedNetwork) -> None:
+    from hyperprune.export.load import load_dense
+    from hyperprune.export.measure import measure
+    from hyperprune.ui.tables import measure_table
+
+    dense = load_dense(run) if run.is_dir() else None
+    show(measure_table(measure(network, dense)))
 
 
 def _read(file: str) -> str:

@@ -4,6 +4,7 @@ Imports store, judgement and training. Called by `report` and `cli`, and from Py
 below.
 """
 
+from hyperprune.export.exported import load_exported
 from hyperprune.export.load import load_candidate, load_dense, load_winner
 from hyperprune.export.network import Network, TrainedNetwork
 from hyperprune.export.text import Score
@@ -14,5 +15,6 @@ __all__ = [
     "TrainedNetwork",
     "load_candidate",
     "load_dense",
+    "load_exported",
     "load_winner",
 ]

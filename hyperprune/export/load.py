@@ -13,7 +13,7 @@ from torch import Tensor
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, RunError, nearest
 from hyperprune.export.about import About, makers_of
-from hyperprune.export.network import Network, TrainedNetwork
+from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
@@ -168,8 +168,3 @@ def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
     if known and known[0] != corpus.sha256:
         raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
     return corpus.vocabulary
-
-
-def open_network(source: Path | str, candidate: str | None = None) -> Network:
-    """A run's winner, or the candidate named; raises RunError."""
-    return load_winner(source) if candidate is None else load_candidate(source, candidate)

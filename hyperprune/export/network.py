@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,10 @@ from hyperprune.export.about import About
 from hyperprune.export.text import Score, generate_words, score_text
 from hyperprune.model import State
 from hyperprune.recipe.records import Recipe
+
+if TYPE_CHECKING:
+    from hyperprune.export.fast import CompiledNetwork
+    from hyperprune.export.formats import Exported
 
 
 class Network(ABC):
@@ -100,6 +105,23 @@ class TrainedNetwork(Network):
     model: nn.Module
     masks: Mapping[str, Tensor]
     about: About
+
+    def export(self, format: str, path: Path | str, **options: Any) -> Exported:  # noqa: A002
+        """Write a file and its card: see `hyperprune.export.formats.export_network`."""
+        from hyperprune.export.formats import export_network
+
+        return export_network(self, format, path, **options)
+
+    def compiled(self, kind: str = "auto") -> CompiledNetwork:
+        """A module whose steps are fast on a CPU: see `hyperprune.export.fast.compiled`."""
+        from hyperprune.export.fast import compiled
+
+        return compiled(self, kind)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its weights in memory, zeros included."""
+        return sum(parameter.nbytes for parameter in self.model.parameters())
 
     def initial_state(self, batch: int) -> State:
         """Zero state of a batch."""

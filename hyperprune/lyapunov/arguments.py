@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.errors import SpectrumError
+from hyperprune.lyapunov.qr.frame import FLOORS
 from hyperprune.lyapunov.record import Protocol
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind, autodiff
+from hyperprune.lyapunov.tangent.probe import check_step
 from hyperprune.model import State, StatePart
 
 PUBLISHED_STEPS = 35
 """The segment that the published protocol counts."""
-FLOORS = {torch.float64: 1e-12, torch.float32: 1e-9}
-"""Smallest R_ii that counts; smaller ones are rounding noise, raised to it and counted."""
 
 Trace = Callable[[Tensor, State], tuple[Sequence[LayerTangent], State]]
 
@@ -61,6 +61,7 @@ def check_choices(
     k: int | None,
     tolerance: float | None,
     resolution: float | None,
+    dt: float,
 ) -> None:
     """Raise SpectrumError for an argument that no spectrum has."""
     for name, value, known in (
@@ -81,6 +82,8 @@ def check_choices(
             raise SpectrumError(f"{name} must be at least 1, got {count}")
     if tolerance is not None and not tolerance > 0:
         raise SpectrumError(f"tolerance must be above 0, got {tolerance}")
+    if not 0 < dt < float("inf"):
+        raise SpectrumError(f"dt must be above 0, got {dt}")
     if resolution is not None and not resolution < 0:
         raise SpectrumError(f"resolution must be below 0 (−inf for none), got {resolution}")
 
@@ -109,13 +112,43 @@ def _double(own: Tensor) -> Tensor:
 def flat_state(model: Any, state: State | Tensor | None, batch: int) -> State:
     """The initial state as a tuple of float64 tensors (B, n_i)."""
     state = model.initial_state(batch) if state is None else state
+    if not isinstance(state, Tensor | tuple | list):
+        raise SpectrumError(
+            f"the state must be a tensor (B, n) or a tuple or list of them, not {type(state).__name__}"
+        )
     parts = (state,) if isinstance(state, Tensor) else tuple(state)
     for part in parts:
+        if not isinstance(part, Tensor):
+            raise SpectrumError(
+                f"the state must be a flat tuple of tensors (B, n_i); it holds a {type(part).__name__}"
+            )
+        if not part.is_floating_point():
+            kind = (
+                "split it into real and imaginary parts" if part.is_complex() else "make it float"
+            )
+            raise SpectrumError(
+                f"the state must be real and floating point, not {part.dtype}: {kind}"
+            )
         if part.dim() != 2 or part.shape[0] != batch:
             raise SpectrumError(
                 f"every tensor of the state must be (B, n) with B = {batch}, not {tuple(part.shape)}"
             )
     return tuple(part.detach().double() for part in parts)
+
+
+def first_step(model: Any, step: autodiff.Step, x_t: Tensor, state: State) -> None:
+    """Take one step; raises SpectrumError that says why it cannot be taken."""
+    try:
+        autodiff.checked_step(step, x_t, state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        hint = ""
+        if isinstance(error, RuntimeError) and "dtype" in str(error).lower():
+            hint = (
+                "; states are float64 here: a class that is no nn.Module must keep its weights as "
+                "float64 itself"
+            )
+        said = str(error).partition("\n")[0]
+        raise SpectrumError(f"step failed on a state it should take: {said}{hint}") from error
 
 
 def tracer(model: Any, inputs: Tensor, state: State, kind: StateKind) -> Trace:
@@ -135,13 +168,15 @@ def tracer(model: Any, inputs: Tensor, state: State, kind: StateKind) -> Trace:
         raise SpectrumError(
             f"state_parts declare sizes {sizes}, the state has {[part.shape[-1] for part in state]}"
         )
-    single = not isinstance(model.initial_state(1), tuple)
+    start = model.initial_state(1)
+    single, listed = isinstance(start, Tensor), isinstance(start, list)
 
     def step(x_t: Tensor, state: State) -> State:
-        new = model.step(x_t, state[0] if single else state)
+        new = model.step(x_t, state[0] if single else list(state) if listed else state)
         return (new,) if isinstance(new, Tensor) else tuple(new)
 
     layers = autodiff.step_layers(declared, kind)
-    autodiff.checked_step(step, inputs[0], state)
+    first_step(model, step, inputs[0], state)
+    check_step(step, inputs[0], state)
     autodiff.check_stack(step, layers, inputs[0], state)
     return lambda inputs, state: autodiff.step_tangent(step, layers, inputs, state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,7 @@ from hyperprune.lyapunov.tangent import StateKind
 Protocol: TypeAlias = Literal["standard", "published"]
 
 ARRAYS = ("exponents", "standard_error", "drift", "per_sequence", "layers")
+OPTIONAL = ("block_error", "autocorrelation_time", "history")
 FORMAT = "hyperprune.lyapunov_spectrum/2"
 READABLE = (FORMAT, "hyperprune.lyapunov_spectrum/1")
 WITHOUT_RESOLUTION = -8.0
@@ -37,6 +39,11 @@ class LyapunovSpectrum:
     per_sequence: (B, k) the exponents of each sequence, in the order of `exponents`.
     layers: (k,) int64, the layer each exponent belongs to, bottom layer 0.
     steps: counted steps T; burn_in: steps before them. floored: entries of R below `floor`.
+    block_error: (k,) standard error of the mean over time, from blocks of steps; NaN where there were
+        too few; autocorrelation_time: (k,) of the exponents' terms, in steps times `dt`.
+    history: (m, k) the means until each block's end, after `history_steps` counted steps; kept on
+        request. These three are of all sequences.
+    dt: time that a step takes; everything is per unit of time.
     resolution: exponents at or below it are lost directions, whose values say nothing (see
         `hyperprune.lyapunov.resolution`); −inf where all are taken at their word.
     """
@@ -54,6 +61,11 @@ class LyapunovSpectrum:
     protocol: Protocol
     dtype: str
     resolution: float = WITHOUT_RESOLUTION
+    dt: float = 1.0
+    block_error: Tensor | None = None
+    autocorrelation_time: Tensor | None = None
+    history: Tensor | None = None
+    history_steps: tuple[int, ...] = ()
 
     @property
     def lost_directions(self) -> Tensor:
@@ -109,6 +121,42 @@ class LyapunovSpectrum:
         """
         return kaplan_yorke(self.exponents)
 
+    @property
+    def kaplan_yorke_error(self) -> float:
+        """Its standard error, by the jackknife over sequences; NaN for a single one."""
+        return self._jackknife(lambda spectrum: spectrum.kaplan_yorke)
+
+    @property
+    def entropy(self) -> float:
+        """Sum of the positive exponents: the entropy rate, or a bound to it (Pesin 1977; Ruelle 1978)."""
+        return float(self.exponents.clamp_min(0).sum())
+
+    @property
+    def entropy_error(self) -> float:
+        """Its standard error, by the jackknife over sequences; NaN for a single one."""
+        return self._jackknife(lambda spectrum: spectrum.entropy)
+
+    @property
+    def unit(self) -> str:
+        """What the exponents are counted in."""
+        information = "bits" if self.protocol == "published" else "nats"
+        return f"{information} per step" if self.dt == 1 else f"{information} per unit of time"
+
+    def _jackknife(self, what: Callable[[LyapunovSpectrum], float]) -> float:
+        if self.sequences < 2:
+            return math.nan
+        every = torch.arange(self.sequences)
+        left = torch.tensor(
+            [what(self.select(every[every != out])) for out in every], dtype=torch.float64
+        )
+        return float(((self.sequences - 1) * left.var(correction=0)) ** 0.5)
+
+    def _repr_html_(self) -> str:
+        """Notebooks draw the spectrum."""
+        from hyperprune.lyapunov.notebook import as_html
+
+        return as_html(self)
+
     def sorted(self) -> Tensor:
         """Exponents of all layers together, largest first: (k,)."""
         return self.exponents.sort(descending=True).values
@@ -138,6 +186,9 @@ class LyapunovSpectrum:
             drift=self.drift[order],
             per_sequence=chosen,
             layers=self.layers[order],
+            block_error=_in(order, self.block_error),
+            autocorrelation_time=_in(order, self.autocorrelation_time),
+            history=_in(order, self.history),
         )
 
     def check_comparable(self, other: LyapunovSpectrum) -> None:
@@ -154,10 +205,11 @@ class LyapunovSpectrum:
         rest = {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
-            if entry.name not in ARRAYS
+            if entry.name not in (*ARRAYS, *OPTIONAL)
         }
         rest["resolution"] = self.resolution if math.isfinite(self.resolution) else None
-        arrays = {name: getattr(self, name).contiguous().cpu() for name in ARRAYS}
+        kept = {name: getattr(self, name) for name in (*ARRAYS, *OPTIONAL)}
+        arrays = {name: own.contiguous().cpu() for name, own in kept.items() if own is not None}
         save_file(arrays, path, metadata={"format": FORMAT, "spectrum": json.dumps(rest)})
 
     @classmethod
@@ -173,9 +225,16 @@ class LyapunovSpectrum:
                 missing = None if rest["protocol"] == "published" else WITHOUT_RESOLUTION
                 known = rest.setdefault("resolution", missing)
                 rest["resolution"] = -math.inf if known is None else float(known)
-                return cls(**{name: file.get_tensor(name) for name in ARRAYS}, **rest)
+                rest["history_steps"] = tuple(rest.get("history_steps", ()))
+                there = set(file.keys()) & set(OPTIONAL)
+                names = (*ARRAYS, *(name for name in OPTIONAL if name in there))
+                return cls(**{name: file.get_tensor(name) for name in names}, **rest)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise SpectrumError(f"cannot read a Lyapunov spectrum from {path}: {error}") from error
+
+
+def _in(order: Tensor, values: Tensor | None) -> Tensor | None:
+    return None if values is None else values[..., order]
 
 
 def mean_and_error(per_sequence: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,20 +6,29 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hyperprune.errors import SpectrumError
 from hyperprune.lyapunov.arguments import (
-    FLOORS,
     check_choices,
     driven,
     evaluation_copy,
     flat_state,
     tracer,
 )
+from hyperprune.lyapunov.autonomous import no_inputs
+from hyperprune.lyapunov.convergence import (
+    Part,
+    block_ends,
+    block_error,
+    drift,
+    means,
+    running_means,
+)
+from hyperprune.lyapunov.qr.frame import FLOORS
 from hyperprune.lyapunov.qr.parallel import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
 from hyperprune.lyapunov.resolution import resolution_of, weights_dtype
@@ -35,13 +44,10 @@ for a while, on the cores that push the frames (measured)."""
 CHECK_EVERY = 10
 """Counted steps between two checks of a tolerance."""
 
-Part: TypeAlias = tuple[int, Tensor]
-"""Steps, and the sum over them of ln R_t,ii (B, n)."""
-
 
 def lyapunov_spectrum(
     model: Any,
-    inputs: Tensor,
+    inputs: Tensor | None = None,
     *,
     state: State | Tensor | None = None,
     state_kind: StateKind = "full",
@@ -52,6 +58,8 @@ def lyapunov_spectrum(
     dtype: torch.dtype | None = None,
     tolerance: float | None = None,
     resolution: float | None = None,
+    dt: float = 1.0,
+    history: bool = False,
 ) -> LyapunovSpectrum:
     """Measure the Lyapunov exponents of a recurrent network along driven sequences.
 
@@ -62,6 +70,8 @@ def lyapunov_spectrum(
         measured in evaluation mode, on a float64 copy. `state_parts` names layers and memories;
         without it all of the state is one layer. See `hyperprune.lyapunov.tangent` for `tangent`.
     inputs: token ids (T, B) or embedded inputs (T, B, E), the same for all spectra to be compared.
+        None for a system that nothing drives: `step(state) -> state` or a plain function of a state,
+        and `steps` says for how long.
     state: before the first input; `initial_state(B)` unless given.
     state_kind: "full" is all that the recurrence carries; "hidden" leaves memories (an LSTM's c)
         carried but held fixed in the derivative. They are different objects.
@@ -75,13 +85,17 @@ def lyapunov_spectrum(
         row, a check every 10 counted steps.
     resolution: nats a step at and below which a direction counts as lost: that of the weights'
         precision (−8 for float32), none for protocol "published", unless given.
+    dt: time that a step takes; exponents, errors and resolution are then per unit of time.
+    history: keep how the means settled, after each of up to 32 blocks of steps.
 
     Raises SpectrumError for input that has no spectrum, saying what is wrong.
     """
     dtype = torch.float64 if dtype is None else dtype
     weights = weights_dtype(model)
     burn_in = BURN_IN if burn_in is None else burn_in
-    check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance, resolution)
+    check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance, resolution, dt)
+    if inputs is None:
+        model, inputs = no_inputs(model, state, burn_in, steps)
     inputs = driven(inputs, burn_in, steps, protocol)  # (burn_in + T, B, …)
     batch, cores = inputs.shape[1], torch.get_num_threads()
     with torch.no_grad(), ExitStack() as stack:
@@ -96,8 +110,11 @@ def lyapunov_spectrum(
             autodiff.load_forward_mode()
         frames: Frames | None = None
         counted: list[Part] = []
+        ends = block_ends(len(inputs) - burn_in, wanted=history) if tolerance is None else []
+        total: Tensor = torch.zeros((), dtype=torch.float64)
+        sums: dict[int, Tensor] = {}  # over the counted steps until the end of each block
         floor, floored, checks = FLOORS[dtype], 0, 0
-        for pieces in _segments(len(inputs), burn_in, tolerance):
+        for pieces in _segments(len(inputs), burn_in, tolerance, ends):
             start, stop = pieces[0].start, pieces[-1].stop
             tangents: Sequence[LayerTangent] = ()  # the last segment's go before new ones come
             tangents, state = trace(inputs[start:stop], state)
@@ -126,6 +143,10 @@ def lyapunov_spectrum(
                 if piece.start >= burn_in:
                     counted.append((piece.stop - piece.start, logs.to("cpu", torch.float64)))
                     floored += int(raised)
+                    if ends:
+                        total = total + counted[-1][1]
+                        if piece.settle:
+                            sums[piece.stop - burn_in] = total
             if tolerance is not None and counted and (stop - burn_in) % CHECK_EVERY == 0:
                 checks = checks + 1 if _converged(counted, tolerance) else 0
                 if checks == 2:
@@ -136,18 +157,26 @@ def lyapunov_spectrum(
     )
     if protocol == "published":
         counted = [(steps, logs / math.log(2)) for steps, logs in counted]
+        sums = {end: logs / math.log(2) for end, logs in sums.items()}
         order = torch.arange(len(layers))[:k]
     else:
         order = means(counted).mean(0).argsort(descending=True, stable=True)[:k]
-    per_sequence = means(counted)[:, order]
+    per_sequence = means(counted)[:, order] / dt
     mean, error = mean_and_error(per_sequence)
+    over_time, memory = torch.full_like(mean, torch.nan), torch.full_like(mean, torch.nan)
+    settled = None
+    if ends:
+        running = running_means(sums, ends)[..., order] / dt  # (m, B, k)
+        over_time, memory = block_error(running, ends)
+        settled = running.mean(1) if history else None
     steps = sum(steps for steps, _ in counted)
     if resolution is None:
         resolution = -math.inf if protocol == "published" else resolution_of(weights, steps)
+    resolution /= dt
     return LyapunovSpectrum(
         exponents=mean,
         standard_error=error,
-        drift=drift(counted)[order],
+        drift=drift(counted)[order] / dt,
         per_sequence=per_sequence,
         layers=layers[order],
         steps=steps,
@@ -158,27 +187,12 @@ def lyapunov_spectrum(
         protocol=protocol,
         dtype=str(dtype).removeprefix("torch."),
         resolution=resolution,
+        dt=dt,
+        block_error=over_time,
+        autocorrelation_time=memory * dt,
+        history=settled,
+        history_steps=tuple(ends) if history else (),
     )
-
-
-def means(counted: Sequence[Part]) -> Tensor:
-    """Means over the steps of all parts: (B, n)."""
-    return torch.stack([logs for _, logs in counted]).sum(0) / sum(steps for steps, _ in counted)
-
-
-def drift(counted: Sequence[Part]) -> Tensor:
-    """Half the absolute difference of the means of the first and second half of the steps: (n,).
-
-    A part must end where the first half does.
-    """
-    half, done, first = sum(steps for steps, _ in counted) // 2, 0, 0
-    while done < half:
-        done += counted[first][0]
-        first += 1
-    if first == 0:
-        return torch.full_like(counted[0][1][0], torch.nan)
-    assert done == half
-    return (means(counted[:first]) - means(counted[first:])).mean(0).abs() / 2
 
 
 def _converged(counted: Sequence[Part], tolerance: float) -> bool:
@@ -197,13 +211,16 @@ class Piece(NamedTuple):
     settle: bool
 
 
-def _segments(length: int, burn_in: int, tolerance: float | None) -> Iterator[list[Piece]]:
+def _segments(
+    length: int, burn_in: int, tolerance: float | None, ends: Sequence[int] = ()
+) -> Iterator[list[Piece]]:
     """Cut all steps into segments that bound memory, and those where a sum must be settled.
 
-    That is at burn-in's end, at the half of what is counted, and at the end: with a tolerance, of
-    whatever is counted at a check, and a segment ends there.
+    That is at burn-in's end, at the half of what is counted, at the end of each block of counted steps,
+    and at the end: with a tolerance, of whatever is counted at a check, and a segment ends there.
     """
     cuts = {0, burn_in, burn_in + (length - burn_in) // 2, length}
+    cuts |= {burn_in + end for end in ends}
     if tolerance is not None:
         cuts |= set(range(burn_in, length, CHECK_EVERY // 2))
     segment: list[Piece] = []

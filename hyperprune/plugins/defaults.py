@@ -7,7 +7,10 @@ them by name through the registry, as if a person had written them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+InitScale: TypeAlias = Literal["none", "variance", "fan_in"]
+"""What initial weights are scaled by, once there is a mask: see `sparsity.scale`."""
 
 NAMES = {
     "corpus": "pydoc",
@@ -21,6 +24,10 @@ NAMES = {
     "searcher": "ax",
 }
 """Kind to name, for every kind that a recipe cannot do without."""
+
+INIT_SCALE: InitScale = "variance"
+"""What recipes begin with, whose networks are always new: weights make up for their masks, as pilots
+support (docs/settings.md). A module given to `SparseTraining` may be trained already: see below."""
 
 SPARSE: Mapping[str, Any] = {
     **{kind: NAMES[kind] for kind in ("removal", "redistribution", "schedule")},

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from hyperprune.plugins.defaults import NAMES
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
@@ -154,8 +154,8 @@ class Prune(Section):
     )
     sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.67
     init: Choice = Choice(name=NAMES["init"])
-    init_scale: Literal["none", "variance", "fan_in"] = Field(
-        default="none",
+    init_scale: InitScale = Field(
+        default=INIT_SCALE,
         description="initial weights times 1/√density: of their tensor (variance) or row (fan_in)",
     )
     removal: Choice = Choice(name=NAMES["removal"])

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
+from hyperprune.plugins.defaults import InitScale
 from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
 from hyperprune.sparsity.parameters import masked_parameters
 from hyperprune.sparsity.saving import restore, saved
-from hyperprune.sparsity.scale import InitScale, compensation
+from hyperprune.sparsity.scale import compensation
 from hyperprune.sparsity.schedule import Timing, densities
 from hyperprune.sparsity.settings import settled
 from hyperprune.sparsity.topology import TensorTopology, Topology

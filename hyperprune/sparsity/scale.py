@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from hyperprune.errors import SparsityError, nearest
-
-InitScale = Literal["none", "variance", "fan_in"]
+from hyperprune.plugins.defaults import InitScale
 
 
 def check_scale(name: str) -> None:

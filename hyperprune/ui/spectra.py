@@ -31,8 +31,7 @@ def spectrum_view(
 ) -> RenderableType:
     """Everything a person wants of a spectrum; with a reference, drawn beside it."""
     each = f"{spectrum.sequences} sequences × {spectrum.steps} steps after {spectrum.burn_in}"
-    unit = "bits" if spectrum.protocol == "published" else "nats"
-    about = f"{spectrum.state_kind} state, protocol {spectrum.protocol}, {each}; {unit} per step"
+    about = f"{spectrum.state_kind} state, protocol {spectrum.protocol}, {each}; {spectrum.unit}"
     sum_ = number(spectrum.sum) if not spectrum.lost else "below what is resolved"
     rows: list[tuple[str, RenderableType]] = [
         ("measured", about),
@@ -145,7 +144,7 @@ def as_json(spectrum: LyapunovSpectrum) -> dict[str, Any]:
         "standard_error": errors,
         "drift": spectrum.drift.tolist(),
         "layers": spectrum.layers.tolist(),
-        "unit": "bits per step" if spectrum.protocol == "published" else "nats per step",
+        "unit": spectrum.unit,
         "state": spectrum.state_kind,
         "protocol": spectrum.protocol,
         "sequences": spectrum.sequences,

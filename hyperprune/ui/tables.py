@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich import box
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -256,6 +256,40 @@ def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
 def duration_of_step(seconds: float) -> str:
     """Seconds of something short."""
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def measure_table(rows: Sequence[Measured]) -> RenderableType:
+    """Every form of a network: its file, memory, latencies and perplexity, beside the first's."""
+    numbers = ("file", "memory", "step", "× as fast", "35 steps, batch 20", "test perplexity")
+    table = plain_table("form", *numbers, right=numbers)
+    for row in rows:
+        table.add_row(
+            Text(row.form, no_wrap=True),
+            show_bytes(row.file),
+            show_bytes(row.memory),
+            f"{1000 * row.step:.2f} ms",
+            f"{rows[0].step / row.step:.2f}",
+            f"{1000 * row.segment:.1f} ms",
+            places(row.perplexity),
+        )
+    return table
+
+
+class Measured(Protocol):
+    """What the table shows of one form; `hyperprune.export.measure` makes it."""
+
+    @property
+    def form(self) -> str: ...  # noqa: D102
+    @property
+    def file(self) -> int: ...  # noqa: D102
+    @property
+    def memory(self) -> int: ...  # noqa: D102
+    @property
+    def step(self) -> float: ...  # noqa: D102
+    @property
+    def segment(self) -> float: ...  # noqa: D102
+    @property
+    def perplexity(self) -> float | None: ...  # noqa: D102
 
 
 def unfinished(standing: Standing) -> RenderableType:

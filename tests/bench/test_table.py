@@ -1,14 +1,19 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from hyperprune.bench.make import make_table, plan_rows, space_filling
+from hyperprune.bench.make import make_table, pack, plan_rows, space_filling
+from hyperprune.bench.row import train_row
 from hyperprune.bench.signals import study
+from hyperprune.bench.spread import lines, spread
 from hyperprune.bench.table import Table
 from hyperprune.errors import RunError
 from hyperprune.recipe import loads, space_of
+from hyperprune.store import atomic
+from hyperprune.training.trainer import Trainer
 
 # Two layers of 6 units on a sliver of text: a row takes a fraction of a second.
 RECIPE = loads("""
@@ -38,6 +43,7 @@ candidates = 2
 first = 3
 epochs = 1
 """)
+GROWN = RECIPE.model_copy(update={"space": {"prune.removal_rate": (*(k / 30 for k in range(30)),)}})
 SIZES = {"configurations": 3, "repeated": 1, "seeds": 1}
 
 
@@ -59,6 +65,13 @@ def test_rows_are_the_dense_reference_the_defaults_a_sample_and_other_seeds():
         ("c000-s1", "repeat", 2),
     ]
     assert rows[5].configuration == rows[1].configuration
+
+
+def test_repeats_come_early_and_a_table_may_grow():
+    names = [row.name for row in plan_rows(GROWN, 12, 1, 1)]
+    assert names[:9] == ["dense", *(f"c{k:03d}" for k in range(6)), "dense-s1", "c000-s1"]
+    assert names[9:] == [f"c{k:03d}" for k in range(6, 12)]
+    assert plan_rows(GROWN, 20, 1, 1)[: len(names)] == plan_rows(GROWN, 12, 1, 1)
 
 
 def test_a_sample_fills_the_space_without_repeats():
@@ -92,6 +105,7 @@ def test_going_on_trains_only_what_is_missing_and_gives_the_same_table(path):
     assert said == []
     (path.with_suffix(".rows") / "c001.safetensors").unlink()
     table = Table.load(path)
+    assert pack(RECIPE, path, plan_rows(RECIPE, **SIZES)).missing == 1
     make_table(RECIPE, path, **SIZES, report=said.append)
     assert len(said) == 1
     assert said[0].startswith("c001 ")
@@ -101,6 +115,70 @@ def test_going_on_trains_only_what_is_missing_and_gives_the_same_table(path):
     for state in ("hidden", "full"):
         assert torch.equal(again.exponents[state], table.exponents[state])
     assert len(path.read_bytes()) == len(before)
+
+
+def test_a_row_that_was_stopped_goes_on_from_its_last_epoch_to_the_same_bits(path, tmp_path):
+    row = plan_rows(RECIPE, **SIZES)[2]
+    begun = tmp_path / "c001.begun"
+    epochs = 0
+
+    def stop_in_the_third_epoch(trainer, on_step=lambda step, steps: None):
+        nonlocal epochs
+        epochs += 1
+        if epochs == 3:
+            raise KeyboardInterrupt
+        return run_epoch(trainer, on_step)
+
+    run_epoch = Trainer.run_epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", stop_in_the_third_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train_row(RECIPE, row, begun)
+        epochs = 10
+        tensors, failure = train_row(RECIPE, row, begun)
+    assert failure is None
+    assert epochs == 12  # the last two of four
+    whole, _ = atomic.read_tensors(path.with_suffix(".rows") / "c001.safetensors")
+    assert tensors.keys() == whole.keys()
+    for name, tensor in tensors.items():
+        if name != "series/seconds":
+            assert torch.equal(tensor, whole[name]), name
+
+
+def test_the_file_alone_is_gone_on_with_and_says_what_is_missing(path, tmp_path):
+    part = tmp_path / "part.safetensors"
+    rows = plan_rows(RECIPE, **SIZES)
+    folder = path.with_suffix(".rows")
+    for name in ("dense", "c000", "c001"):
+        target = part.with_suffix(".rows") / f"{name}.safetensors"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((folder / f"{name}.safetensors").read_bytes())
+    table = pack(RECIPE, part, rows)
+    assert (len(table.rows), table.missing) == (3, 3)
+    assert Table.load(part).missing == 3
+    assert study(table, "part").missing == 3
+    shutil.rmtree(part.with_suffix(".rows"))
+    said: list[str] = []
+    make_table(RECIPE, part, **SIZES, report=said.append)
+    assert [line.split()[0] for line in said] == ["c002", "dense-s1", "c000-s1"]
+    again, whole = Table.load(part), Table.load(path)
+    assert again.missing == 0
+    assert again.rows == whole.rows
+    assert torch.equal(again.exponents["full"], whole.exponents["full"])
+    make_table(RECIPE, part, configurations=1, report=said.append)  # a smaller plan drops nothing
+    assert len(Table.load(part).rows) == 6
+
+
+def test_spread_looks_at_final_losses_alone(path):
+    table = Table.load(path)
+    found = spread(table)
+    finals = table.series["valid_loss"][:, -1].double()
+    assert found.configurations == 3
+    assert found.spread == pytest.approx(float(finals[1:4].std()))
+    assert found.noise == pytest.approx(float((finals[1] - finals[5]).abs() / 2**0.5))
+    assert found.freedom == 1
+    assert len(found.dense) == 2
+    assert f"rows          6 of 6, {found.failed} failed" in lines(found)
 
 
 def test_shards_share_the_rows(tmp_path, path):

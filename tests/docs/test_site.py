@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import hyperprune
 from hyperprune import API_VERSION, cli
 from hyperprune.plugins import HOOKS, Registry, known_packages, registry
 from hyperprune.recipe import loads
@@ -29,6 +30,7 @@ PAGES = [
         "install.md",
         "quickstart.md",
         "winner.md",
+        "export.md",
         "method.md",
         *(
             f"plugins/{name}.md"
@@ -70,6 +72,8 @@ def folder(tmp_path_factory):
     root = f'corpus = "text"\nroot = "{tiny_text(folder / "text")}"'
     text = RECIPE.read_text().replace('corpus = "text"', root)
     (folder / "quickstart.toml").write_text(text)
+    winner = hyperprune.load_winner(folder / "runs" / "first")
+    winner.export("compact", folder / "winner.hyp")
     (folder / "text.txt").write_text("w0 w1 w4\n")
     return folder
 

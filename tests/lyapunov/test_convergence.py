@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.lyapunov import lyapunov_spectrum
+from hyperprune.lyapunov.convergence import block_ends, block_error
 from hyperprune.lyapunov.spectrum import CHECK_EVERY, _converged, _segments, drift, means
 from hyperprune.lyapunov.tangent import SEGMENT
 
@@ -90,3 +91,37 @@ def test_the_caller_keeps_its_threads_and_its_bits(trained, threads: int) -> Non
     finally:
         torch.set_num_threads(before)
     assert torch.equal(first.per_sequence, second.per_sequence)
+
+
+def blocks(values: list[float]) -> tuple[float, float]:
+    """Error and autocorrelation time of blocks of one step, one sequence and one exponent."""
+    ends = list(range(1, len(values) + 1))
+    running = torch.tensor(values).double().cumsum(0) / torch.tensor(ends)
+    error, time = block_error(running[:, None, None], ends)
+    return float(error), float(time)
+
+
+def test_block_errors_by_hand() -> None:
+    """1, 3, 1, 3: variance 4/3 of 4 blocks, too few to pair. 1, 1, 1, 1, 3, 3, 3, 3: 8/7 of 8 blocks gives
+    1/7, in pairs 4/3 of 4 gives 1/3: the mean is worth 7/3 times fewer steps."""
+    assert blocks([1, 3, 1, 3]) == pytest.approx(((1 / 3) ** 0.5, 1.0))
+    assert blocks([1, 1, 1, 1, 3, 3, 3, 3]) == pytest.approx(((1 / 3) ** 0.5, 7 / 3))
+    assert blocks([2, 2, 2, 2]) == (0.0, 0.0)
+    assert blocks([1, 3, 1])[0] != blocks([1, 3, 1])[0]  # NaN: too few
+
+
+def test_few_steps_have_no_blocks_unless_asked_for() -> None:
+    assert block_ends(35, wanted=False) == []
+    assert block_ends(35, wanted=True)[-1] == 35
+    assert block_ends(4, wanted=True) == [1, 2, 3, 4]
+    assert len(block_ends(320, wanted=False)) == 32
+
+
+def test_a_history_changes_no_exponent(trained) -> None:
+    model, inputs = trained("lstm", 2), text(45, 2, seed=6)
+    plain, kept = (lyapunov_spectrum(model, inputs, history=told) for told in (False, True))
+    assert (plain.exponents - kept.exponents).abs().max() < 1e-11
+    assert plain.history is None
+    assert kept.history is not None
+    assert (kept.history[-1] - kept.exponents).abs().max() < 1e-12
+    assert kept.history_steps[-1] == 35

@@ -124,11 +124,33 @@ def test_a_rank_deficient_contraction_is_floored_and_counted() -> None:
     measured = lyapunov_spectrum(Linear(A), steps(10, 4), burn_in=0)
     assert measured.floored == 2 * 10 * 4
     assert measured.exponents.isfinite().all()
-    floor = math.log(measured.floor)
     # The first step turns the leading column to (2, 1, 0)/√5, after which each step shrinks it by 1/2.
     leading = math.log(0.5) + math.log(math.sqrt(1.25)) / 10
-    assert measured.exponents.tolist() == pytest.approx([leading, floor, floor], abs=1e-12)
+    assert measured.largest == pytest.approx(leading, abs=1e-12)
+    assert measured.lost_directions.tolist() == [[2]] * 4
+    assert measured.resolved().exponents.tolist() == [measured.largest, -8.0, -8.0]
     assert measured.kaplan_yorke == 0
+
+
+def test_what_is_lost_does_not_depend_on_the_scale() -> None:
+    """Three directions of four, times 1e5: ln 1e5 more each, and the fourth is still lost."""
+    draw = torch.Generator().manual_seed(0)
+    A = torch.randn(4, 3, dtype=torch.float64, generator=draw) @ torch.randn(
+        3, 4, dtype=torch.float64, generator=draw
+    )
+    small, large = (lyapunov_spectrum(Linear(scale * A), steps(40, 1)) for scale in (1e-2, 1e3))
+    assert small.lost == large.lost == 1
+    assert small.floored == large.floored == 30
+    gained = large.exponents[:3] - small.exponents[:3]
+    assert gained.tolist() == pytest.approx([math.log(1e5)] * 3, abs=1e-10)
+
+
+def test_a_small_factor_that_is_exact_is_not_floored() -> None:
+    A = torch.diag(torch.tensor([1.0, 1e-13, 0.5, 1e-3], dtype=torch.float64))
+    measured = lyapunov_spectrum(Linear(A), steps(20, 1), resolution=-math.inf)
+    assert measured.floored == 0
+    expected = [math.log(value) for value in (1.0, 0.5, 1e-3, 1e-13)]
+    assert measured.exponents.tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_exponents_are_sorted_over_all_layers_and_within_each(trained) -> None:

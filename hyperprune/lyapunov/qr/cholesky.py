@@ -35,7 +35,7 @@ class CholeskyFrame(Frame):
             self.fallbacks += int(bad.sum())
             Q[bad], R[bad] = torch.linalg.qr(product[bad])
         self.Q = Q
-        return R.diagonal(dim1=-2, dim2=-1).abs()
+        return self.without_noise(R)
 
 
 def cholesky_qr2(Y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

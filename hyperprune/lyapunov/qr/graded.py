@@ -68,7 +68,9 @@ class GradedFrame(HouseholderFrame):
             J = block.to(self.dtype)
         if self.order is not None:
             J = J.gather(-1, self.order[:, None, :].expand_as(J))
-        self.order = J.norm(dim=-1).argsort(dim=-1, descending=True, stable=True)  # (b, n)
+        norms = J.norm(dim=-1)
+        self.order = norms.argsort(dim=-1, descending=True, stable=True)  # (b, n)
+        self.rows = norms.gather(-1, self.order)[:, : self.k]
         return super().advance(J.gather(-2, self.order[..., None].expand_as(J)))
 
 

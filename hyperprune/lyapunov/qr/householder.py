@@ -13,6 +13,8 @@ class HouseholderFrame(Frame):
     """The frame as Householder reflectors; Q is not formed (10/3 n³ flops a step, not 14/3)."""
 
     reflectors: tuple[Tensor, Tensor] | None = None
+    rows: Tensor | None = None
+    """Sizes of the product's rows (b, k), where they come largest first."""
 
     def columns(self) -> Tensor:
         """The frame as explicit columns (b, n, k)."""
@@ -36,4 +38,4 @@ class HouseholderFrame(Frame):
             b, n, k = product.shape
             self.reflectors = product.new_empty(b, k, n).mT, product.new_empty(b, min(n, k))
         torch.geqrf(product, out=self.reflectors)
-        return self.reflectors[0].diagonal(dim1=-2, dim2=-1).abs()
+        return self.without_noise(self.reflectors[0][..., : self.k, :], self.rows)

@@ -33,18 +33,23 @@ class Factors(ABC):
         """X_t (b, n, k), after a step."""
 
     @abstractmethod
-    def unordered(self, *, before: bool) -> Tensor | None:
-        """X_t or X_{t−1} (b, n, k), rows in any order, memory of its own; None for X_0."""
+    def unordered(self) -> Tensor:
+        """X_t (b, n, k), rows in any order, memory of its own."""
+
+    @abstractmethod
+    def scale(self, rows: Tensor) -> Tensor:
+        """How large what the last step reduced to each pivot was (b, k), given J's rows' sizes (b, n).
+
+        Pivoting keeps the digits of small rows, and small columns lose none.
+        """
 
     @abstractmethod
     def release(self) -> None:
         """Give back the memory of X_{t−1}."""
 
-    def own(self, *, before: bool = False) -> Tensor:
-        """|diag R_e| of X = Q R_e (b, k), of X_t or X_{t−1}."""
-        columns = self.unordered(before=before)
-        if columns is None:
-            return torch.ones(self.b, self.k, dtype=torch.float64)
+    def own(self) -> Tensor:
+        """|diag R_e| of X_t = Q R_e (b, k)."""
+        columns = self.unordered()
         torch.geqrf(columns, out=(columns, columns.new_empty(self.b, self.k)))
         return columns.diagonal(dim1=-2, dim2=-1).abs()
 
@@ -121,10 +126,16 @@ class DenseFactors(Factors):
         index = self.now.places[:, None].expand_as(rows)
         return torch.empty_like(rows).scatter_(-1, index, rows).mT
 
-    def unordered(self, *, before: bool) -> Tensor | None:
-        """X_t or X_{t−1} (b, n, k), rows in any order, memory of its own; None for X_0."""
-        own = self.before if before else self.now
-        return None if own is None else own.unit().mT
+    def unordered(self) -> Tensor:
+        """X_t (b, n, k), rows in any order, memory of its own."""
+        assert self.now is not None
+        return self.now.unit().mT
+
+    def scale(self, rows: Tensor) -> Tensor:
+        """The lesser of U's columns' largest entries and the pivots' rows (b, k)."""
+        assert self.now is not None
+        columns = self.now.lower.tril().abs().amax(-1)
+        return torch.minimum(columns, rows.gather(-1, self.now.places[:, : self.k]))
 
     def release(self) -> None:
         """Give back the memory of X_{t−1}."""

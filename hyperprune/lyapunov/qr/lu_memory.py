@@ -90,10 +90,15 @@ class MemoryFactors(Factors):
         assert self.now is not None
         return self.now.of_state().mT
 
-    def unordered(self, *, before: bool) -> Tensor | None:
-        """X_t or X_{t−1} (b, n, k), memory of its own; None for what was given back."""
-        own = self.before if before else self.now
-        return None if own is None else own.of_state().mT
+    def unordered(self) -> Tensor:
+        """X_t (b, n, k), memory of its own."""
+        assert self.now is not None
+        return self.now.of_state().mT
+
+    def scale(self, rows: Tensor) -> Tensor:
+        """The pivots' rows (b, k): columns are not all formed."""
+        assert self.now is not None
+        return rows.gather(-1, self.now.ends.argsort(-1)[:, : self.k])
 
     def release(self) -> None:
         """Give back the memory of X_{t−1}, and that to work in."""

@@ -50,7 +50,7 @@ class Frames:
     """Frames of all layers and sequences of a network.
 
     sizes: n of each layer, bottom first; k: leading columns to follow in each, all unless given;
-    dtype: of the linear algebra (blocks are float64); floor: smallest R_ii that counts; transpose:
+    dtype: of the linear algebra (blocks are float64); floor: stands for R_ii that are noise; transpose:
     push through Jᵀ instead of J; cores: to keep busy.
     Raises SpectrumError for more columns than dimensions.
     """
@@ -93,8 +93,8 @@ class Frames:
         """Push every frame through the blocks of one segment.
 
         parts: how many steps to sum over, and whether to settle the sum after them. For each, returns
-        Σ_t ln R_t,ii (B, Σ k), each R_t,ii raised to the floor, and how many were raised. Only sums
-        that run from the end of one settled part to the end of another are meaningful.
+        Σ_t ln R_t,ii (B, Σ k), the floor in place of each R_t,ii that is noise, and how many are. Only
+        sums that run from the end of one settled part to the end of another are meaningful.
         """
 
         @torch.no_grad()
@@ -111,9 +111,15 @@ class Frames:
         return [self._collect([sums[part] for sums in found]) for part in range(len(parts))]
 
     def _sum(self, frame: Frame, diagonal: Tensor, settle: bool) -> tuple[Tensor, Tensor]:
-        """Sum of logs (b, k) of a part's diagonals (T, b, k), and how many lie below the floor."""
-        logs = diagonal.clamp_min(self.floor).log().sum(0)
-        return logs + frame.settle() if settle else logs, (diagonal < self.floor).sum()
+        """Sum of logs (b, k) of a part's diagonals (T, b, k), and how many of them are noise."""
+        noise = diagonal == 0
+        if not bool(noise.any()):
+            logs = diagonal.log_().sum(0)
+            return logs + frame.settle() if settle else logs, noise.new_zeros((), dtype=torch.int64)
+        peak = diagonal.amax(-1, keepdim=True)
+        stated = self.floor * torch.where(peak == 0, 1.0, peak).clamp_max(1)
+        logs = torch.where(noise, stated, diagonal).log().sum(0)
+        return logs + frame.settle() if settle else logs, noise.sum()
 
     def _collect(self, sums: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """All chains' sums as (B, Σ k), and the total of the counts."""

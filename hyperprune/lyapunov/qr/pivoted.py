@@ -9,15 +9,13 @@ L are at most 1 in size), so each step has the digits that QR at each step has.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from hyperprune.lyapunov.qr.frame import Frame
+from hyperprune.lyapunov.qr.frame import SAFE, Frame
 from hyperprune.lyapunov.qr.lu_dense import DenseFactors, Factors
 from hyperprune.lyapunov.qr.lu_memory import MemoryFactors
 from hyperprune.lyapunov.tangent import Block, MemoryBlock
-
-SAFE = 1e-10
-"""Where a pivot is smaller R may be at its floor, and is found for this step by itself."""
 
 
 class PivotedFrame(Frame):
@@ -36,14 +34,14 @@ class PivotedFrame(Frame):
         if self.factors is None:
             kind = MemoryFactors if isinstance(block, MemoryBlock) else DenseFactors
             self.factors = kind(self.b, self.n, self.k)
-        return self._split(self.factors, self.factors.step(block))
+        return self._split(self.factors, self.factors.step(block), block)
 
     def factor(self, product: Tensor) -> Tensor:
         """Keep the unit lower factor of J X (b, n, k): |diag U| (b, k)."""
         if self.factors is None:
             self.factors = DenseFactors(self.b, self.n, self.k)
         assert isinstance(self.factors, DenseFactors)
-        return self._split(self.factors, self.factors.factor(product))
+        return self._split(self.factors, self.factors.factor(product), product)
 
     def settle(self) -> Tensor | float:
         """Logs (b, k) that turn the sum over factors since the last call into that over QR's R."""
@@ -54,10 +52,21 @@ class PivotedFrame(Frame):
         self.due = -own
         return before + own
 
-    def _split(self, factors: Factors, diagonal: Tensor) -> Tensor:
-        """|diag U| of this step, or |diag R| = |diag R_t,e U / diag R_t−1,e| near the floor."""
-        if not (diagonal.numpy() < SAFE).any():  # as NumPy: see `Triangles`
+    def _split(self, factors: Factors, diagonal: Tensor, pushed: Block) -> Tensor:
+        """|diag U| of this step, 0 where it is noise beside its column and its row.
+
+        What is small and no noise stays as it is: the sum over factors is then still R's.
+        """
+        sizes = diagonal.numpy()  # see `Triangles`
+        if sizes.min() > SAFE * self.floor * sizes.max():
             return diagonal
-        before, now = factors.own(before=True), factors.own()
-        self.due = self.due + before.log() - now.log()
-        return diagonal * now / before
+        scale = factors.scale(row_sizes(pushed))
+        return torch.where(diagonal <= self.floor * scale, 0.0, diagonal)
+
+
+def row_sizes(block: Block) -> Tensor:
+    """The largest entry of each row (b, n), a memory block's in the coordinates that are eliminated."""
+    if not isinstance(block, MemoryBlock):
+        return block.abs().amax(-1)
+    below = torch.maximum(block.C.abs().amax(-1), block.d.abs())
+    return torch.cat([block.D.abs().amax(-1), below], -1)

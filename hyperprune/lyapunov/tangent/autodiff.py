@@ -72,7 +72,7 @@ class StepTangent(LayerTangent):
     def _step(self, x: Tensor, state: list[Tensor], own: Tensor) -> Tensor:
         sizes = [state[index].shape[-1] for index in self.parts]
         for index, part in zip(self.parts, own.split(sizes, -1), strict=True):
-            state[index] = part
+            state[index] = part.clone()  # a step may work in place
         return self._own(tuple(self.step(x, tuple(state))))
 
     def chunk(self, sequences: int) -> int:
@@ -146,14 +146,14 @@ def step_tangent(
 
 def checked_step(step: Step, x_t: Tensor, state: State) -> State:
     """Take one step; raises SpectrumError unless the new state has the old one's shapes."""
-    new = step(x_t, state)
+    new = step(x_t.clone(), tuple(part.clone() for part in state))  # a step may work in place
     shapes = [tuple(part.shape) for part in state]
     got = [tuple(part.shape) for part in new]
     if got != shapes:
         raise SpectrumError(
             f"step must return a state of the shapes it was given, {shapes}; it returned {got}"
         )
-    return tuple(part.detach() for part in new)
+    return tuple(part.detach().double() for part in new)
 
 
 def check_stack(step: Step, layers: Sequence[StepLayer], x_t: Tensor, state: State) -> None:
@@ -161,7 +161,7 @@ def check_stack(step: Step, layers: Sequence[StepLayer], x_t: Tensor, state: Sta
     for below, above in itertools.pairwise(layers):
         leaves = [part.detach().requires_grad_() for part in state]
         with torch.enable_grad():
-            new = step(x_t, tuple(leaves))
+            new = step(x_t, tuple(leaf.clone() for leaf in leaves))
             lower = [i for layer in layers if layer.layer <= below.layer for i in layer.parts]
             seen = sum(new[index].sum() for index in lower)
         if not isinstance(seen, Tensor) or not seen.requires_grad:

@@ -1,0 +1,70 @@
+"""Every format that a network leaves in, with a card beside the file that says what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperprune.errors import RunError, nearest
+from hyperprune.export.card import card
+from hyperprune.export.compact import DTYPES
+from hyperprune.export.files import write_compact, write_plain
+from hyperprune.export.network import TrainedNetwork
+from hyperprune.export.onnx_file import FORMS, write_onnx
+from hyperprune.export.torch_program import write_program
+from hyperprune.store import atomic
+
+FORMATS = ("safetensors", "compact", "onnx", "torch")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the network's file with its bytes, and its card."""
+
+    path: Path
+    size: int
+    card: Path
+
+
+def export_network(
+    network: TrainedNetwork,
+    format: str,  # noqa: A002
+    path: Path | str,
+    *,
+    dtype: str = "float32",
+    form: str = "step",
+    int8: bool = False,
+) -> Exported:
+    """Write a network in a format, and its card as `PATH.md`.
+
+    `dtype` is for compact; `form` and `int8` are for onnx. Raises RunError for what there is not,
+    and for a file that would not compute what the network does; then nothing is left behind.
+    """
+    target = Path(path)
+    for name, value, known in (
+        ("format", format, FORMATS),
+        ("dtype", dtype, DTYPES),
+        ("form", form, FORMS),
+    ):
+        if value not in known:
+            listed = ", ".join(known)
+            raise RunError(f"no {name} {value!r}{nearest(value, known)}; known: {listed}")
+    if dtype != "float32" and format != "compact":
+        raise RunError(f"dtype {dtype!r} is for the format compact, not for {format}")
+    if (form != "step" or int8) and format != "onnx":
+        raise RunError(f"form and int8 are for the format onnx, not for {format}")
+    if target.is_dir():
+        raise RunError(f"{target} is a folder; say the file to write")
+    if format == "safetensors":
+        write_plain(network, target)
+    elif format == "compact":
+        write_compact(network, target, dtype)  # type: ignore[arg-type]
+    elif format == "onnx":
+        write_onnx(network, target, form, int8=int8)  # type: ignore[arg-type]
+    else:
+        write_program(network, target)
+    size = target.stat().st_size
+    beside = target.with_name(f"{target.name}.md")
+    values = dtype if format == "compact" else "int8" if int8 else "float32"
+    atomic.write_text(beside, card(network, target.name, format, values, form, size))
+    return Exported(target, size, beside)

@@ -1,0 +1,90 @@
+"""Every architecture, and a plugin's, is traced, stored as CSR or int8, and written as ONNX."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import hyperprune
+from hyperprune.errors import RunError
+from hyperprune.export.fast import CompiledNetwork, compiled
+from hyperprune.export.network import TrainedNetwork
+from hyperprune.plugins import registry
+from hyperprune.testing.tiny import TinyModel
+
+MODELS = [*registry().names("model"), "plugin"]
+
+
+def tiny_model(vocabulary):
+    return TinyModel(vocabulary, hidden=8)
+
+
+@pytest.fixture
+def network(request, finished):
+    """A small network of an architecture, two thirds of its weights 0."""
+    winner = hyperprune.load_winner(finished)
+    if request.param == "plugin":
+        build = tiny_model
+    else:
+        item = registry().get("model", request.param)
+        build = item.bind(getattr(item.target, "example", {}))
+    torch.manual_seed(1)
+    model = build(len(winner.vocabulary)).eval()
+    masks = {}
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            masks[name] = torch.rand(parameter.shape) < 0.33
+            parameter.data *= masks[name] * 3
+    return replace(winner, model=model, masks=masks)
+
+
+def predictions(network, batch=1):
+    tokens = torch.arange(6 * batch).view(6, batch) % len(network.vocabulary)
+    return network.predict(tokens, network.initial_state(batch))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_a_sparse_step_computes_what_the_model_does(network, batch):
+    fast = compiled(network, "sparse")
+    for mine, wanted in zip(
+        torch.utils._pytree.tree_leaves(predictions(fast, batch)),
+        torch.utils._pytree.tree_leaves(predictions(network, batch)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-5)
+    # Nothing dense is left beside it: 4 + 4 bytes an active entry, 4 a row, and the vectors.
+    rows = sum(mask.shape[0] + 1 for mask in network.masks.values())
+    active = sum(int(mask.sum()) for mask in network.masks.values())
+    vectors = sum(p.numel() for p in network.model.parameters() if p.dim() < 2)
+    assert fast.nbytes <= 8 * active + 4 * rows + 4 * vectors
+
+
+@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_int8_is_near(network):
+    mine, _ = predictions(compiled(network, "int8"))
+    wanted, _ = predictions(network)
+    assert (mine - wanted).abs().max() < 0.3
+    assert compiled(network, "int8").nbytes < CompiledNetwork(network, "dense").nbytes
+
+
+@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_onnx_is_written_and_checked(network, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    again = hyperprune.load_exported(
+        network.export("onnx", tmp_path / "w.onnx", form="sequence").path
+    )
+    mine, wanted = predictions(again, 2), predictions(network, 2)
+    torch.testing.assert_close(mine[0], wanted[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", ["stacked_lstm"], indirect=True)
+def test_auto_takes_the_faster_of_those_that_are_exact(network: TrainedNetwork):
+    fast = network.compiled()
+    assert fast.seconds.keys() == {"dense", "sparse", "int8"}
+    exact = {kind: fast.seconds[kind] for kind in ("dense", "sparse")}
+    assert fast.kind == min(exact, key=exact.__getitem__)
+    assert fast.score("w0 w1").perplexity == pytest.approx(network.score("w0 w1").perplexity)
+    with pytest.raises(RunError, match="did you mean 'sparse'"):
+        network.compiled("sparce")
