@@ -58,7 +58,6 @@ TRAINED = {
     "spectrum.sequences": ["spectrum.sequences=3"],
     "spectrum.burn_in": ["spectrum.burn_in=3"],
     "spectrum.steps": ["spectrum.steps=7"],
-    "spectrum.dtype": ["spectrum.dtype=float32", "spectrum.exponents=raw"],
     "search.candidates": ["search.candidates=3"],
     "search.workers": ["search.workers=2"],
     "train.threads": ["train.threads=2"],
@@ -90,6 +89,7 @@ IN_RUN = {
 ELSEWHERE = {
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
+    "spectrum.dtype": "only one value of it is still taken",
     "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
