@@ -25,8 +25,9 @@ LAYERS = (
     ("store",),
     ("execution", "judgement"),
     ("export", "pipeline", "ui"),
+    ("figures",),
     ("report",),
-    ("bench", "scaffold", "testing"),
+    ("bench", "scaffold", "serve", "testing"),
     ("cli",),
     ("__main__",),
 )
@@ -60,6 +61,7 @@ WRITERS = {
     "export/torch_program": "writes a program to where a person says",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",
     "report/checks": "tries whether folders can be written",
+    "report/compare": "writes a comparison to where a person says",
     "report/html": "writes a report to where a person says",
     "scaffold/__init__": "writes a new plugin",
     "sparsity/maskfile": "saves masks to a path that its caller chose",

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.statistics import Array
 from hyperprune.bench.table import Table
-from hyperprune.report.figures import DENSE_COLOUR, PALETTE, blank, label
+from hyperprune.figures.style import DENSE_COLOUR, PALETTE, blank, label
 from hyperprune.search.space import name_of
 
 SCALE = "Viridis"  # by final perplexity: dark is good

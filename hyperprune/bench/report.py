@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from hyperprune.bench.evidence import best_signals
 from hyperprune.bench.signals import BOTH, LOSS, study
 from hyperprune.bench.table import Table
 from hyperprune.errors import RunError
+from hyperprune.report.page import chart, fill
 from hyperprune.store import atomic
 
 EARLY = 3
@@ -25,34 +25,19 @@ def evidence_path(table: Path) -> Path:
 def write_html(table_path: Path, found: Mapping[str, Any], target: Path) -> Path:
     """Write the figures and findings of a table as one HTML file that loads nothing."""
     try:
-        from plotly.offline import get_plotlyjs
-
         from hyperprune.bench.figures import charts
     except ImportError as error:
         raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
     table = Table.load(table_path)
     drawn = charts(table, study(table, table_path.stem), found)
-    parts = [
-        f"<h2>{html.escape(title)}</h2>"
-        + figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"chart{number}")
-        for number, (title, figure) in enumerate(drawn.items())
-    ]
-    words = "\n".join(section(found))
-    atomic.write_text(
-        target,
-        f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>{html.escape(found["table"])} · hyperprune bench</title>
-<style>body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; }}
-pre {{ white-space: pre-wrap; background: #f5f6f8; padding: 1rem; }}</style>
-<script>{get_plotlyjs()}</script></head>
-<body><h1>{html.escape(found["table"])}</h1><pre>{html.escape(words)}</pre>
-{"".join(parts)}
-</body></html>
-""",
-    )
+    values = {
+        "charts": {
+            f"chart{i}": made for i, each in enumerate(drawn.values()) if (made := chart(each))
+        },
+        "titles": list(drawn),
+        "words": "\n".join(section(found)),
+    }
+    atomic.write_text(target, fill("bench.html", found["table"], values))
     return target
 
 

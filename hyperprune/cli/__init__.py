@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperprune import __version__
-from hyperprune.cli import bench, doctor, networks, plugins, recipes, runs
+from hyperprune.cli import bench, doctor, look, networks, plugins, recipes, runs
 from hyperprune.cli.output import complain, keep_for_the_record
 from hyperprune.errors import HyperpruneError, Stopped
 
@@ -53,6 +53,10 @@ app.command("resume")(runs.resume)
 app.command("show")(runs.show)
 app.command("spectrum")(runs.spectrum)
 app.command("report")(runs.report)
+app.command("runs")(look.runs)
+app.command("compare")(look.compare)
+app.command("watch")(look.watch)
+app.command("serve")(look.serve)
 app.command("score")(networks.score)
 app.command("generate")(networks.generate)
 app.command("export")(networks.export)

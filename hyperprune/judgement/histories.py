@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hyperprune.errors import HyperpruneError
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.standing import recipe_of
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE
+
+Known: TypeAlias = Mapping[tuple[str, int], tuple[float | None, float | None]]
+"""LS distance and its standard error, by candidate and epoch."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,21 @@ class History:
     lost: tuple[float | None, ...] = ()  # lost directions, mean over sequences, where recorded
 
 
-def histories(run: Run) -> Iterator[History]:
-    """Read every training of a run, the dense reference first."""
+def histories(run: Run, known: Known | None = None) -> Iterator[History]:
+    """Read every training of a run, the dense reference first.
+
+    Distances that are `known`, by the run's log, are not measured again.
+    """
+    known = known or {}
     judge = Judge(recipe_of(run), run)
     for name in (DENSE, *run.proposed()):
         outcome = run.outcome(name)
         if outcome is None or not outcome.epochs:
             continue
-        scores = [_score(judge, name, record.epoch) for record in outcome.epochs]
+        scores = [
+            known.get((name, record.epoch)) or _score(judge, name, record.epoch)
+            for record in outcome.epochs
+        ]
         yield History(
             name=name,
             epochs=tuple(record.epoch for record in outcome.epochs),

@@ -6,11 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
 from hyperprune.errors import RunError
+from hyperprune.judgement import notebook
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
 
@@ -77,6 +81,13 @@ class RunResult:
     def best(self) -> CandidateResult:
         """The winning candidate."""
         return next(item for item in self.candidates if item.name == self.winner)
+
+    def candidates_frame(self) -> pd.DataFrame:
+        """Candidates as a pandas frame, indexed by name, a column a setting by its path."""
+        return notebook.as_frame(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.as_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the folder: equal runs have equal records."""

@@ -40,10 +40,13 @@ UNSEEN = 10
 class Guard:
     """Keeps inactive weights, and what an optimiser knows of them, at 0 whoever calls its `step`.
 
-    Weights are masked after every step, whatever the optimiser. Its state is masked then too, unless
-    the optimiser's arithmetic is known to leave it alone (`PROVEN`). State tensors of a parameter's
-    shape count as one number a weight; an optimiser that keeps other things in that shape offers
-    `forget(parameter, where)`, which starts the marked entries afresh, and is then left to it.
+    Weights and state are masked after every step, unless the optimiser's arithmetic is known to leave
+    both alone (`PROVEN`): then some inactive weights are looked at after every step, and if one has
+    moved, by a hook, a patch or an ε of 0, the optimiser counts as unproven from then on.
+
+    State tensors of a parameter's shape count as one number a weight; an optimiser that keeps other
+    things in that shape offers `forget(parameter, where)`, which starts the marked entries afresh, and
+    is then left to it.
     """
 
     def __init__(self, optimizer: optim.Optimizer, tensors: Sequence[Masked]) -> None:
@@ -81,9 +84,15 @@ class Guard:
 
     @torch.no_grad()
     def after(self) -> None:
-        """Mask what the step may have moved."""
-        for tensor in self._held():
-            tensor.mask_weights()
+        """Mask what the step may have moved; a proof that turns out wrong is not relied on again."""
+        held = self._held()
+        if self.proven and any(tensor.strayed() for tensor in held):
+            self.proven = False
+        for tensor in held:
+            if self.proven and tensor.probed:
+                tensor.clean = tensor.parameter._version
+            else:
+                tensor.mask_weights()
             if not self.proven:
                 self._cut(tensor)
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.model import Gates, gate_rows
 
+PROBES = 512
+"""Weights that are looked at after a step, the active ones among them left out."""
 BETA = 0.9
 """Decay of the dense-gradient average: the momentum of Dettmers & Zettlemoyer 2019."""
 BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -42,6 +44,7 @@ class Masked:
     removed: int = 0  # by the last update
     grown: int = 0
     clean: int = -1  # version of the parameter when it was last masked
+    probes: Tensor | None = None  # places of some inactive weights, (p,) int64
     spent: tuple[Any, int] | None = None  # the gradient that was masked last, and its version
     told: set[str] = field(default_factory=set)
 
@@ -124,6 +127,25 @@ class Masked:
         self.keep.copy_(torch.where(self.mask, -1, 0))
         self.ever |= self.mask
         self.active = int(self.mask.count_nonzero())
+        self.probes = None
+
+    def strayed(self) -> bool:
+        """Whether a step has moved an inactive weight, as far as some that are looked at tell."""
+        return self.probed and bool(torch.take(self.parameter.detach(), self._places()).any())
+
+    @property
+    def probed(self) -> bool:
+        """Whether enough inactive weights can be looked at cheaply: on a CPU, and where there are many."""
+        if self.mask.device.type != "cpu":
+            return False
+        return self.active == self.size or self._places().numel() >= PROBES // 64
+
+    def _places(self) -> Tensor:
+        if self.probes is None:
+            draw = torch.Generator().manual_seed(self.active)
+            places = torch.randint(self.size, (PROBES,), generator=draw)
+            self.probes = places[~torch.take(self.mask, places)]
+        return self.probes
 
     def follow(self) -> None:
         """Move to where the parameter has moved since: another device, another dtype."""
@@ -188,7 +210,7 @@ class Masked:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy belongs to copied tensors, whose versions begin anew."""
-        return {**self.__dict__, "clean": -1, "spent": None}
+        return {**self.__dict__, "clean": -1, "spent": None, "probes": None}
 
 
 def bits(mask: Tensor, like: Tensor) -> Tensor:

@@ -64,6 +64,17 @@ def is_lock(path: Path) -> bool:
         return False
 
 
+def owner_process(folder: Path) -> int | None:
+    """The process of this machine that works on a folder now; None when there is none, or elsewhere."""
+    if owner_of(folder) is None:
+        return None
+    try:
+        owner = json.loads((folder / "lock").read_bytes()[:4096])
+        return int(owner["pid"]) if owner["host"] == socket.gethostname() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _acquire(folder: Path, patience: float) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)

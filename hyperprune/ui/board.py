@@ -34,6 +34,7 @@ class Row:
     lost: float | None = None  # directions of the spectrum, mean over sequences
     loss: float | None = None  # validation, nats per token
     best_loss: float | None = None
+    losses: list[float] = field(default_factory=list)  # of each epoch, as far as they were told
     cause: str = ""
 
 
@@ -161,6 +162,8 @@ class Board:
     def _reach(self, row: Row, epoch: int, loss: float | None) -> None:
         if epoch < row.epoch:
             return
+        if loss is not None and (epoch > row.epoch or not row.losses):
+            row.losses.append(loss)
         row.epoch, row.part = epoch, 0.0
         if loss is not None:
             row.loss = loss

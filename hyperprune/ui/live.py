@@ -15,11 +15,14 @@ from rich.text import Text
 from hyperprune.events import Event
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board, Row
+from hyperprune.ui.plot import sparkline
 from hyperprune.ui.text import duration, measured, number, perplexity, safe, setting, short_names
 from hyperprune.ui.text import two_places as places
 
 FIXED = 9 + 5 + 16 + 5 + 10 + 13 + 7 * 2
 """Columns of a wide table that settings leave to the rest, gaps included."""
+SPARK = 12
+"""Columns of a curve of the loss beside each candidate, where there is room for them."""
 TALL, SHORT = 20, 12
 """Lines from which there is room for news, and below which only the essential is shown."""
 COLOURS = {
@@ -111,6 +114,8 @@ def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
     names = short_names(path for row in board.candidates.values() for path in row.configuration)
     taken = [_settings_width(board, path, name) for path, name in names.items()]
     separate = bool(names) and sum(taken) + 2 * len(taken) + FIXED <= width
+    spare = width - sum(taken) - 2 * len(taken) - FIXED
+    sparks = separate and spare >= SPARK + 2
     gap = 2 if separate else 1
     table = Table(
         box=None, padding=(0, gap, 0, 0), expand=True, header_style="bold", pad_edge=False
@@ -127,11 +132,13 @@ def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
     if separate:
         table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
     table.add_column("perplexity", justify="right", no_wrap=True, width=10)
+    if sparks:
+        table.add_column("loss", no_wrap=True, width=SPARK)
     table.add_column("state", no_wrap=True, width=13)
     if separate:
         table.add_column("", ratio=1)  # takes what is left over
     for row in (board.dense, *rows):
-        table.add_row(*_cells(board, row, names, separate), style=_row_style(row))
+        table.add_row(*_cells(board, row, names, separate, sparks), style=_row_style(row))
     return table
 
 
@@ -141,7 +148,7 @@ def _settings_width(board: Board, path: str, name: str) -> int:
 
 
 def _cells(
-    board: Board, row: Row, names: Mapping[str, str], separate: bool
+    board: Board, row: Row, names: Mapping[str, str], separate: bool, sparks: bool
 ) -> list[RenderableType]:
     values = [setting(row.configuration[path]) for path in names if path in row.configuration]
     if separate:
@@ -159,6 +166,7 @@ def _cells(
         "" if row.name == DENSE else distance,
         *([number(row.lost)] if separate else []),
         Text(places(perplexity(loss)), style="green" if met else ""),
+        *([Text(sparkline(row.losses, SPARK), style="cyan")] if sparks else []),
         _state(row),
     ]
 

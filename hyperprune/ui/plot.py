@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,3 +68,14 @@ def _points(values: Sequence[float], width: int) -> list[tuple[int, float]]:
         share = x * step - left
         points.append((x, values[left] * (1 - share) + values[left + 1] * share))
     return points
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The last `width` values as a row of bars, from the lowest of them to the highest."""
+    shown = [value for value in values[-width:] if math.isfinite(value)]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in shown)

@@ -236,7 +236,7 @@ def test_the_commands_make_replay_and_report_a_table(tmp_path):
     assert first == second
     done = CliRunner().invoke(app, ["report", str(table), *small], catch_exceptions=False)
     assert done.exit_code == 0
-    assert (tmp_path / "tiny.html").read_text(encoding="utf-8").count("<h2>") == 7
+    assert (tmp_path / "tiny.html").read_text(encoding="utf-8").count("<summary>") == 7
     figures = json.loads((tmp_path / "tiny.evidence.json").read_text(encoding="utf-8"))
     assert figures["facts"]["configurations"] == 3
     bad = CliRunner().invoke(app, ["make", str(recipe), "--shard", "2/2"])

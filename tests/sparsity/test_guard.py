@@ -176,6 +176,43 @@ def test_a_subclass_is_not_what_it_inherits_from() -> None:
     assert strays(sparse) == 0
 
 
+def noise(optimizer: optim.Optimizer, *_: Any) -> None:
+    for parameter in optimizer.param_groups[0]["params"]:
+        parameter.data += 0.01
+
+
+@pytest.mark.parametrize("way", ["hook", "patch", "epsilon"])
+def test_a_proof_that_turns_out_wrong_is_not_relied_on(way: str) -> None:
+    model = nn.Sequential(nn.Linear(32, 64), nn.Linear(64, 32))
+    optimizer = optim.Adam(model.parameters(), eps=0.0 if way == "epsilon" else 1e-8)
+    if way == "hook":
+        optimizer.register_step_post_hook(noise)
+    sparse = SparseTraining(model, optimizer, density=DENSITY)
+    assert sparse._guards[0].proven
+    step = optimizer.step
+    if way == "patch":
+        optimizer.step = lambda: (step(), noise(optimizer))  # type: ignore[method-assign, assignment]
+    for seed in range(3):
+        model.zero_grad()
+        x = torch.randn(6, 32, generator=torch.Generator().manual_seed(seed))
+        model(x).square().mean().backward()
+        sparse.step(update=seed == 1)
+        assert strays(sparse) == 0
+        assert not sparse._guards[0].proven
+
+
+def test_a_proof_that_holds_is_relied_on() -> None:
+    model = nn.Sequential(nn.Linear(32, 64), nn.Linear(64, 32))
+    sparse = SparseTraining(model, optim.Adam(model.parameters()), density=DENSITY)
+    for seed in range(3):
+        model.zero_grad()
+        x = torch.randn(6, 32, generator=torch.Generator().manual_seed(seed))
+        model(x).square().mean().backward()
+        sparse.step(update=seed == 1)
+        assert strays(sparse) == 0
+    assert sparse._guards[0].proven
+
+
 def test_the_optimiser_stepped_by_hand_stays_sparse() -> None:
     model = net()
     optimizer = Noisy(model.parameters())

@@ -1,0 +1,87 @@
+"""Commands that look at runs, wherever they were started: list, compare, watch, serve."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperprune.cli.output import screen, show, show_json
+from hyperprune.cli.runs import RunFolder
+from hyperprune.errors import RunError
+
+Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A folder of run folders.")]
+
+
+def runs(
+    folder: Folder = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List run folders with state, result, age and size, the newest first."""
+    from hyperprune.judgement.glance import glances
+    from hyperprune.ui.runs import runs_table
+
+    if not folder.is_dir():
+        raise RunError(f"there is no folder {folder}; name the folder that your runs lie in")
+    found = glances(folder)
+    if as_json:
+        show_json([asdict(item) for item in found])
+    elif found:
+        show(runs_table(found))
+    else:
+        typer.echo(f"no run in {folder}")
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Run folders.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Also write it as one HTML file."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Compare runs: recipes' differences, results, and the candidates they share."""
+    from hyperprune.judgement.comparison import compare as compared
+    from hyperprune.ui.runs import comparison_view
+
+    found = compared(folders)
+    if as_json:
+        show_json(asdict(found))
+    else:
+        show(comparison_view(found))
+    if out is not None:
+        from hyperprune.report.compare import write_comparison
+
+        written = write_comparison(found, folders, out)
+        typer.echo(str(written), err=as_json)
+
+
+def watch(folder: RunFolder) -> None:
+    """Look at a run that was started elsewhere, until it ends; Ctrl-C leaves it running."""
+    from hyperprune.judgement.standing import standing
+    from hyperprune.ui import tables
+    from hyperprune.ui.follow import following
+
+    standing(folder)  # an error for what is no run, before the screen is taken
+    following(folder, screen(), sys.stdout)
+    now = standing(folder)
+    table = tables.candidate_table(now.candidates, now.target, screen().width)
+    show(tables.result_facts(now.result) if now.result else tables.unfinished(now), table)
+
+
+def serve(
+    folder: Folder = Path("runs"),
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="A port; any free one if 0.")
+    ] = 0,
+    allow_stop: Annotated[
+        bool, typer.Option("--allow-stop", help="Let the page stop a run, as Ctrl-C would.")
+    ] = False,
+) -> None:
+    """Serve a live page of the runs in a folder, on this machine only, until Ctrl-C."""
+    from hyperprune.serve.run import serve as serving
+
+    serving(folder, port, allow_stop=allow_stop, say=typer.echo)

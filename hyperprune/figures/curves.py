@@ -1,0 +1,176 @@
+"""Trainings over epochs: perplexity, LS distance, and size against quality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import plotly.graph_objects as go
+
+from hyperprune.figures.style import DENSE_COLOUR, PALETTE, QUIET, blank, brief, colours, label
+from hyperprune.figures.view import RunView, Source, look
+from hyperprune.judgement.histories import History
+from hyperprune.training.outcome import DENSE
+
+MANY = 40
+"""Candidates beyond which those that went out early share one line in the page."""
+
+
+def learning_curves(run: Source) -> go.Figure:
+    """Validation perplexity after each epoch, on a logarithmic scale.
+
+    The dotted line is the dense network's best: the target. A cross ends the line of a candidate
+    that was eliminated; it was never trained further, so nothing says where it would have ended.
+    """
+    view = look(run)
+    figure = blank("epoch", "validation perplexity")
+    figure.update_yaxes(type="log")
+    if view.now.target is not None:
+        figure.add_hline(view.now.target, line={"dash": "dot", "color": DENSE_COLOUR, "width": 1})
+    _lines(figure, view, list(view.histories.values()), lambda item: item.perplexity)
+    ended = [item for name, item in view.histories.items() if view.states.get(name) == "eliminated"]
+    figure.add_scatter(
+        x=[item.epochs[-1] for item in ended],
+        y=brief(item.perplexity[-1] for item in ended),
+        text=[label(item.name) for item in ended],
+        name="eliminated",
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 8, "line": {"width": 1.5, "color": QUIET}},
+        hovertemplate="%{text} eliminated<extra></extra>",
+        showlegend=bool(ended),
+    )
+    return figure
+
+
+def distances(run: Source) -> go.Figure:
+    """LS distance between each candidate and the dense reference after each epoch.
+
+    Bars are standard errors over sequences. Where bars of two candidates overlap, the distance does
+    not tell them apart.
+    """
+    view = look(run)
+    figure = blank("epoch", "LS distance to the dense reference")
+    sparse = [item for item in view.histories.values() if item.name != DENSE]
+    _lines(figure, view, sparse, lambda item: item.distance, errors=True)
+    return figure
+
+
+def lost_directions(run: Source) -> go.Figure:
+    """Exponents below the resolution after each epoch, mean over sequences, the dense network's in ink.
+
+    Their number says something, their values nothing, so a distance holds them all at the
+    resolution. Nothing is drawn where none is lost.
+    """
+    view = look(run)
+    figure = blank("epoch", "lost directions")
+    known = [item for item in view.histories.values() if any(item.lost)]
+    _lines(figure, view, known, lambda item: item.lost)
+    return figure
+
+
+def frontier(run: Source) -> go.Figure:
+    """Active weights against the best validation perplexity, a point a candidate.
+
+    Below and to the left is better; the line joins those that no other beats in both. Where every
+    candidate has the same number of weights the points stand above each other.
+    """
+    view = look(run)
+    figure = blank("active weights, and those never masked", "best validation perplexity")
+    chosen = colours(view.states)
+    points = []
+    for item in view.now.candidates:
+        tensors = list(view.tensors(item.name).values())
+        if tensors and item.valid_perplexity is not None:
+            active = sum(tensor.active for tensor in tensors[-1])
+            points.append((active, item.valid_perplexity, item.name))
+    figure.add_scatter(
+        x=[active for active, _, _ in points],
+        y=brief(perplexity for _, perplexity, _ in points),
+        text=[label(name) for _, _, name in points],
+        mode="markers",
+        marker={"size": 9, "color": [chosen[name] for _, _, name in points]},
+        hovertemplate="%{text}: %{x:,} weights, %{y:.2f}<extra></extra>",
+        showlegend=False,
+    )
+    best = [
+        (active, perplexity)
+        for active, perplexity, _ in sorted(points)
+        if not any(a <= active and p < perplexity for a, p, _ in points)
+    ]
+    figure.add_scatter(
+        x=[active for active, _ in best],
+        y=brief(perplexity for _, perplexity in best),
+        mode="lines",
+        line={"color": QUIET, "width": 1, "shape": "hv"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.update_xaxes(title="active masked weights", rangemode="tozero")
+    return figure
+
+
+def winners(runs: Sequence[Source]) -> go.Figure:
+    """Validation perplexity of the winners of several runs, and of their dense references, dotted."""
+    figure = blank("epoch", "validation perplexity")
+    figure.update_yaxes(type="log")
+    for number, view in enumerate(map(look, runs)):
+        colour = PALETTE[number % len(PALETTE)]
+        for name in (DENSE, *view.leaders[:1]):
+            item = view.histories.get(name)
+            if item is None:
+                continue
+            figure.add_scatter(
+                x=list(item.epochs),
+                y=brief(item.perplexity),
+                name=f"{label(view.run.folder.name)}: {label(name)}",
+                mode="lines",
+                line={"color": colour, "dash": "dot" if name == DENSE else "solid", "width": 2},
+            )
+    return figure
+
+
+def _lines(
+    figure: go.Figure,
+    view: RunView,
+    found: Sequence[History],
+    values: Callable[[History], Sequence[float | None]],
+    *,
+    errors: bool = False,
+) -> None:
+    """One line a training; those in colour are drawn last, over the grey ones."""
+    chosen = colours(view.states)
+    grey = [item for item in found if chosen[item.name] == QUIET]
+    if len(grey) > MANY:
+        _crowd(figure, grey, values)
+        grey = []
+    coloured = [item for item in found if chosen[item.name] != QUIET]
+    for item in (*grey, *sorted(coloured, key=lambda item: item.name == view.leaders[0])):
+        bars = {"type": "data", "array": brief(item.error), "thickness": 1, "width": 3}
+        quiet = chosen[item.name] == QUIET
+        figure.add_scatter(
+            x=list(item.epochs),
+            y=brief(values(item)),
+            name=label(item.name),
+            mode="lines+markers",
+            line={"color": chosen[item.name], "width": 1 if quiet else 2},
+            marker={"size": 4 if quiet else 5},
+            error_y=bars if errors else None,
+            showlegend=not quiet,
+        )
+
+
+def _crowd(
+    figure: go.Figure, found: Sequence[History], values: Callable[[History], Sequence[float | None]]
+) -> None:
+    """Many trainings as one trace, with gaps between them: a page draws it a hundred times as fast."""
+    figure.add_scatter(
+        x=list(chain.from_iterable((*item.epochs, None) for item in found)),
+        y=list(chain.from_iterable((*brief(values(item), 4), None) for item in found)),
+        text=list(
+            chain.from_iterable([label(item.name)] * len(item.epochs) + [""] for item in found)
+        ),
+        name=f"{len(found)} others",
+        mode="lines",
+        line={"color": QUIET, "width": 0.7},
+        hovertemplate="%{text}: %{y}<extra></extra>",
+    )

@@ -1,0 +1,81 @@
+"""Several runs side by side: where their recipes differ, what came of each, and of like candidates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperprune.errors import RunError
+from hyperprune.judgement.result import CandidateResult
+from hyperprune.judgement.standing import Standing, open_run, recipe_of, standing
+
+
+@dataclass(frozen=True)
+class Match:
+    """One configuration that two runs or more have tried; None where a run has not."""
+
+    configuration: Mapping[str, Any]
+    candidates: tuple[CandidateResult | None, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs by name, the settings in which their recipes differ, and candidates matched."""
+
+    names: tuple[str, ...]
+    runs: tuple[Standing, ...]
+    differences: Mapping[str, tuple[Any, ...]]  # by dotted path; None where a recipe has none
+    matches: tuple[Match, ...]
+
+
+def compare(folders: Sequence[Path]) -> Comparison:
+    """Compare two runs or more; raises RunError where a folder is no run."""
+    if len(folders) < 2:
+        raise RunError("a comparison needs two runs or more")
+    runs = tuple(standing(folder) for folder in folders)
+    recipes = [recipe_of(open_run(folder)).model_dump(mode="json") for folder in folders]
+    return Comparison(_names(folders), runs, _differences(recipes), _matches(runs))
+
+
+def _names(folders: Sequence[Path]) -> tuple[str, ...]:
+    """The folders' own names, or their paths where two share one."""
+    names = [folder.resolve().name for folder in folders]
+    return tuple(
+        name if names.count(name) == 1 else str(folder)
+        for name, folder in zip(names, folders, strict=True)
+    )
+
+
+def _differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    flat = [dict(_leaves(recipe)) for recipe in recipes]
+    paths = dict.fromkeys(path for each in flat for path in each)
+    found = {path: tuple(each.get(path) for each in flat) for path in paths}
+    return {
+        path: values
+        for path, values in found.items()
+        if path != "title" and any(value != values[0] for value in values)
+    }
+
+
+def _leaves(value: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        path = f"{before}{key}"
+        found += _leaves(item, f"{path}.") if isinstance(item, Mapping) else [(path, item)]
+    return found
+
+
+def _matches(runs: Sequence[Standing]) -> tuple[Match, ...]:
+    tried: dict[str, list[CandidateResult | None]] = {}
+    for number, run in enumerate(runs):
+        for item in run.candidates:
+            key = json.dumps(item.configuration, sort_keys=True, default=str)
+            tried.setdefault(key, [None] * len(runs))[number] = item
+    shared = [row for row in tried.values() if sum(item is not None for item in row) > 1]
+    return tuple(
+        Match(next(item for item in row if item is not None).configuration, tuple(row))
+        for row in shared
+    )

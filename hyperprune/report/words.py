@@ -1,0 +1,75 @@
+"""A run in plain words: the verdict, and what a setting means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hyperprune.judgement.histories import History
+from hyperprune.judgement.result import RunResult
+from hyperprune.recipe.records import Recipe
+from hyperprune.ui.text import safe, two_places
+
+NOISE = (
+    "Each candidate was trained once: how far two seeds of one candidate lie apart is not known from "
+    "this run, and a difference below it is chance."
+)
+"""What a verdict does not know."""
+
+
+def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
+    """Who won by how much, what went out that looked better, what it cost: two sentences."""
+    best = result.best
+    own = best.valid_perplexity or 0.0
+    others = [
+        item
+        for item in result.candidates
+        if item is not best and item.state == "finalist" and item.valid_perplexity is not None
+    ]
+    second = min(others, key=lambda item: item.valid_perplexity or 0.0, default=None)
+    said = f"{safe(result.winner)} won with a validation perplexity of {two_places(own)}"
+    if second is not None and second.valid_perplexity is not None:
+        said += f", {two_places(second.valid_perplexity - own)} below {safe(second.name)}, the next"
+    gap = own - result.dense_perplexity
+    against = f"{two_places(abs(gap))} {'worse' if gap > 0 else 'better'} than the dense network"
+    share = result.active / result.masked if result.masked else 1.0
+    won = f"{said}; it is {against} with {share:.0%} of the masked weights."
+    better = looked_better(result, histories)
+    named = ", ".join(safe(name) for name in better[:4]) + (" …" if len(better) > 4 else "")
+    ahead = (
+        f"When it went, {named} had a lower perplexity than the winner had after as many epochs"
+        if better
+        else "No eliminated candidate was ahead of the winner when it went"
+    )
+    if not result.search_epochs:
+        return [won, f"{ahead}."]
+    factor = result.full_search_epochs / result.search_epochs
+    cost = (
+        f"the search took {result.search_epochs:,} epochs, where training all "
+        f"{len(result.candidates)} candidates to the end takes {result.full_search_epochs:,} "
+        f"({factor:.1f} × as many)"
+    )
+    return [won, f"{ahead}; {cost}."]
+
+
+def looked_better(result: RunResult, histories: Mapping[str, History]) -> list[str]:
+    """Eliminated candidates whose last perplexity was below the winner's after as many epochs."""
+    won = histories.get(result.winner)
+    if won is None:
+        return []
+    at = dict(zip(won.epochs, won.perplexity, strict=True))
+    return [
+        item.name
+        for item in result.candidates
+        if item.state == "eliminated"
+        and (known := histories.get(item.name)) is not None
+        and known.perplexity[-1] < at.get(known.epochs[-1], 0.0)
+    ]
+
+
+def meaning(path: str) -> str:
+    """What a setting does, as the recipe's record says it; nothing where it says nothing."""
+    section, _, key = path.partition(".")
+    record = getattr(Recipe.model_fields.get(section), "annotation", None)
+    field = getattr(record, "model_fields", {}).get(key)
+    about = field.description if field is not None and field.description else ""
+    return f"{path}: {about}" if about else path

@@ -1,0 +1,75 @@
+"""The addresses of the live page, and what answers each."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from hyperprune.errors import HyperpruneError, RunError
+from hyperprune.plan.disk import show_bytes
+from hyperprune.report.page import fill
+from hyperprune.serve.guard import Guard, Handler
+from hyperprune.serve.library import HERE, Library
+from hyperprune.store.lock import owner_process
+from hyperprune.ui.text import duration, two_places
+
+
+def application(folder: Path, token: str, hosts: Iterable[str], *, allow_stop: bool) -> Starlette:
+    """The live page of a folder's runs, for requests that carry the token to one of the hosts."""
+    library, guard = Library(folder, allow_stop=allow_stop), Guard(token, hosts)
+    home = f"/{token}/"
+
+    async def runs(request: Request) -> Response:
+        values = {
+            "runs": await run_in_threadpool(library.runs),
+            "home": home,
+            "two_places": two_places,
+            "duration": duration,
+            "show_bytes": show_bytes,
+        }
+        return HTMLResponse(fill("runs.html", library.folder.name or "runs", values, folder=HERE))
+
+    async def run(request: Request) -> Response:
+        name = request.path_params["name"]
+        return HTMLResponse(await run_in_threadpool(library.page, name))
+
+    async def progress(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(library.progress, request.path_params["name"]))
+
+    async def stop(request: Request) -> Response:
+        process = owner_process(library.path(request.path_params["name"]))
+        if process is None:
+            raise RunError("nobody on this machine works on this run")
+        os.kill(process, signal.SIGINT)  # what Ctrl-C sends: the run stops after this step
+        return PlainTextResponse("asked to stop after this step\n")
+
+    routes = [
+        Route("/{token}/", guard(_told(runs))),
+        Route("/{token}/run/{name}/", guard(_told(run))),
+        Route("/{token}/run/{name}/progress.json", guard(_told(progress))),
+    ]
+    if allow_stop:
+        routes.append(Route("/{token}/run/{name}/stop", guard(_told(stop)), methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+def _told(handler: Handler) -> Handler:
+    """Say what is wrong with a run instead of failing."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except HyperpruneError as error:
+            words = f"<!doctype html><title>hyperprune</title><p>{escape(str(error))}</p>"
+            return HTMLResponse(words, 404)
+
+    return told

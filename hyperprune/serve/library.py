@@ -1,0 +1,172 @@
+"""The runs that are served: what is read of each is kept while its files stay the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from hyperprune.errors import RunError
+from hyperprune.figures import look
+from hyperprune.judgement.glance import Glance, glance, run_folders
+from hyperprune.report.html import contents
+from hyperprune.report.page import fill
+from hyperprune.store.log import Logged, follow
+from hyperprune.ui.board import Board
+from hyperprune.ui.follow import LogClock, sitting
+from hyperprune.ui.text import configuration, duration, measured, perplexity, safe, two_places
+
+HERE = Path(__file__).parent
+KEPT = 8
+"""Pages kept at most: some 50 runs are listed, few are read at once."""
+RARELY, OFTEN = 5.0, 1.0
+"""Seconds that a page, and a list or a progress, stays as it is, however often it is asked for."""
+NEWS = 30
+
+
+class Library:
+    """Run folders within a folder. Nothing is written; no name leads out of the folder."""
+
+    def __init__(self, folder: Path, *, allow_stop: bool = False) -> None:
+        self.folder, self.allow_stop = folder.resolve(), allow_stop
+        self._lock = threading.Lock()  # one reader at a time: the run has the other cores
+        self._pages: OrderedDict[str, tuple[float, Any, str]] = OrderedDict()
+        self._glances: dict[str, tuple[float, Any, Glance]] = {}
+        self._progress: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._boards: OrderedDict[str, tuple[int, list[Logged]]] = OrderedDict()
+
+    def path(self, name: str) -> Path:
+        """A run's folder by its name; raises RunError where the list does not have it."""
+        for path in run_folders(self.folder):
+            if path.name == name:
+                return path
+        raise RunError(f"there is no run {safe(name, 60)}")
+
+    def runs(self) -> list[Glance]:
+        """Every run at a glance, the newest first."""
+        with self._lock:
+            found = [self._glance(path) for path in run_folders(self.folder)]
+            names = {item.name for item in found}
+            self._glances = {k: v for k, v in self._glances.items() if k in names}
+        return sorted(found, key=lambda item: item.age)
+
+    def page(self, name: str) -> str:
+        """A run's page, made anew when its journal has grown, and then not more than now and then."""
+        path = self.path(name)
+        with self._lock:
+            stamp = _stamp(path)
+            known = self._pages.get(name)
+            if known and (known[1] == stamp or time.monotonic() - known[0] < RARELY):
+                self._pages.move_to_end(name)
+                return known[2]
+            began = time.monotonic()
+            made = self._render(path)
+            # A page that took long is kept the longer, so that readers take a tenth of a core at most.
+            took = time.monotonic() - began
+            self._pages[name] = (time.monotonic() + 9 * took, stamp, made)
+            self._pages.move_to_end(name)
+            while len(self._pages) > KEPT:
+                self._pages.popitem(last=False)
+            return made
+
+    def progress(self, name: str) -> dict[str, Any]:
+        """Where a run is now, as words and numbers for the page."""
+        path = self.path(name)
+        with self._lock:
+            known = self._progress.get(name)
+            if known and time.monotonic() - known[0] < OFTEN:
+                return known[1]
+            said = self._tell(path)
+            self._progress[name] = (time.monotonic(), said)
+            while len(self._progress) > KEPT:
+                self._progress.popitem(last=False)
+            return said
+
+    def _glance(self, path: Path) -> Glance:
+        stamp = _stamp(path)
+        known = self._glances.get(path.name)
+        if known is None or known[1] != stamp:
+            known = (time.monotonic(), stamp, glance(path))
+            self._glances[path.name] = known
+        return known[2]
+
+    def _render(self, path: Path) -> str:
+        view = look(path)
+        values = {
+            **contents(view),
+            "finished": view.now.result is not None,
+            "live": "stop" if self.allow_stop else "",
+            "live_js": Markup((HERE / "live.js").read_text(encoding="utf-8")),
+        }
+        title = view.now.title or path.name
+        return fill("live.html", title, values, folder=HERE, connect="; connect-src 'self'")
+
+    def _tell(self, path: Path) -> dict[str, Any]:
+        position, known = self._boards.get(path.name, (0, []))
+        new, position = follow(path, position)
+        known = sitting([*known, *new])
+        self._boards[path.name] = (position, known)
+        self._boards.move_to_end(path.name)
+        while len(self._boards) > KEPT:
+            self._boards.popitem(last=False)
+        clock = LogClock()
+        clock.told = known[0].time.timestamp() if known else time.time()
+        board = Board(clock)
+        for item in known:
+            clock.told = item.time.timestamp()
+            board.tell(item.event)
+        state = self._glance(path).state
+        if state == "running":
+            clock.told = None
+        return {"state": state, **_as_words(board), "log": _news(known), "stamp": str(_stamp(path))}
+
+
+def _as_words(board: Board) -> dict[str, Any]:
+    rows = [
+        {
+            "name": safe(row.name),
+            "settings": configuration(row.configuration),
+            "epoch": row.epoch,
+            "distance": measured(row.distance, row.distance_error),
+            "perplexity": two_places(perplexity(row.best_loss)),
+            "state": safe(f"{row.state}: {row.cause}" if row.cause else row.state),
+        }
+        for row in (board.dense, *board.candidates.values())
+    ]
+    return {
+        "stage": safe(board.stage or "starting"),
+        "done": board.done,
+        "total": board.total,
+        "elapsed": duration(board.elapsed),
+        "left": duration(board.seconds_left),
+        "rows": rows,
+    }
+
+
+def _news(known: list[Logged]) -> list[str]:
+    said = []
+    for item in known[-NEWS:]:
+        words = ", ".join(
+            f"{key} {safe(value, 60)}"
+            for key, value in asdict(item.event).items()
+            if isinstance(value, (str, int, float))
+        )
+        said.append(f"{item.time:%H:%M:%S}  {type(item.event).__name__}  {words}")
+    return said
+
+
+def _stamp(path: Path) -> tuple[Any, ...]:
+    """What changes when a run goes on."""
+    found: list[Any] = []
+    for name in ("run.json", "journal.jsonl", "log.jsonl", "result.json", "lock"):
+        try:
+            status = (path / name).lstat()
+            found.append((status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)

@@ -1,0 +1,43 @@
+"""Serves the live page until Ctrl-C, at an address that only whoever sees it can know."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from hyperprune.errors import RunError
+
+LOOPBACK = "127.0.0.1"
+NICE = 10
+"""How far the server steps back behind a run on the same machine."""
+
+
+def serve(folder: Path, port: int, *, allow_stop: bool, say: Callable[[str], None]) -> None:
+    """Serve a folder of runs on the loopback address; raises RunError."""
+    try:
+        import uvicorn
+
+        from hyperprune.serve.app import application
+    except ImportError as error:
+        raise RunError(f"serving needs {error.name}: pip install 'hyperprune[serve]'") from error
+    if not folder.is_dir():
+        raise RunError(f"there is no folder {folder}; name the folder that your runs lie in")
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((LOOPBACK, port))
+    except OSError as error:
+        listening.close()
+        raise RunError(f"cannot serve on port {port}: {error.strerror}; choose another") from error
+    port = listening.getsockname()[1]
+    token = secrets.token_urlsafe(16)
+    hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    say(f"http://{LOOPBACK}:{port}/{token}/")
+    app = application(folder, token, hosts, allow_stop=allow_stop)
+    settings = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=64)
+    uvicorn.Server(settings).run(sockets=[listening])

@@ -1,0 +1,85 @@
+"""Runs in a list, and side by side, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from hyperprune.judgement.comparison import Comparison
+from hyperprune.judgement.glance import Glance
+from hyperprune.plan.disk import show_bytes
+from hyperprune.ui.tables import STYLES, plain_table
+from hyperprune.ui.text import configuration, duration, safe, setting, two_places
+
+STATES = {"finished": "green", "running": "cyan", "stopped": "yellow", "damaged": "red"}
+
+
+def runs_table(found: Sequence[Glance]) -> RenderableType:
+    """Run folders, the newest first."""
+    numbers = ("perplexity", "dense", "candidates", "age", "size")
+    table = plain_table("run", "title", "state", "winner", *numbers, right=numbers)
+    for item in found:
+        table.add_row(
+            Text(safe(item.name)),
+            Text(safe(item.title, 40)),
+            Text(item.state, STATES[item.state]),
+            Text(safe(item.winner or "–", 20)),
+            two_places(item.perplexity),
+            two_places(item.dense_perplexity),
+            "–" if item.candidates is None else str(item.candidates),
+            duration(item.age),
+            show_bytes(item.size),
+        )
+    return table
+
+
+def comparison_view(found: Comparison) -> RenderableType:
+    """Where recipes differ, results, and candidates that two runs or more have tried."""
+    names = [safe(name, 40) for name in found.names]
+    differences = plain_table("recipes differ in", *names)
+    for path, values in found.differences.items():
+        shown = ["–" if value is None else setting(value, exact=True) for value in values]
+        differences.add_row(Text(safe(path)), *map(Text, shown))
+    if not found.differences:
+        differences.add_row(Text("nowhere", "dim"), *[""] * len(names))
+    results = plain_table("result", *names)
+    for title, row in result_rows(found):
+        results.add_row(title, *map(Text, row))
+    matched = plain_table("the same candidate", *names)
+    for match in found.matches:
+        cells = [
+            Text("–", "dim")
+            if item is None
+            else Text(
+                f"{two_places(item.valid_perplexity)} at {item.epochs}, {item.state}",
+                STYLES.get(item.state, ""),
+            )
+            for item in match.candidates
+        ]
+        matched.add_row(Text(configuration(match.configuration)), *cells)
+    if not found.matches:
+        matched.add_row(Text("no configuration was tried twice", "dim"), *[""] * len(names))
+    return Group(differences, Text(""), results, Text(""), matched)
+
+
+def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
+    """Results of runs as rows of words: what, and for each run how much."""
+    rows: dict[str, list[str]] = {}
+    for run in found.runs:
+        result = run.result
+        best = result.best if result else None
+        known = {
+            "state": "finished" if result else "not finished",
+            "winner": safe(result.winner) if result else "–",
+            "its settings": configuration(best.configuration) if best else "–",
+            "validation perplexity": two_places(best.valid_perplexity if best else None),
+            "dense": two_places(run.target),
+            "test perplexity": two_places(result.test_perplexity if result else None),
+            "active weights": f"{result.active:,} of {result.masked:,}" if result else "–",
+            "epochs searched": f"{result.search_epochs:,}" if result else "–",
+        }
+        for title, value in known.items():
+            rows.setdefault(title, []).append(value)
+    return list(rows.items())

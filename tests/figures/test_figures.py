@@ -1,0 +1,138 @@
+"""Figures of a recorded run: each has marks, says how to read it, and shows what the folder says."""
+
+import inspect
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hyperprune import figures
+from hyperprune.errors import RunError
+from hyperprune.figures.importance import importances
+from hyperprune.figures.topology import _blocks
+
+RECORDED = Path(__file__).resolve().parents[2] / "docs" / "recorded" / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def view():
+    return figures.look(RECORDED)
+
+
+@pytest.mark.parametrize("entry", figures.GALLERY, ids=lambda entry: entry.name)
+def test_every_figure_has_marks_and_a_caption(entry, view):
+    figure = entry.draw(view)
+    marks = [len(t.x if t.x is not None else t.z if t.z is not None else ()) for t in figure.data]
+    if entry.name != "lost_directions":  # a small network may lose none
+        assert sum(marks) > 0
+    assert len(entry.caption) > 40
+    json.loads(figure.to_json())
+
+
+def test_every_public_figure_is_in_the_gallery():
+    drawn = {entry.draw for entry in figures.GALLERY}
+    public = {getattr(figures, name) for name in figures.__all__}
+    others = {figures.look, figures.winners, figures.GALLERY, figures.Entry}
+    functions = {item for item in public if inspect.isfunction(item)}
+    assert functions - drawn == {item for item in others if inspect.isfunction(item)}
+
+
+def test_learning_curves_are_the_journals(view):
+    traces = {trace.name: trace for trace in figures.learning_curves(view).data}
+    result = json.loads((RECORDED / "result.json").read_text())
+    for item in result["candidates"]:
+        lowest = min(traces[item["name"]].y)
+        assert lowest == pytest.approx(item["valid_perplexity"], rel=1e-4)
+    assert len(traces["eliminated"].x) == sum(
+        item["state"] == "eliminated" for item in result["candidates"]
+    )
+
+
+def test_a_result_and_a_folder_and_a_view_are_the_same_to_a_figure(view):
+    import hyperprune
+
+    result = hyperprune.load_run(RECORDED)
+    drawn = [
+        figures.survival(source).to_json() for source in (view, RECORDED, str(RECORDED), result)
+    ]
+    assert len(set(drawn)) == 1
+
+
+def test_no_run_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="no run folder"):
+        figures.learning_curves(tmp_path / "nowhere")
+
+
+def test_a_torn_log_and_lost_spectra_cost_only_what_they_held(tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(RECORDED, folder)
+    (folder / "log.jsonl").write_bytes(b'{"time": 1}\n\xff\xfe\n{"event": "EpochFinished"\n[]\n')
+    shutil.rmtree(folder / "dense" / "spectra")
+    view = figures.look(folder)
+    assert view.log == []
+    assert len(figures.learning_curves(view).data) > 2
+    assert not figures.timeline(view).data
+    for entry in figures.GALLERY:
+        entry.draw(view)
+
+
+def test_importance_finds_the_setting_that_matters_and_not_the_other():
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    matters, idle = draw.uniform(size=60), draw.choice(["a", "b"], 60)
+    first, second = importances([list(matters), list(idle)], list(3 * matters), seed=0)
+    assert first.low > 0.5
+    assert second.high < 0.2
+    assert importances([[1, 2, 3]], [1.0, 2.0, 3.0], seed=0) == []  # too few to say
+
+
+def test_a_masks_picture_holds_the_density():
+    import numpy as np
+
+    # 2 × 100 with the left half full: 48 columns of blocks, those left of the middle 1, the rest 0.
+    mask = np.zeros((2, 100))
+    mask[:, :50] = 1
+    blocks = _blocks(mask)
+    assert blocks.shape == (2, 48)
+    assert blocks[:, :24].min() == 1
+    assert blocks[:, 24:].max() == 0
+
+
+def test_many_candidates_share_one_line():
+    from hyperprune.figures import curves, style
+    from hyperprune.judgement.histories import History
+
+    states = {f"c{i:03d}": "eliminated" for i in range(50)}
+    view = SimpleNamespace(states=states, leaders=["c000"])
+    found = [History(n, (1, 2), (9.0, 8.0), (1.0, 1.0), (None, None), (0.0, 0.0)) for n in states]
+    figure = style.blank("x", "y")
+    curves._lines(figure, view, found, lambda item: item.perplexity)
+    assert len(figure.data) == 1
+    assert len(figure.data[0].x) == 50 * 3  # two epochs and a gap each
+
+
+def test_a_result_shows_itself_and_its_names_as_text():
+    import dataclasses
+
+    import hyperprune
+
+    result = hyperprune.load_run(RECORDED)
+    shown = result._repr_html_()
+    assert f"<strong>{result.winner}</strong>" in shown
+    assert shown.count("<tr") == 1 + len(result.candidates)
+    hostile = dataclasses.replace(result, title="<script>", winner=result.winner)
+    assert "<script>" not in hostile._repr_html_()
+
+
+def test_candidates_as_a_frame():
+    import hyperprune
+
+    result = hyperprune.load_run(RECORDED)
+    frame = result.candidates_frame()
+    assert list(frame.index) == [item.name for item in result.candidates]
+    assert frame.loc[result.winner, "valid_perplexity"] == result.best.valid_perplexity
+    for path, value in result.best.configuration.items():
+        assert frame.loc[result.winner, path] == value
