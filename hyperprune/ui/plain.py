@@ -30,8 +30,8 @@ class ScreenLost(Exception):
 class PlainLines:
     """Writes a line an event, with the time since the start; steps are left out.
 
-    When the reader of a pipe goes away, the disk under a file is full or the stream is closed, the
-    lines stop and the run goes on: the first failure is raised, for whoever runs to note in its log.
+    When the reader of a pipe goes away the lines stop and the run goes on. So they do on a full disk
+    and a closed stream, which are raised once, for whoever runs to note in its log.
     """
 
     def __init__(self, stream: TextIO, board: Board | None = None) -> None:
@@ -54,6 +54,8 @@ class PlainLines:
         try:
             self.stream.write(f"{duration(self.board.elapsed):>8}  {safe(who):<9} {what}\n")
             self.stream.flush()
+        except BrokenPipeError:  # a reader that has seen enough
+            self._broken = True
         except (
             OSError,
             ValueError,
