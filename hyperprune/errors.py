@@ -40,6 +40,10 @@ class RunError(HyperpruneError):
     """A run folder cannot be used, or a run cannot go on."""
 
 
+class Ended(RunError):
+    """A run is over without a result: nothing is left of it that could go on."""
+
+
 class Diverged(HyperpruneError):
     """Training left the finite numbers: a result of the candidate, not of the program."""
 

@@ -57,6 +57,22 @@ def needs(*what: Literal["distances", "dense"]) -> Callable[[Contribution], Cont
     return declare
 
 
+def compares(*, widths: bool, layers: bool = False) -> Callable[[Contribution], Contribution]:
+    """Declare whether a distance compares networks of different widths, or numbers of layers.
+
+    Without it a distance counts as one that does not: a recipe whose space varies the size of the
+    network is refused, with the names of the distances that would do.
+    """
+
+    def declare(function: Contribution) -> Contribution:
+        function.__dict__["compares"] = {
+            kind for kind, able in (("widths", widths), ("layers", layers)) if able
+        }
+        return function
+
+    return declare
+
+
 def example(**options: Any) -> Callable[[Contribution], Contribution]:
     """Declare options under which the conformance suite tries a thing that its defaults do not suit.
 
@@ -124,7 +140,10 @@ class Hooks:
 
     @hookspec
     def hyperprune_distances(self) -> Contributions:  # type: ignore[empty-body]
-        """Distances: `distance(candidate, reference, *, …) -> float ≥ 0` of two spectra."""
+        """Distances: `distance(candidate, reference, *, …) -> float ≥ 0` of two spectra.
+
+        `@compares(widths=True)` says that it compares spectra of different lengths.
+        """
 
     @hookspec
     def hyperprune_objectives(self) -> Contributions:  # type: ignore[empty-body]

@@ -13,11 +13,13 @@ import typer
 
 from hyperprune import __version__
 from hyperprune.cli import bench, doctor, look, networks, plugins, recipes, runs
-from hyperprune.cli.output import complain
+from hyperprune.cli.output import complain, keep_for_the_record
 from hyperprune.errors import HyperpruneError, Stopped
 
 DEBUG = "HYPERPRUNE_DEBUG"
 """Set to 1 to see where an error comes from."""
+UNWRITTEN = 74
+"""Exit code where the screen, or the file that stands for it, cannot be written (sysexits: I/O)."""
 INTERNAL = 70
 """Exit code of a mistake that is ours (sysexits: software)."""
 
@@ -68,11 +70,20 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> int:
     """Run the command line; every expected failure is a message and an exit code."""
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show × shows ?
             stream.reconfigure(errors="replace")
     try:
+        if "--json" in sys.argv or sys.argv[1:2] == ["schema"]:
+            keep_for_the_record()
         app()
+    except OSError as error:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        where = f"{error.filename}: " if error.filename else "the output cannot be written: "
+        complain(f"{where}{error.strerror or error}; what is saved is whole")
+        return UNWRITTEN
     except HyperpruneError as error:
         if os.environ.get(DEBUG) == "1":
             raise
@@ -87,3 +98,10 @@ def main() -> int:
         )
         return INTERNAL
     return 0
+
+
+def _open_missing_streams() -> None:
+    """Stand in for streams that whoever started us has closed: what is printed is then lost, no more."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -36,9 +36,28 @@ def show(*parts: RenderableType) -> None:
         console.print(part)
 
 
+def keep_for_the_record() -> None:
+    """From here on standard output holds what `show_json` prints, and nothing else.
+
+    Whatever else is printed goes to stderr, also by plugins, workers and libraries in C.
+    """
+    global _record
+    stream = sys.__stdout__
+    if stream is None or sys.stdout is not stream or stream.fileno() != 1:
+        return  # somebody captures it already
+    stream.flush()
+    _record = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+
+_record: TextIO | None = None
+
+
 def show_json(value: Any) -> None:
     """Print a value as JSON to stdout, and nothing else; in ASCII, which commands no terminal."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    stream = _record or sys.stdout
+    stream.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    stream.flush()
 
 
 def complain(message: str, *, expected: bool = False) -> None:

@@ -7,9 +7,19 @@ from dataclasses import asdict
 
 import torch
 
-from hyperprune.errors import CorpusError, Diverged, RecipeError, RunError, Stopped
+from hyperprune.corpus.load import load_corpus
+from hyperprune.errors import (
+    CorpusError,
+    Diverged,
+    HyperpruneError,
+    PluginError,
+    RecipeError,
+    RunError,
+    Stopped,
+)
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
+from hyperprune.plugins import GROUP, registry, said
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
@@ -26,29 +36,62 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
 
     Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
-    candidate's fault, and both leave the last checkpoint to go on from.
+    candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
+    also what is no Exception, ends the candidate.
     """
     history: list[EpochRecord] = []
+    elsewhere: list[BaseException] = []
+
+    def tell(event: Event) -> None:
+        try:
+            emit(event)
+        except BaseException as error:
+            elsewhere.append(error)
+            raise
+
     try:
+        recipe = Recipe.model_validate(job.recipe)
+        _look_for_text(recipe)
         with owned(job.folder, PATIENCE):
-            _train(job, history, emit, stopping)
+            _train(job, recipe, history, tell, stopping)
         return Outcome(job.candidate, tuple(history))
-    except (Stopped, RunError):
+    except (Stopped, RunError, KeyboardInterrupt):
         raise
-    except (RecipeError, CorpusError) as error:  # not the candidate's failure
+    except RecipeError as error:  # the device is gone: no one's failure
         raise RunError(str(error)) from error
     except Diverged as error:
         failure = Failure("diverged", str(error))
-    except Exception as error:  # a plugin's mistake ends its candidate, never the run
+    except BaseException as error:  # a plugin's mistake ends its candidate, never the run
+        if any(error is other for other in elsewhere):
+            raise  # who listens ends the run
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
-            failure = Failure("raised", f"{type(error).__name__}: {error}"[:LONGEST])
+            failure = Failure("raised", _cause(error, recipe)[:LONGEST])
     return Outcome(job.candidate, tuple(history), failure)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _look_for_text(recipe: Recipe) -> None:
+    """Load the text; raises RunError where it is gone, which is no candidate's failure."""
+    try:
+        load_corpus(recipe.data)
+    except (CorpusError, PluginError) as error:
+        raise RunError(str(error)) from error
+
+
+def _cause(error: BaseException, recipe: Recipe) -> str:
+    """Why a candidate failed, in words; what a plugin's network raises is raised in its name."""
+    if isinstance(error, HyperpruneError):
+        return str(error)
+    model = registry().contributions.get(("model", recipe.model.name))
+    whose = f"model {model.name!r} of {model.package}: " if model and model.package != GROUP else ""
+    return whose + said(error)
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
     """Whether memory ran out; torch says so by a class of its own on a GPU, by words on a CPU."""
+    if isinstance(error, PluginError):
+        return _out_of_memory(error.__cause__)
     words = "can't allocate memory" in str(error) or "not enough memory" in str(error)
     known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     return known or (isinstance(error, RuntimeError) and words)
@@ -56,11 +99,11 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _train(
     job: Job,
+    recipe: Recipe,
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
 ) -> None:
-    recipe = Recipe.model_validate(job.recipe)
     folder = TrainingFolder(job.folder)
     trainer = build_trainer(recipe, sparse=job.sparse)
     text = spectrum_text(recipe)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperprune.errors import SpectrumError
+from hyperprune.errors import PluginError, SpectrumError
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import CandidateResult, CandidateState
 from hyperprune.search.space import Configuration
-from hyperprune.training.outcome import Outcome
+from hyperprune.training.outcome import Outcome, comparable
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Candidate:
 
     @property
     def best_loss(self) -> float:
-        """Lowest validation loss of all its epochs, nats per token; infinite before the first."""
-        return min((record.valid_loss for record in self.outcome.epochs), default=math.inf)
+        """Lowest validation loss of the epochs that count, nats per token; infinite before them."""
+        counted = comparable(self.outcome.epochs)
+        return min((record.valid_loss for record in counted), default=math.inf)
 
     def finished(self, budget: int) -> bool:
         """Whether it has trained to the full budget."""
@@ -56,12 +57,13 @@ def candidate_result(
 ) -> CandidateResult:
     """How far a candidate came, against the target (a validation perplexity) where it is known."""
     epochs = outcome.epochs if outcome else ()
+    results = comparable(epochs)
     failure = outcome.failure if outcome else None
-    best = min(epochs, key=lambda record: record.valid_loss, default=None)
-    met = (r.epoch for r in epochs if target is not None and math.exp(r.valid_loss) <= target)
+    best = min(results, key=lambda record: record.valid_loss, default=None)
+    met = (r.epoch for r in results if target is not None and math.exp(r.valid_loss) <= target)
     score = None
     if epochs and not failure:
-        with contextlib.suppress(SpectrumError):  # the dense spectrum may not be there yet
+        with contextlib.suppress(PluginError, SpectrumError):  # or the dense one is not there yet
             score = judge.score(name, epochs[-1].epoch)
     return CandidateResult(
         name=name,

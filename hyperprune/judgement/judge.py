@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from hyperprune.errors import PluginError, SpectrumError
+from hyperprune.errors import PluginError, RunError, SpectrumError
 from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
+from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
@@ -22,13 +24,37 @@ class Judge:
     def __init__(self, recipe: Recipe, run: Run) -> None:
         choice = recipe.spectrum.distance
         self.name = choice.name
-        self.metric = registry().bind("distance", choice.name, choice.options)
+        bound = registry().bind("distance", choice.name, choice.options)
+        self.metric = numeric(choice.name, bound)
         aim = recipe.search.objective
         self.objective = registry().bind("objective", aim.name, aim.options)
         self.needs = needs_of(self.objective)
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
+
+    @property
+    def needs_distance(self) -> bool:
+        """Whether candidates are judged by LS distance; where not, one that fails costs nothing."""
+        return "distances" in self.needs
+
+    def check_metric(self, epoch: int) -> None:
+        """Raise RunError where the metric fails for the dense reference against itself.
+
+        Then it fails for every candidate, and the fault is the recipe's or the plugin's.
+        """
+        try:
+            dense = self.spectrum(DENSE, epoch)
+        except SpectrumError:  # lost: that is no fault of the metric's
+            return
+        try:
+            self.metric(dense, dense)
+        except (PluginError, SpectrumError) as error:
+            raise RunError(
+                f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
+                "every candidate would: choose another distance in a new run, or mend the plugin "
+                "and resume"
+            ) from error
 
     def spectrum(self, candidate: str, epoch: int) -> LyapunovSpectrum:
         """The stored spectrum of a training at an epoch."""
@@ -128,3 +154,18 @@ def nearest_epoch(loss: float, curve: Sequence[float]) -> int:
     """Epoch (from 1) at which a curve comes nearest to a loss; the earliest of several."""
     gaps = [abs(loss - other) for other in curve]
     return gaps.index(min(gaps)) + 1
+
+
+def numeric(name: str, metric: Callable[..., Any]) -> Metric:
+    """A metric whose answers are floats; raises PluginError where one is no number."""
+
+    def measure(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
+        answer = metric(candidate, reference)
+        try:
+            return float(answer)
+        except (TypeError, ValueError, RuntimeError):
+            raise PluginError(
+                f"distance {name!r} returned {type(answer).__name__}, not a number"
+            ) from None
+
+    return measure

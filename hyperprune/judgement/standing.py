@@ -14,6 +14,7 @@ from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import CandidateResult, RunResult
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe.records import Recipe
+from hyperprune.search.draw import repeats
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE
@@ -31,6 +32,7 @@ class Standing:
     candidates: tuple[CandidateResult, ...]
     result: RunResult | None
     topology: Mapping[str, Any] | None  # of the winner, after its last epoch
+    ended: str | None = None  # why it is over without a result
 
 
 def standing(folder: Path) -> Standing:
@@ -49,9 +51,11 @@ def standing(folder: Path) -> Standing:
         topology = won.epochs[-1].topology if won and won.epochs else None
     else:
         judge = Judge(recipe, run)
+        again = repeats(run.proposed())
         candidates = tuple(
             candidate_result(judge, name, config, run.outcome(name), target, "unfinished")
             for name, config in run.proposed().items()
+            if name not in again
         )
     return Standing(
         folder=str(folder),
@@ -62,6 +66,7 @@ def standing(folder: Path) -> Standing:
         candidates=candidates,
         result=result,
         topology=topology or None,
+        ended=None if result is not None else run.ended(),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import RunError
+from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
@@ -20,7 +20,7 @@ from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.training.build import build_trainer, load_weights
-from hyperprune.training.outcome import DENSE, Outcome
+from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
@@ -46,7 +46,7 @@ def conclude(
         causes = "; ".join(
             f"{c.name}: {c.outcome.failure.cause}" for c in every if c.outcome.failure
         )
-        raise RunError(f"every finalist failed: {causes}")
+        raise Ended(f"every finalist failed: {causes}")
     losses = {c.name: _best_losses(c.outcome, repeats[c.name]) for c in alive}
     winner = min(alive, key=lambda c: (sum(losses[c.name]) / len(losses[c.name]), c.name))
     dense_losses = _best_losses(dense, repeats[DENSE])
@@ -100,7 +100,7 @@ def conclude(
 def _best_losses(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
     """Lowest validation loss of a training and of each of its repetitions that did not fail."""
     whole = [outcome, *(item for item in repeats if item.failure is None)]
-    return [min(record.valid_loss for record in item.epochs) for item in whole]
+    return [min(record.valid_loss for record in comparable(item.epochs)) for item in whole]
 
 
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
@@ -112,9 +112,13 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     first = judge.recipe.rounds.first
     survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]
     later = [c.outcome.epochs[-1].valid_loss for c in survivors]
+    try:
+        distances = [judge.score(c.name, first).value for c in survivors]
+    except (PluginError, SpectrumError):  # the search did not need it
+        distances = []
     return Signal(
         survivors=len(survivors),
-        early_distance=spearman([judge.score(c.name, first).value for c in survivors], later),
+        early_distance=spearman(distances, later) if distances else None,
         early_loss=spearman([c.outcome.epochs[first - 1].valid_loss for c in survivors], later),
     )
 

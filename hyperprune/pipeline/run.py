@@ -6,12 +6,11 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from hyperprune import events
-from hyperprune.errors import RunError, Stopped
+from hyperprune.errors import CorpusError, Ended, HyperpruneError, RunError, Stopped
 from hyperprune.events import Event, Observer
 from hyperprune.execution import make_executor
 from hyperprune.judgement.candidate import Candidate
@@ -25,13 +24,14 @@ from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
+from hyperprune.plugins import said
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
-from hyperprune.store.run import Run, environment
+from hyperprune.store.run import Run, check_name, check_new, environment, new_folder
 
 
 def run(
@@ -52,7 +52,8 @@ def run(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     settled = settle(recipe)  # what cannot begin leaves no folder
-    target = Path(folder) if folder is not None else _new_folder(recipe.title)
+    target = Path(folder) if folder is not None else new_folder(recipe.title)
+    check_new(target)  # before a lock is put there
     with owned(target):
         made = Run.create(target, recipe, environment(settled.workers, settled.threads))
         return _carry_out(made, settled, observers, resumed=False)
@@ -61,6 +62,7 @@ def run(
 def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
     """Go on with a run after any stop; a finished run answers with its result."""
     folder = Path(folder)
+    check_name(folder)
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}")
     with owned(folder):
@@ -68,7 +70,20 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
         recipe, notices = check_unchanged(opened)
         if (folder / "result.json").exists():
             return load_run(folder)
-        return _carry_out(opened, settle(recipe), observers, resumed=True, notices=notices)
+        return _carry_out(
+            opened, _settle_again(opened, recipe), observers, resumed=True, notices=notices
+        )
+
+
+def _settle_again(opened: Run, recipe: Recipe) -> Settled:
+    """Settle a run's recipe; raises CorpusError, with what to do, where its text has moved."""
+    try:
+        return settle(recipe)
+    except CorpusError as error:
+        raise CorpusError(
+            f"{error}\nwhere the text has moved, say so by data.root in "
+            f"{opened.folder / 'recipe.toml'}: the same text goes on with the run"
+        ) from error
 
 
 def load_run(folder: Path | str) -> RunResult:
@@ -88,11 +103,7 @@ def _carry_out(
     resumed: bool,
     notices: Sequence[str] = (),
 ) -> RunResult:
-    def notify(event: Event) -> None:
-        opened.log(event)
-        for observer in observers:
-            observer(event)
-
+    notify = _teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
     for notice in notices:
         notify(events.Notice(notice))
@@ -104,11 +115,32 @@ def _carry_out(
         ):
             judge = Judge(settled.recipe, opened)
             result = _stages(Session(settled, opened, judge, executor, notify))
+    except Ended as error:
+        opened.record_end(str(error))
+        raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
     atomic.write_json(opened.folder / "result.json", result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
+
+
+def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
+    """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
+    listening = list(observers)
+
+    def notify(event: Event) -> None:
+        opened.log(event)
+        for observer in list(listening):
+            try:
+                observer(event)
+            except HyperpruneError:
+                raise
+            except Exception as error:  # a full disk under a log, a screen that is gone
+                listening.remove(observer)
+                notify(events.Notice(f"an observer failed, told no more: {said(error)}"))
+
+    return notify
 
 
 def _stages(session: Session) -> RunResult:
@@ -129,7 +161,7 @@ def _stages(session: Session) -> RunResult:
             break
         pool = [item for item in pool if item.outcome.failure is None]
         if not pool:
-            raise RunError(f"every candidate failed: {_causes(every)}")
+            raise Ended(_causes(every))
         last = until == plan.epochs
         gain = until - len(pool[0].outcome.epochs)
         session.notify(
@@ -149,16 +181,13 @@ def _stages(session: Session) -> RunResult:
 
 
 def _causes(every: dict[str, Candidate]) -> str:
-    failed = ((c.name, c.outcome.failure) for c in every.values())
-    return "; ".join(f"{name}: {failure.cause}" for name, failure in failed if failure)
-
-
-def _new_folder(title: str) -> Path:
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
-    stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
-    base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, number = base, 1
-    while folder.exists():
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return folder
+    """Why there is nobody left."""
+    causes = {c.name: c.outcome.failure.cause for c in every.values() if c.outcome.failure}
+    if not causes:
+        return "the searcher proposed no candidate: it says that there is nothing to try"
+    if len(causes) > 1 and len(set(causes.values())) == 1:
+        return (
+            f"every candidate failed the same way, which is the recipe's fault and not theirs: "
+            f"{next(iter(causes.values()))}"
+        )
+    return "every candidate failed: " + "; ".join(f"{n}: {cause}" for n, cause in causes.items())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.plan.make import make_plan
@@ -12,7 +14,12 @@ from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
 from hyperprune.search.space import Space
-from hyperprune.training.build import resolve_device
+from hyperprune.training.build import (
+    build_model,
+    check_lengths,
+    resolve_device,
+    spectrum_text,
+)
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,15 @@ class Settled:
 
 
 def settle(recipe: Recipe) -> Settled:
-    """Read a recipe's text, plan its run, and see that its device is there.
+    """Read a recipe's text, plan its run, and see that its dense reference can be built here.
 
-    Raises RecipeError and CorpusError for what cannot begin, before there is a run folder.
+    Raises RecipeError, CorpusError and PluginError for what cannot begin, before there is a run folder.
     """
     plan = make_plan(recipe)
     resolve_device(recipe.train.device)
     corpus = load_corpus(recipe.data)
+    check_lengths(recipe)
+    spectrum_text(recipe)
+    build_model(recipe, len(corpus.vocabulary), torch.device("cpu"))
     workers, threads = resources(recipe)
     return Settled(recipe, plan, corpus, space_of(recipe), workers, threads)

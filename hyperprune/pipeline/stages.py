@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from hyperprune import events
-from hyperprune.errors import RunError
+from hyperprune.errors import PluginError, RunError
 from hyperprune.judgement.candidate import Candidate, overlooked
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target
 from hyperprune.pipeline.session import Session
+from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
-from hyperprune.plugins import registry
+from hyperprune.plugins import Contribution, registry
 from hyperprune.recipe import default_configuration
-from hyperprune.runtime.seeds import derive
+from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
+from hyperprune.training.outcome import Outcome
 
 
 def propose(session: Session, dense: DenseReference) -> list[Candidate]:
@@ -27,47 +32,49 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     """
     recipe, run, executor = session.recipe, session.run, session.executor
     space = session.settled.space
-    searcher = registry().get("searcher", recipe.search.searcher.name)
-    suggest = searcher.bind(recipe.search.searcher.options)
+    choice = recipe.search.searcher
+    searcher = registry().get("searcher", choice.name)
+    suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
     recorded = run.proposed()
     first = default_configuration(recipe) if recipe.search.default_first else None
-    chosen: list[tuple[str, Configuration]] = []
-    started: list[Started] = []
-    finished: list[Candidate] = []
+    chosen: dict[str, Configuration] = {}
+    started: dict[str, Started] = {}
+    finished: dict[str, Candidate] = {}
+    repeated: dict[str, str] = {}
 
     def history() -> tuple[Observation, ...]:
-        tried = [(item.configuration, item.outcome) for item in finished]
+        tried = [(item.configuration, item.outcome) for item in finished.values()]
         return session.judge.observations(tried, recipe.rounds.first)
 
     def finish_next() -> None:
         to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
         if not finished and to_come:
-            searcher.prepare()  # every worker is busy: now it costs no time
+            _prepare(session, searcher)  # every worker is busy: now it costs no time
         _ = dense.outcome  # what candidates are judged against
-        name, configuration = chosen[len(finished)]
-        outcome = finish(session, started[len(finished)])
-        finished.append(Candidate(name, configuration, outcome))
+        name, configuration = list(chosen.items())[len(finished)]
+        if name in repeated:
+            outcome = finished[repeated[name]].outcome
+        else:
+            outcome = finish(session, started[name])
+            _warn_early(session, name, outcome, list(finished.values()))
+        finished[name] = Candidate(name, configuration, outcome)
 
     for k in range(recipe.search.candidates):
         while len(finished) <= k - executor.workers:
             finish_next()
-        if finished and at_target(session, dense.outcome, finished):
+        if finished and at_target(session, dense.outcome, finished.values()):
             break  # what trains already is waited for, so that the run does not depend on speed
         name = f"c{k:03d}"
         if name in recorded:
             configuration: Configuration = recorded[name]
+        elif k == 0 and first is not None:
+            configuration = first
         else:
-            pending = [item for _, item in chosen[len(finished) :]]
+            pending = list(chosen.values())[len(finished) :]
             try:
-                configuration = (
-                    first
-                    if k == 0 and first is not None
-                    else suggest(space, history(), pending, derive(recipe.seed, "search"))
-                )
+                configuration = suggester.ask(name, history(), pending)
             except SpaceExhausted:
-                session.notify(
-                    events.Notice(f"all {k} configurations of the space have been tried")
-                )
+                _note(session, f"all {k} configurations of the space have been tried")
                 break
         if not space.contains(configuration):
             raise RunError(f"the configuration of {name} lies outside the recipe's space")
@@ -75,14 +82,46 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             run.journal.append(
                 {"fact": "proposed", "candidate": name, "configuration": dict(configuration)}
             )
+        chosen[name] = configuration
+        repeated = repeats(chosen)
+        if name in repeated:
+            _note(session, f"{name} is {repeated[name]} again, whose result counts for both")
+            continue
         session.notify(events.CandidateProposed(name, configuration))
-        chosen.append((name, configuration))
         settings = session.configured(configuration)
         keep = recipe.final.keep == "all"  # else a candidate's may be gone for good
-        started.append(start(session, name, settings, True, recipe.rounds.first, weights=keep))
+        started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
-    return finished
+    if repeated:
+        _note(
+            session,
+            f"searcher {choice.name!r} proposed {len(repeated)} of {len(chosen)} candidates again; "
+            "they were not trained twice",
+        )
+    return [item for name, item in finished.items() if name not in repeated]
+
+
+def _note(session: Session, message: str) -> None:
+    session.notify(events.Notice(message))
+
+
+def _prepare(session: Session, searcher: Contribution) -> None:
+    """Let the searcher load what it needs; where it cannot, it says so when it is asked."""
+    with contextlib.suppress(PluginError):
+        searcher.prepare()
+
+
+def _warn_early(session: Session, name: str, outcome: Outcome, before: Sequence[Candidate]) -> None:
+    """Say after the first failure, where nothing succeeded before, that it may be the recipe's."""
+    failure = outcome.failure
+    if before or failure is None or failure.kind != "raised":
+        return
+    _note(
+        session,
+        f"{name}, the first to be judged, failed. Where the cause lies in the recipe and not in "
+        f"what {name} varies, every candidate will fail alike: {failure.cause}",
+    )
 
 
 def halve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from hyperprune import events
 from hyperprune.errors import PluginError, RunError, SpectrumError
 from hyperprune.execution.job import Job
+from hyperprune.lyapunov import Distance
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
 from hyperprune.training.outcome import DENSE, Failure, Outcome, is_repeat
@@ -81,6 +83,9 @@ def _judged(session: Session, outcome: Outcome) -> Outcome:
         for record in outcome.epochs:
             session.judge.score(outcome.candidate, record.epoch)
     except (PluginError, SpectrumError) as error:
+        if not session.judge.needs_distance:
+            return outcome
+        session.judge.check_metric(outcome.epochs[0].epoch)
         return replace(outcome, failure=Failure("raised", str(error)))
     return outcome
 
@@ -90,12 +95,19 @@ def _scored(outcome: Outcome) -> bool:
     return not (outcome.candidate == DENSE or is_repeat(outcome.candidate) or outcome.failure)
 
 
+def _score(session: Session, name: str, epoch: int) -> Distance | None:
+    """LS distance for observers; None where it cannot be had, which `_judged` says if it counts."""
+    with contextlib.suppress(PluginError, SpectrumError):
+        return session.judge.score(name, epoch)
+    return None
+
+
 def announce(session: Session, outcome: Outcome) -> None:
     """Tell observers what an outcome's spectra say, and why it failed if it did."""
     for record in outcome.epochs[session.told.get(outcome.candidate, 0) :]:
         score = None
         if _scored(outcome):
-            score = session.judge.score(outcome.candidate, record.epoch)
+            score = _score(session, outcome.candidate, record.epoch)
         session.notify(
             events.SpectrumMeasured(
                 outcome.candidate,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +107,8 @@ def show_bytes(size: int) -> str:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path.stat().st_size
+    """Bytes of the files in a folder; what cannot be looked at is not ours."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                yield (Path(place) / name).lstat().st_size

@@ -14,6 +14,7 @@ from hyperprune.plugins.registry import (
     normal,
     providers,
     registry,
+    said,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "normal",
     "providers",
     "registry",
+    "said",
 ]

@@ -11,15 +11,17 @@ import inspect
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
 from importlib import metadata, resources
 from typing import Any
 
 import pluggy
 
 from hyperprune import hookspecs
-from hyperprune.errors import PluginError, nearest
+from hyperprune.errors import HyperpruneError, PluginError, nearest
 from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
 
 GROUP = "hyperprune"
@@ -86,11 +88,34 @@ class Contribution:
         if problems:
             listed = "; ".join(f"{key}: {problem}" for key, problem in problems)
             raise PluginError(f"{self.kind} {self.name!r}: {listed}")
-        return functools.partial(self.target, **values) if values else self.target
+        return self._guarded(values)
+
+    def _guarded(self, options: Mapping[str, Any]) -> Callable[..., Any]:
+        """The callable with its options; what a stranger raises becomes a PluginError that names it.
+
+        Also what is no Exception, such as the SystemExit of `sys.exit()`: a plugin does not end the
+        process. Errors in words, Ctrl-C and a lack of memory pass, since they say something else.
+        """
+
+        @functools.wraps(self.target)
+        def call(*given: Any) -> Any:
+            try:
+                return self.target(*given, **options)
+            except (HyperpruneError, KeyboardInterrupt, MemoryError):
+                raise
+            except BaseException as error:
+                raise PluginError(
+                    f"{self.kind} {self.name!r} of {self.package} raised {said(error)}"
+                ) from error
+
+        call.__name__ = self.name
+        return call
 
     def prepare(self) -> None:
         """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
-        getattr(self.target, "prepare", lambda: None)()
+        load = getattr(self.target, "prepare", None)
+        if load is not None:
+            replace(self, target=load)._guarded({})()
 
 
 @dataclass(frozen=True)
@@ -101,6 +126,12 @@ class Broken:
     version: str
     entry_point: str
     reason: str
+
+
+def said(error: BaseException) -> str:
+    """An exception in words: its class, and what it says where it says something."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @functools.cache
@@ -172,6 +203,7 @@ class Registry:
             raise PluginError(
                 f"made for plugin API {wanted}; this hyperprune speaks {hookspecs.API_VERSION}"
             )
+        check_hooks(plugin)
         try:
             manager.register(plugin)
             manager.check_pending()
@@ -190,6 +222,27 @@ class Registry:
         for contribution in new.values():
             check_signature(contribution)
         self.contributions.update(new)
+
+
+def check_hooks(plugin: object) -> None:
+    """Raise PluginError for a hook that is marked and unknown, or known and not marked."""
+    marked = f"{GROUP}_impl"
+    for name in dir(plugin):
+        if not name.startswith(f"{GROUP}_"):
+            continue
+        hook = inspect.getattr_static(plugin, name)
+        implements = hasattr(getattr(hook, "__func__", hook), marked)
+        if name not in HOOKS.values():
+            if implements or callable(hook):
+                hint = nearest(name, HOOKS.values()) or f"; hooks: {', '.join(HOOKS.values())}"
+                raise PluginError(f"there is no hook {name!r}{hint}")
+        elif callable(getattr(hook, "__func__", hook)) and not implements:
+            raise PluginError(f"{name} is not marked as a hook: write @hookimpl above it")
+        elif implements and inspect.isclass(plugin) and inspect.isfunction(hook):
+            raise PluginError(
+                f"the entry point names the class {plugin.__name__}, whose {name} needs an object; "
+                f"name one of it, or make {name} a @staticmethod"
+            )
 
 
 def check_signature(item: Contribution) -> None:
@@ -230,11 +283,12 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
         package = normal(point.dist.name) if point.dist else point.value
         version = point.dist.version if point.dist else "?"
         try:
-            found.add_plugin(point.load(), package, version)
-        except (Exception, SystemExit) as error:  # what a stranger raises stays with the stranger
-            reason = (
-                str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            )
+            with redirect_stdout(sys.stderr):  # standard output is for what was asked for
+                found.add_plugin(point.load(), package, version)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # what a stranger raises stays with the stranger
+            reason = str(error) if isinstance(error, PluginError) else said(error)
             found.broken.append(Broken(package, version, point.name, reason))
     return found
 

@@ -10,6 +10,7 @@ from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options
 from hyperprune.recipe.problems import Problem
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Recipe
+from hyperprune.recipe.sizes import check_sizes
 from hyperprune.recipe.space import resolve
 from hyperprune.search.rounds import halving
 
@@ -18,8 +19,11 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     """Yield every mistake of a recipe whose records are right each by itself."""
     yield from check_plugins(recipe)
     yield from check_training(recipe)
-    yield from check_rounds(recipe)
-    yield from resolve(recipe)[1]
+    space, problems = resolve(recipe)
+    yield from check_rounds(recipe, None if problems else space.size)
+    yield from problems
+    if not problems:
+        yield from check_sizes(recipe, space)
 
 
 def check_plugins(recipe: Recipe) -> Iterator[Problem]:
@@ -49,7 +53,7 @@ def _check_plugin(
 
 def check_training(recipe: Recipe) -> Iterator[Problem]:
     """Yield settings of training and measuring that contradict each other."""
-    train, spectrum = recipe.train, recipe.spectrum
+    train, prune, spectrum = recipe.train, recipe.prune, recipe.spectrum
     if train.micro_batch > train.batch:
         yield Problem(
             "train.micro_batch",
@@ -68,6 +72,20 @@ def check_training(recipe: Recipe) -> Iterator[Problem]:
             f"found {train.warmup}; expected less than train.epochs, {train.epochs}",
             also=("train.epochs",),
         )
+    if prune.initial_sparsity is not None and prune.initial_sparsity > prune.sparsity:
+        yield Problem(
+            "prune.initial_sparsity",
+            f"found {prune.initial_sparsity}; gradual pruning starts at most as sparse as it ends, "
+            f"at prune.sparsity, {prune.sparsity}",
+            also=("prune.sparsity",),
+        )
+    elif prune.initial_sparsity not in (None, prune.sparsity) and not 0 < prune.stop < 1:
+        yield Problem(
+            "prune.stop",
+            f"found {prune.stop}; gradual pruning (prune.initial_sparsity) ends before training "
+            "does: more than 0, less than 1",
+            also=("prune.initial_sparsity",),
+        )
     if spectrum.protocol == "published" and spectrum.state != "hidden":
         yield Problem(
             "spectrum.state",
@@ -82,8 +100,11 @@ def check_training(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
-def check_rounds(recipe: Recipe) -> Iterator[Problem]:
-    """Yield rounds that judge too early or outgrow the budget."""
+def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem]:
+    """Yield rounds that judge too early or outgrow the budget.
+
+    `configurations` is how many the space has, where that is known: no more are ever tried.
+    """
     search, rounds, final, train = recipe.search, recipe.rounds, recipe.final, recipe.train
     if final.finalists > search.candidates:
         yield Problem(
@@ -105,11 +126,54 @@ def check_rounds(recipe: Recipe) -> Iterator[Problem]:
             "and candidates are first compared when two changes lie behind them",
             also=("prune.update",),
         )
-    reach = halving(search.candidates, rounds.first, rounds.epochs, rounds.keep, final.finalists)
+    candidates = min(search.candidates, configurations or search.candidates)
+    reach = _rounds(recipe, candidates=candidates)
     if reach[-1][1] > train.epochs:
         yield Problem(
             "train.epochs",
-            f"found {train.epochs}; the rounds alone reach epoch {reach[-1][1]} "
-            f"({', '.join(f'{count} candidates to {epoch}' for count, epoch in reach)})",
+            f"found {train.epochs}; the rounds alone reach epoch {reach[-1][1]} ({_listed(reach)}); "
+            f"what would fit: {' or '.join(_fitting(recipe, candidates))}",
             also=("rounds", "rounds.first", "rounds.epochs", "rounds.keep", "search.candidates"),
         )
+
+
+def _listed(rounds: tuple[tuple[int, int], ...]) -> str:
+    shown = [f"{count} candidates to {epoch}" for count, epoch in rounds]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:4], "…", shown[-1]])
+
+
+def _rounds(recipe: Recipe, **changed: Any) -> tuple[tuple[int, int], ...]:
+    """The rounds of a recipe with some of its settings changed."""
+    steps = recipe.rounds
+    plan = {
+        "candidates": recipe.search.candidates,
+        "first": steps.first,
+        "epochs": steps.epochs,
+        "keep": steps.keep,
+        "finalists": recipe.final.finalists,
+    } | changed
+    return halving(**{**plan, "finalists": min(plan["finalists"], plan["candidates"])})
+
+
+def _fitting(recipe: Recipe, candidates: int) -> Iterator[str]:
+    """Settings of which each alone would make the rounds fit: least changed first."""
+
+    def fits(**changed: Any) -> bool:
+        plan = {"candidates": candidates} | changed
+        return _rounds(recipe, **plan)[-1][1] <= recipe.train.epochs
+
+    steps, finalists = recipe.rounds, recipe.final.finalists
+    for count in range(candidates - 1, finalists - 1, -1):
+        if fits(candidates=count):
+            yield f"search.candidates = {count}"
+            break
+    for count in range(steps.epochs - 1, 0, -1):
+        if fits(epochs=count):
+            yield f"rounds.epochs = {count}"
+            break
+    least = 3 if recipe.prune.update == "epoch" else 1
+    for count in range(steps.first - 1, least - 1, -1):
+        if fits(first=count):
+            yield f"rounds.first = {count}"
+            break
+    yield f"train.epochs = {_rounds(recipe, candidates=candidates)[-1][1]}"

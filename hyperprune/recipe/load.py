@@ -23,6 +23,7 @@ from hyperprune.recipe.source import (
     parse,
     parse_override,
     read_text,
+    root_from,
     same_entry,
 )
 from hyperprune.recipe.space import resolve, with_space
@@ -31,7 +32,8 @@ from hyperprune.recipe.space import resolve, with_space
 def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Load a recipe file or a shipped recipe by name, with overrides such as `train.lr=20`.
 
-    Raises RecipeError with every problem, one a line: file and line, key, found, expected.
+    A relative `data.root` counts from the recipe's folder; from the working folder where an override
+    gives it. Raises RecipeError with every problem, one a line: file and line, key, found, expected.
     """
     path = Path(path_or_name)
     name = path.as_posix()
@@ -41,12 +43,31 @@ def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Reci
         and ("/" not in name or name in shipped_recipes())
     ):
         path = find_recipe(name)
-    return loads(read_text(path), str(path), overrides)
+    text = read_text(path)
+    if not parse(text, str(path)):
+        raise RecipeError(
+            [
+                f"{printable(str(path))}: an empty recipe; `hyperprune recipes cp quickstart "
+                "mine.toml` gives one to start from, and `hyperprune recipes` lists what ships"
+            ]
+        )
+    return loads(text, str(path), overrides, folder=path.parent)
 
 
-def loads(text: str, source: str = "recipe", overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe from TOML text; `source` names it in problems. Raises RecipeError."""
+def loads(
+    text: str,
+    source: str = "recipe",
+    overrides: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
+) -> Recipe:
+    """Read a recipe from TOML text; `source` names it in problems. Raises RecipeError.
+
+    Relative paths in the text count from `folder` where it is given.
+    """
     document = parse(text, source)
+    if folder is not None:
+        root_from(folder, document.get("data"))
     if isinstance(document.get("space"), dict):
         document["space"] = flat_space(document["space"])
     given, refused = _override_all(document, overrides)
@@ -66,12 +87,21 @@ def loads(text: str, source: str = "recipe", overrides: Sequence[str] = ()) -> R
 def _override_all(
     document: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Apply overrides in place; returns the text of each by its key, and those refused."""
+    """Apply overrides in place; returns the text of each by its key, and those refused.
+
+    A key comes before those within it, so that `prune.removal=mest` keeps the `prune.removal.gamma`
+    that was given before it; of one key given twice the last counts.
+    """
     given: dict[str, str] = {}
     refused: list[str] = []
+    settings: list[tuple[str, Any, str]] = []
     for text in overrides:
         try:
-            path, value = parse_override(text)
+            settings.append((*parse_override(text), text))
+        except ValueError as error:
+            refused.append(printable(f"--set {text}: {error}"))
+    for path, value, text in sorted(settings, key=lambda setting: setting[0].count(".")):
+        try:
             section, _, entry = path.partition(".")
             if section == "space" and entry:
                 space = document.setdefault("space", {})
@@ -81,6 +111,8 @@ def _override_all(
                     space |= flat_space({entry: value})
             else:
                 override(document, path, value)
+            if section == "data":
+                root_from(Path.cwd(), document["data"] if path in ("data", "data.root") else None)
             given[path] = text
         except ValueError as error:
             refused.append(printable(f"--set {text}: {error}"))

@@ -31,6 +31,10 @@ CHOICES = {
 """Keys that choose a plugin; each is named after its kind."""
 
 
+LARGEST = 1e100
+"""Bound of a range: what lies beyond has no width that a float holds."""
+
+
 class Section(BaseModel):
     """Unknown keys are errors, types are exact (an integer may stand for a number)."""
 
@@ -278,6 +282,10 @@ class Range(Section):
     def _ordered(self) -> Range:
         if not self.low < self.high:
             raise ValueError(f"low must lie below high, got {self.low} and {self.high}")
+        if max(abs(self.low), abs(self.high)) > LARGEST:
+            raise ValueError(f"a bound lies beyond ±{LARGEST:g}")
+        if self.log and 0 < self.low < 1 / LARGEST:
+            raise ValueError(f"a log range starts at {1 / LARGEST:g} or above, got {self.low}")
         if self.log and self.low <= 0:
             raise ValueError(f"a log range starts above 0, got low = {self.low}")
         return self

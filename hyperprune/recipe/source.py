@@ -38,10 +38,14 @@ def read_text(path: Path) -> str:
     if len(content) > LARGEST:
         raise RecipeError([f"{name}: larger than {LARGEST} bytes; a recipe is a short TOML text"])
     try:
-        return content.decode()
+        text = content.decode("utf-8-sig")  # what some editors put first is no character
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise RecipeError([f"{name}:{line}: not UTF-8 text (byte {error.start})"]) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise RecipeError([f"{name}:{line}: not UTF-8 text (a NUL: UTF-16, or no text at all)"])
+    return text
 
 
 def parse(text: str, source: str) -> dict[str, Any]:
@@ -159,6 +163,13 @@ def override(document: dict[str, Any], path: str, value: Any) -> None:
             raise ValueError(f"{'.'.join(parts[: depth + 1])} is {show(child)}, not a table")
         node = child
     node[parts[-1]] = value
+
+
+def root_from(folder: Path, data: object) -> None:
+    """Let a relative `root` of a `[data]` table count from a folder, in place."""
+    root = data.get("root") if isinstance(data, dict) else None
+    if isinstance(data, dict) and isinstance(root, str) and root and not root.startswith("~"):
+        data["root"] = str(folder.absolute() / root)
 
 
 def flat_space(space: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -68,6 +68,8 @@ def check_run(folder: Path) -> Iterator[Check]:
     owner = owner_of(folder)
     if now.result is not None:
         yield Check("result", "ok", "there")
+    elif now.ended is not None:
+        yield Check("result", "wrong", f"over: {now.ended}; change the recipe, in a new run")
     elif owner is not None:
         yield Check("result", "ok", f"not yet: {owner} works on it")
     else:

@@ -66,11 +66,17 @@ class Range:
         return int(self.high) - int(self.low) + 1 if self.integer else None
 
     def at(self, u: float) -> float:
-        """Value at the share u ∈ [0, 1) of the range; floats have six significant digits."""
+        """Value at the share u ∈ [0, 1) of the range; floats have six significant digits, and more
+        where low and high share their first ones."""
         top = self.high + 1 if self.integer else self.high
         x = self.low * (top / self.low) ** u if self.log else self.low + u * (top - self.low)
-        value = math.floor(x) if self.integer else float(f"{x:.6g}")
+        value = math.floor(x) if self.integer else float(f"{x:.{self._digits}g}")
         return min(max(value, self.low), self.high)
+
+    @property
+    def _digits(self) -> int:
+        largest = max(abs(self.low), abs(self.high))
+        return min(17, 6 + max(0, math.floor(math.log10(largest / (self.high - self.low)))))
 
     def share(self, value: float) -> float:
         """Where a value lies between low (0) and high (1), on the range's own scale."""

@@ -55,7 +55,15 @@ class TrainedFact(_Strict):
     failure: Failure | None
 
 
-Fact: TypeAlias = Annotated[CorpusFact | ProposedFact | TrainedFact, Field(discriminator="fact")]
+class EndedFact(_Strict):
+    """The run is over without a result."""
+
+    fact: Literal["ended"]
+    cause: str
+
+
+AnyFact: TypeAlias = CorpusFact | ProposedFact | TrainedFact | EndedFact
+Fact: TypeAlias = Annotated[AnyFact, Field(discriminator="fact")]
 
 
 class RunRecord(_Strict):
@@ -66,7 +74,7 @@ class RunRecord(_Strict):
     made_with: dict[str, Any]
 
 
-_fact: TypeAdapter[CorpusFact | ProposedFact | TrainedFact] = TypeAdapter(Fact)
+_fact: TypeAdapter[AnyFact] = TypeAdapter(Fact)
 _epochs: TypeAdapter[list[EpochRecord]] = TypeAdapter(list[EpochRecord])
 
 

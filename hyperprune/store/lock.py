@@ -54,6 +54,16 @@ def owner_of(folder: Path) -> str | None:
     return None
 
 
+def is_lock(path: Path) -> bool:
+    """Whether a file is a lock of ours, or one that was just made, and nothing of somebody else's."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(4096)
+        return not content or set(json.loads(content)) == {"pid", "host"}
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def owner_process(folder: Path) -> int | None:
     """The process of this machine that works on a folder now; None when there is none, or elsewhere."""
     if owner_of(folder) is None:

@@ -10,9 +10,11 @@ vocabulary.json   the words that ids stand for
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import platform
+import re
 import stat
 import time
 from collections.abc import Sequence
@@ -38,11 +40,29 @@ from hyperprune.store.facts import (
     read_vocabulary,
 )
 from hyperprune.store.journal import Journal
+from hyperprune.store.lock import is_lock
 from hyperprune.store.training import TrainingFolder
 from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
-MAY_CHANGE = frozenset({"title", "search.workers", "train.threads", "final.retries", "final.keep"})
-"""Recipe keys that a resumed run may change; all others would make it another experiment."""
+MAY_CHANGE = frozenset(
+    {
+        "title",
+        "data.root",
+        "search.workers",
+        "train.threads",
+        "final.retries",
+        "final.keep",
+    }
+)
+"""Recipe keys that a resumed run may change; all others would make it another experiment.
+
+The text may have moved: its hash says whether it is the same.
+"""
+OURS = re.compile(
+    r"(recipe\.toml|(run|result|vocabulary)\.json|(journal|log)\.jsonl|lock|dense|winner|c[0-9]{3,5})"
+    r"(\.partial)?"
+)
+"""Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
 
 
 def environment(workers: int, threads: int) -> dict[str, Any]:
@@ -68,19 +88,15 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        check_name(folder)
         _check_plain(folder)
         self.journal = Journal(folder / "journal.jsonl")
         check_facts(self.journal.records, self.journal.path)
 
     @classmethod
     def create(cls, folder: Path, recipe: Recipe, made_with: dict[str, Any]) -> Run:
-        """Make a new run folder; raises RunError when one is there already."""
-        if (folder / "run.json").exists():
-            raise RunError(
-                f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
-            )
-        if (folder / "journal.jsonl").exists():
-            raise RunError(f"{folder} has a journal but no run.json; choose another folder")
+        """Make a new run folder; raises RunError when there is anything in it but a run's lock."""
+        check_new(folder)
         run = cls(folder)
         said = {"format": FORMAT, "recipe": recipe.model_dump(mode="json"), "made_with": made_with}
         # Unsorted: a searcher draws its settings in the order in which the space names them.
@@ -157,6 +173,16 @@ class Run:
                 failure = Failure(**fact["failure"]) if fact["failure"] else None
         return Outcome(candidate, tuple(epochs), failure) if epochs or failure else None
 
+    def ended(self) -> str | None:
+        """Why the run is over without a result, where it is."""
+        causes = [fact["cause"] for fact in self.journal.records if fact["fact"] == "ended"]
+        return causes[-1] if causes else None
+
+    def record_end(self, cause: str) -> None:
+        """Journal that the run is over without a result; said once."""
+        if self.ended() is None:
+            self.journal.append({"fact": "ended", "cause": cause})
+
     def record_outcome(self, outcome: Outcome) -> None:
         """Journal what is new in an outcome."""
         known = self.outcome(outcome.candidate)
@@ -174,18 +200,90 @@ class Run:
         )
 
 
+def new_folder(title: str) -> Path:
+    """Make the folder of a new run, named by title and time; no two runs get the same."""
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
+    stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
+    base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        try:
+            folder.parent.mkdir(exist_ok=True)
+            folder.mkdir()  # whoever makes it has it, of runs that start at one instant
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"cannot make {folder}: {error.strerror}") from error
+    raise AssertionError("numbers do not end")
+
+
+def check_new(folder: Path) -> None:
+    """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
+
+    Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
+    a lock that names its owner, and at most a torn neighbour of run.json.
+    """
+    check_name(folder)
+    try:
+        found = sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"cannot make a run in {folder}: {error.strerror}") from error
+    if "run.json" in found:
+        raise RunError(
+            f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
+        )
+    begun = {"run.json.partial"} | ({"lock"} if is_lock(folder / "lock") else set())
+    if strange := [name for name in found if name not in begun]:
+        listed = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
+        raise RunError(
+            f"{folder} is not empty ({listed}); a new run takes a new or an empty folder, so that "
+            "it replaces nothing"
+        )
+
+
+def check_name(folder: Path) -> None:
+    """Raise RunError for a folder whose path is no UTF-8 text, which safetensors cannot open."""
+    path = str(folder.absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise RunError(
+            f"the path {shown} is not valid UTF-8; rename the folder, or choose another place"
+        ) from None
+
+
 def _check_plain(folder: Path) -> None:
-    """Refuse a folder with links, pipes or devices in it: what is written must land in the folder."""
+    """Refuse links, pipes and devices under the names that a run uses: it writes into its folder only.
+
+    Other names are left alone, whatever they are: an editor's lock, a note, a folder of somebody's.
+    """
 
     def fail(error: OSError) -> None:
         raise RunError(f"cannot read {error.filename}: {error.strerror}") from error
 
-    for place, folders, files in os.walk(folder, onerror=fail):
-        for path in (Path(place) / name for name in (*folders, *files)):
-            with contextlib.suppress(FileNotFoundError):  # renamed meanwhile by who works on it
-                mode = path.lstat().st_mode
-                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                    raise RunError(
-                        f"{path} is a link or no ordinary file; a run folder holds neither: "
-                        "put the file itself there"
-                    )
+    try:
+        entries = sorted(path for path in folder.iterdir() if OURS.fullmatch(path.name))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"cannot read {folder}: {error.strerror}") from error
+    for path in entries:
+        _check_ordinary(path)
+        for place, folders, files in os.walk(path, onerror=fail) if path.is_dir() else ():
+            for name in (*folders, *files):
+                if not name.startswith("."):  # an editor's; a run's own names have no dot in front
+                    _check_ordinary(Path(place) / name)
+
+
+def _check_ordinary(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # renamed meanwhile by who works on it
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise RunError(
+                f"{path} is a link or no ordinary file; a run folder holds neither: "
+                "put the file itself there"
+            )

@@ -10,7 +10,7 @@ from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.store import atomic
 from hyperprune.store.facts import read_epochs
-from hyperprune.training.outcome import EpochRecord
+from hyperprune.training.outcome import EpochRecord, comparable
 from hyperprune.training.trainer import Trainer
 
 
@@ -60,7 +60,7 @@ class TrainingFolder:
         """Save what an epoch left: spectrum, best weights if they are, checkpoint last."""
         newest = history[-1]
         atomic.write(self.spectrum(newest.epoch), spectrum.save)
-        if newest.valid_loss <= min(record.valid_loss for record in history):
+        if newest.valid_loss <= min(record.valid_loss for record in comparable(history)):
             self.save_weights(trainer, newest)
         tensors, state = trainer.state()
         metadata = {"trainer": state, "history": [asdict(record) for record in history]}

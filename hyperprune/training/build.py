@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import CorpusError, RecipeError
+from hyperprune.errors import CorpusError, PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
@@ -36,7 +36,12 @@ def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Mod
     """Make the network with initial weights that depend on the recipe's seed alone."""
     build = registry().bind("model", recipe.model.name, recipe.model.options)
     with seeded(derive(recipe.seed, "weights"), torch.device("cpu")):
-        model: nn.Module = build(vocabulary)
+        model = build(vocabulary)
+    if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
+        what = "a network without weights" if isinstance(model, nn.Module) else type(model).__name__
+        raise PluginError(
+            f"model {recipe.model.name!r} built {what}; a model is an nn.Module with parameters"
+        )
     return model.to(device)
 
 
@@ -44,16 +49,7 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
     corpus = load_corpus(recipe.data)
     train = recipe.train
-    for split, tokens, batch in (
-        ("training", corpus.train, train.batch),
-        ("validation", corpus.valid, train.eval_batch),
-        ("test", corpus.test, train.test_batch or train.eval_batch),
-    ):
-        if tokens.numel() < 2 * batch:
-            raise CorpusError(
-                f"the {split} text of {corpus.name} has {tokens.numel()} tokens; "
-                f"a batch of {batch} needs at least {2 * batch}"
-            )
+    check_lengths(recipe)
     model = build_model(recipe, len(corpus.vocabulary), resolve_device(train.device))
     optimizer = build_optimizer(
         train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
@@ -80,6 +76,21 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
     return trainer
 
 
+def check_lengths(recipe: Recipe) -> None:
+    """Raise CorpusError where a split is too short for its batch."""
+    corpus, train = load_corpus(recipe.data), recipe.train
+    for split, tokens, key, batch in (
+        ("training", corpus.train, "train.batch", train.batch),
+        ("validation", corpus.valid, "train.eval_batch", train.eval_batch),
+        ("test", corpus.test, "train.test_batch", train.test_batch or train.eval_batch),
+    ):
+        if tokens.numel() < 2 * batch:
+            raise CorpusError(
+                f"{key}: the {split} text of {corpus.name} has {tokens.numel():,} tokens; "
+                f"a batch of {batch:,} needs at least {2 * batch:,}"
+            )
+
+
 def _learning_rate(train: Train) -> LearningRate:
     return LearningRate(
         train.schedule,
@@ -101,6 +112,7 @@ def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTrainin
         trainer.model,
         trainer.optimizer,
         density=1.0 - prune.sparsity,
+        initial_density=None if prune.initial_sparsity is None else 1.0 - prune.initial_sparsity,
         init=bind("init", prune.init),
         init_scale=prune.init_scale,
         removal=bind("removal", prune.removal),
@@ -128,8 +140,9 @@ def spectrum_text(recipe: Recipe) -> Tensor:
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
     if valid.numel() < steps * settings.sequences:
         raise CorpusError(
-            f"the validation text has {valid.numel()} tokens; spectrum.sequences × steps needs "
-            f"{steps * settings.sequences}"
+            f"the validation text has {valid.numel():,} tokens; a spectrum of "
+            f"{settings.sequences} sequences × {steps} steps (spectrum.sequences, steps, burn_in) "
+            f"needs {steps * settings.sequences:,}"
         )
     return batchify(valid, settings.sequences)[:steps]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +34,18 @@ class EpochRecord:
     topology: Mapping[str, Any]
     lost: float | None = None  # lost directions, mean over sequences; None in runs of 0.1
     exponents: int | None = None  # of how many
+
+    @property
+    def active(self) -> int:
+        """Active weights of the masked tensors; 0 where nothing is masked."""
+        return sum(tensor["active"] for tensor in self.topology.get("tensors", ()))
+
+
+def comparable(records: Sequence[EpochRecord]) -> list[EpochRecord]:
+    """The epochs with the fewest active weights: what gradual pruning passes on its way there is
+    denser than was asked for, and no result."""
+    fewest = min((record.active for record in records), default=0)
+    return [record for record in records if record.active == fewest]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TextIO
 
 from hyperprune import events
 from hyperprune.events import Event
+from hyperprune.plugins import said
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board
 from hyperprune.ui.text import (
@@ -22,10 +23,15 @@ from hyperprune.ui.text import (
 from hyperprune.ui.text import two_places as places
 
 
+class ScreenLost(Exception):
+    """What is watched on cannot be written to any more."""
+
+
 class PlainLines:
     """Writes a line an event, with the time since the start; steps are left out.
 
-    When the reader of a pipe goes away the lines stop and the run goes on.
+    When the reader of a pipe goes away the lines stop and the run goes on. So they do on a full disk
+    and a closed stream, which are raised once, for whoever runs to note in its log.
     """
 
     def __init__(self, stream: TextIO, board: Board | None = None) -> None:
@@ -48,8 +54,15 @@ class PlainLines:
         try:
             self.stream.write(f"{duration(self.board.elapsed):>8}  {safe(who):<9} {what}\n")
             self.stream.flush()
-        except BrokenPipeError:
+        except BrokenPipeError:  # a reader that has seen enough
             self._broken = True
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+        ) as error:  # no stream, a closed one, a full disk
+            self._broken = True
+            raise ScreenLost(f"the screen is gone ({said(error)}); the run goes on") from error
 
 
 def describe(event: Event, board: Board) -> tuple[str, str] | None:

@@ -340,13 +340,17 @@ class Measured(Protocol):
 
 
 def unfinished(standing: Standing) -> RenderableType:
-    """How far a run is that has no result yet."""
+    """How far a run is that has no result yet, or why there will be none."""
+    over = standing.ended is not None
     return facts(
         [
             ("run", Text(safe(standing.title or "untitled"), "bold")),
-            ("state", Text("not finished", "yellow")),
+            ("state", Text("over, without a result" if over else "not finished", "yellow")),
             ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs"),
             ("dense target", places(standing.target)),
-            ("go on with", f"hyperprune resume {safe(standing.folder)}"),
+            ("cause", safe(standing.ended, 2000))
+            if over
+            else ("go on with", f"hyperprune resume {safe(standing.folder)}"),
+            *([("what to do", "change the recipe, in a new run")] if over else []),
         ]
     )

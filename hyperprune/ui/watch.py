@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hyperprune.errors import PluginError
 from hyperprune.events import Event, Notice, Observer, RunStarted
-from hyperprune.plugins import registry
+from hyperprune.plugins import registry, said
 from hyperprune.recipe.records import Choice
 from hyperprune.recipe.source import parse_override
 from hyperprune.ui.live import LiveView
@@ -44,11 +44,12 @@ class PluginObserver:
                 self.observe = self.make(Path(event.folder))
             if self.observe is not None:
                 self.observe(event)
-        except Exception as error:  # a stranger's mistake does not cost a person their run
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger's mistake does not cost a person their run
             self.broken = True
-            self.complain(
-                Notice(f"observer {self.name!r} failed, ignored: {type(error).__name__}: {error}")
-            )
+            cause = str(error) if isinstance(error, PluginError) else said(error)
+            self.complain(Notice(f"observer {self.name!r} failed, ignored: {cause}"))
 
 
 def choice_of(text: str) -> Choice:
@@ -74,8 +75,17 @@ def watching(
         complaints = PlainLines(sys.stderr)
         yield [PluginObserver(name, complaints) for name in plugins]
         return
-    dumb = not console.is_terminal or console.is_dumb_terminal
+    # FORCE_COLOR asks for colours, also in a file; a screen is drawn on terminals only.
+    screen = console.is_terminal and not console.is_dumb_terminal and _is_terminal(stream)
+    dumb = not screen
     view = PlainLines(stream) if dumb else LiveView(console, hint=HINT)
     others: list[Observer] = [PluginObserver(name, view) for name in plugins]
     with view:
         yield [view, *others]
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False

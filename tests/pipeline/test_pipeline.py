@@ -330,7 +330,7 @@ def test_a_diverging_candidate_is_recorded_and_the_run_goes_on(toy_recipe, tmp_p
 def test_a_run_in_which_every_candidate_fails_says_so(toy_recipe, tmp_path):
     text = toy_recipe.read_text().replace("removal_rate = [", "lr = [1e30]\nremoval_rate = [")
     toy_recipe.write_text(text)
-    with pytest.raises(RunError, match=r"every candidate failed: c000: .*loss"):
+    with pytest.raises(RunError, match=r"every candidate failed.*loss"):
         hyperprune.run(toy_recipe, overrides=["train.clip=0"], folder=tmp_path / "run")
 
 

@@ -54,7 +54,7 @@ BROKEN = {
     ),
     "hyperprune-unknown-hook": (
         HEAD + "@hookimpl\ndef hyperprune_modles():\n    return {}\n",
-        "unknown hook 'hyperprune_modles'",
+        "there is no hook 'hyperprune_modles' (did you mean 'hyperprune_models'?)",
     ),
     "hyperprune-version": (
         GOOD.replace("halves", "versioned") + "HYPERPRUNE_API = 'one'\n",

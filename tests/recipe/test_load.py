@@ -72,7 +72,7 @@ def problems(text: str, *overrides: str) -> list[str]:
         ),
         ("[rounds]\nfirst = 2", "rounds.first: found 2; expected at least 3"),
         (
-            "[train]\nepochs = 14",
+            "[train]\nepochs = 14\n[space]\nlr = { low = 1.0, high = 9.0 }",
             "train.epochs: found 14; the rounds alone reach epoch 15 (40 candid",
         ),
         (

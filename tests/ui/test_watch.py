@@ -39,6 +39,9 @@ def test_lines_where_there_is_no_terminal_and_a_view_where_there_is_one(monkeypa
         assert isinstance(observers[0], PlainLines)
     monkeypatch.setenv("TERM", "xterm")
     with watching(console(force_terminal=True, width=80, height=24), stream) as observers:
+        assert isinstance(observers[0], PlainLines)  # colours are forced, and it is a file
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    with watching(console(force_terminal=True, width=80, height=24), stream) as observers:
         assert isinstance(observers[0], LiveView)
     monkeypatch.setenv("TERM", "dumb")
     with watching(console(force_terminal=True), stream) as observers:
@@ -125,4 +128,4 @@ def test_a_plugin_that_raises_is_named_even_when_quiet(offer, capsys):
     offer("shaky", make)
     with watching(console(), io.StringIO(), quiet=True, plugins=["shaky"]) as observers:
         tell(observers, stream())
-    assert "observer 'shaky' failed, ignored: OSError: no room" in capsys.readouterr().err
+    assert "observer 'shaky' of test raised OSError: no room" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from hyperprune.errors import SpectrumError
-from hyperprune.hookspecs import Contributions
+from hyperprune.hookspecs import Contributions, compares
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,6 +90,7 @@ def top_k(
     return math.sqrt(squares)
 
 
+@compares(widths=True)
 def wasserstein(
     candidate: LyapunovSpectrum,
     reference: LyapunovSpectrum,
@@ -106,6 +107,7 @@ def wasserstein(
     return float((sum(costs) / len(costs)) ** (1 / order))
 
 
+@compares(widths=True, layers=True)
 def kaplan_yorke(candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
     """Absolute difference of the Kaplan–Yorke dimensions.
 

@@ -123,6 +123,7 @@ class Rating:
         errors = [item.standard_error for item in history if item.value is not None]
         known = all(error is not None and error > 0 for error in errors)
         worst = max(measured)
+        history = list({key_of(item.configuration): item for item in history}.values())
         trial = experiment.new_batch_trial()
         arms = [
             Arm(self._parameters(item.configuration), name=f"{trial.index}_{index}")
@@ -170,7 +171,17 @@ def _ordered(dimension: Dimension) -> bool:
 
 
 def _encode(dimension: Dimension, value: Any) -> float | str:
-    return float(value) if _ordered(dimension) else key_of({"": value})
+    """A setting as Ax sees it: its share of a range, its place among numbers, or a word.
+
+    Ax refuses ranges narrower than 1.5e-5 and knows no numbers beyond floats; on the unit interval,
+    logarithmic where the recipe asks for that, all ranges are alike.
+    """
+    domain = dimension.domain
+    if isinstance(domain, Range):
+        return min(max(domain.share(value), 0.0), 1.0)
+    if _ordered(dimension):
+        return float(sorted(domain.values).index(value))
+    return key_of({"": value})
 
 
 def _parameter(name: str, dimension: Dimension) -> Parameter:
@@ -180,6 +191,4 @@ def _parameter(name: str, dimension: Dimension) -> Parameter:
         kind = ParameterType.FLOAT if ordered else ParameterType.STRING
         values: list[Any] = [_encode(dimension, value) for value in domain.values]
         return ChoiceParameter(name, kind, values, is_ordered=ordered, sort_values=ordered)
-    return RangeParameter(
-        name, ParameterType.FLOAT, float(domain.low), float(domain.high), log_scale=domain.log
-    )
+    return RangeParameter(name, ParameterType.FLOAT, 0.0, 1.0)

@@ -1,0 +1,83 @@
+"""One more configuration to try, whatever the searcher does."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyperprune.errors import HyperpruneError, Stopped
+from hyperprune.plugins import Contribution, said
+from hyperprune.recipe.records import Choice
+from hyperprune.runtime.seeds import derive
+from hyperprune.search.draw import untried
+from hyperprune.search.observation import Observation, SpaceExhausted
+from hyperprune.search.space import Configuration, Space, key_of
+
+ATTEMPTS = 2
+"""Suggestions asked for, each with another seed, before a random one takes their place."""
+
+
+@dataclass(frozen=True)
+class Suggester:
+    """Asks a searcher; what it gets wrong costs a notice, and not the run.
+
+    Suggestions depend on the seed, the space and what is known, never on a clock or an earlier call.
+    """
+
+    searcher: Contribution
+    options: Mapping[str, Any]
+    space: Space
+    seed: int
+    complain: Callable[[str], None]
+
+    @classmethod
+    def of(
+        cls,
+        searcher: Contribution,
+        choice: Choice,
+        space: Space,
+        seed: int,
+        complain: Callable[[str], None],
+    ) -> Suggester:
+        """A searcher with its options; raises PluginError for options that it does not take."""
+        searcher.bind(choice.options)
+        return cls(searcher, choice.options, space, seed, complain)
+
+    def ask(
+        self, name: str, history: Sequence[Observation], pending: Sequence[Configuration]
+    ) -> dict[str, Any]:
+        """Configuration of the next candidate; raises SpaceExhausted where there is nothing left."""
+        suggest = self.searcher.bind(self.options)
+        problem = ""
+        for attempt in range(ATTEMPTS):
+            seed = derive(self.seed, "search", *([attempt] if attempt else []))
+            try:
+                answer = suggest(self.space, tuple(history), tuple(pending), seed)
+            except (SpaceExhausted, Stopped):
+                raise
+            except Exception as error:
+                problem = str(error) if isinstance(error, HyperpruneError) else said(error)
+            else:
+                problem = self._problem(answer)
+                if not problem:
+                    return dict(answer)
+        self.complain(
+            f"searcher {self.searcher.name!r} of {self.searcher.package} has no configuration for "
+            f"{name}: {problem}; a random one takes its place"
+        )
+        tried = {key_of(item.configuration) for item in history} | {key_of(c) for c in pending}
+        return untried(self.space, tried, random.Random(derive(self.seed, "instead of", name)))
+
+    def _problem(self, answer: Any) -> str:
+        """What is wrong with an answer; nothing where it is a configuration of the space."""
+        if not isinstance(answer, Mapping):
+            return f"it returned {type(answer).__name__}, not settings by their paths"
+        try:
+            json.dumps(dict(answer), allow_nan=False)
+            fits = self.space.contains(answer)
+        except (TypeError, ValueError, RecursionError):
+            fits = False
+        return "" if fits else f"its {str(dict(answer))[:200]} lies outside the recipe's space"
