@@ -43,6 +43,7 @@ class LyapunovSpectrum:
         too few; autocorrelation_time: (k,) of the exponents' terms, in steps times `dt`.
     history: (m, k) the means until each block's end, after `history_steps` counted steps; kept on
         request. These three are of all sequences.
+    layer_names: of the layers of `layers`, where the network has names for them.
     dt: time that a step takes; everything is per unit of time.
     resolution: exponents at or below it are lost directions, whose values say nothing (see
         `hyperprune.lyapunov.resolution`); −inf where all are taken at their word.
@@ -66,6 +67,7 @@ class LyapunovSpectrum:
     autocorrelation_time: Tensor | None = None
     history: Tensor | None = None
     history_steps: tuple[int, ...] = ()
+    layer_names: tuple[str, ...] = ()
 
     @property
     def lost_directions(self) -> Tensor:
@@ -168,6 +170,12 @@ class LyapunovSpectrum:
             for layer in self.layers.unique().tolist()
         )
 
+    def by_name(self) -> dict[str, Tensor]:
+        """Exponents of each layer by its name, each largest first; unnamed layers have their number."""
+        numbers = self.layers.unique().tolist()
+        names = [self.layer_names[n] if self.layer_names else str(n) for n in numbers]
+        return dict(zip(names, self.by_layer(), strict=True))
+
     def select(self, sequences: Tensor) -> LyapunovSpectrum:
         """The spectrum of some of the sequences (indices), as if they alone had been measured.
 
@@ -208,6 +216,8 @@ class LyapunovSpectrum:
             if entry.name not in (*ARRAYS, *OPTIONAL)
         }
         rest["resolution"] = self.resolution if math.isfinite(self.resolution) else None
+        if not self.layer_names:
+            del rest["layer_names"]
         kept = {name: getattr(self, name) for name in (*ARRAYS, *OPTIONAL)}
         arrays = {name: own.contiguous().cpu() for name, own in kept.items() if own is not None}
         save_file(arrays, path, metadata={"format": FORMAT, "spectrum": json.dumps(rest)})
@@ -226,6 +236,7 @@ class LyapunovSpectrum:
                 known = rest.setdefault("resolution", missing)
                 rest["resolution"] = -math.inf if known is None else float(known)
                 rest["history_steps"] = tuple(rest.get("history_steps", ()))
+                rest["layer_names"] = tuple(rest.get("layer_names", ()))
                 there = set(file.keys()) & set(OPTIONAL)
                 names = (*ARRAYS, *(name for name in OPTIONAL if name in there))
                 return cls(**{name: file.get_tensor(name) for name in names}, **rest)

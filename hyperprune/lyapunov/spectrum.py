@@ -28,6 +28,7 @@ from hyperprune.lyapunov.convergence import (
     means,
     running_means,
 )
+from hyperprune.lyapunov.module import is_plain, recorded
 from hyperprune.lyapunov.qr.frame import FLOORS
 from hyperprune.lyapunov.qr.parallel import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
@@ -47,7 +48,7 @@ CHECK_EVERY = 10
 
 def lyapunov_spectrum(
     model: Any,
-    inputs: Tensor | None = None,
+    inputs: Any = None,
     *,
     state: State | Tensor | None = None,
     state_kind: StateKind = "full",
@@ -69,7 +70,10 @@ def lyapunov_spectrum(
     model: anything with `initial_state(batch)` and `step(x_t, state) -> state`; a module is
         measured in evaluation mode, on a float64 copy. `state_parts` names layers and memories;
         without it all of the state is one layer. See `hyperprune.lyapunov.tangent` for `tangent`.
-    inputs: token ids (T, B) or embedded inputs (T, B, E), the same for all spectra to be compared.
+        Or any module without `step` whose recurrence is in `nn.LSTM`, `nn.GRU`, `nn.RNN` or their cells:
+        it is run once on `inputs`, and its layers are named after these modules (`layer_names`).
+    inputs: token ids (T, B) or embedded inputs (T, B, E), the same for all spectra to be compared; of a
+        module without `step` whatever its forward takes: a tensor, or a tuple or mapping of arguments.
         None for a system that nothing drives: `step(state) -> state` or a plain function of a state,
         and `steps` says for how long.
     state: before the first input; `initial_state(B)` unless given.
@@ -94,6 +98,20 @@ def lyapunov_spectrum(
     weights = weights_dtype(model)
     burn_in = BURN_IN if burn_in is None else burn_in
     check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance, resolution, dt)
+    names: tuple[str, ...] = ()
+    if inputs is not None and is_plain(model):
+        if state is not None:
+            raise SpectrumError(
+                "a module without step starts from what its forward is given: leave state out, or pass it "
+                "among the inputs"
+            )
+        model = recorded(model, inputs)
+        inputs, names = model.inputs, model.layer_names
+        if protocol == "published" and model.modules > 1:
+            raise SpectrumError(
+                'protocol "published" replays its inputs from a warmed state, and what drives an upper '
+                "module was written down from the first: give the network a step"
+            )
     if inputs is None:
         model, inputs = no_inputs(model, state, burn_in, steps)
     inputs = driven(inputs, burn_in, steps, protocol)  # (burn_in + T, B, …)
@@ -192,6 +210,7 @@ def lyapunov_spectrum(
         autocorrelation_time=memory * dt,
         history=settled,
         history_steps=tuple(ends) if history else (),
+        layer_names=names,
     )
 
 
