@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "lyapunov.md"
 
 def test_every_code_block_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     namespace: dict[str, object] = {}
     with torch.random.fork_rng():
         for block in blocks:
