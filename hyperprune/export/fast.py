@@ -25,8 +25,9 @@ from hyperprune.export.products import (
     int8,
     plain,
 )
-from hyperprune.export.step import quiet, step_program
+from hyperprune.export.step import step_program
 from hyperprune.model import State
+from hyperprune.runtime.quiet import quiet
 
 Kind: TypeAlias = Literal["dense", "sparse", "int8"]
 KINDS: tuple[Kind, ...] = ("dense", "sparse", "int8")

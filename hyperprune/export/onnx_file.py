@@ -12,8 +12,9 @@ from torch import Tensor
 from hyperprune.errors import RunError
 from hyperprune.export.about import read_about
 from hyperprune.export.network import Network, TrainedNetwork
-from hyperprune.export.step import quiet, step_program
+from hyperprune.export.step import step_program
 from hyperprune.model import State
+from hyperprune.runtime.quiet import quiet
 from hyperprune.store import atomic
 
 Form: TypeAlias = Literal["step", "sequence"]

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -15,22 +10,10 @@ from torch.nn import functional
 from hyperprune.errors import PluginError
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.model import State
+from hyperprune.runtime.quiet import quiet
 
 LARGEST = 4096
 """Largest batch of an exported program."""
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without what torch's tracer and its exporters say about themselves."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 class Step(nn.Module):

@@ -8,7 +8,8 @@ import torch
 
 from hyperprune.errors import RunError
 from hyperprune.export.network import TrainedNetwork
-from hyperprune.export.step import quiet, step_program
+from hyperprune.export.step import step_program
+from hyperprune.runtime.quiet import quiet
 from hyperprune.store import atomic
 
 ABOUT = "hyperprune.json"

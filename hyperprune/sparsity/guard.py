@@ -59,9 +59,8 @@ class Guard:
         self.proven = type(optimizer) in PROVEN or bool(own)
         self.aside = False
         self.foreign = False  # state was loaded that no mask has cut
-        self.moves = (
-            False  # masks are to move with the optimiser's steps, which the engine must see
-        )
+        # Whether masks are to move with the optimiser's steps, so that the engine must see them.
+        self.moves = False
         self.unseen = 0  # steps since the engine last had its turn
         self._handles: list[Any] = []
         if not self._held():

@@ -110,9 +110,11 @@ class Masked:
             self.parameter.grad = gradient.to_dense()
 
     def average_gradient(self, step: int) -> None:
-        """Follow the dense gradient, where a control reads its average. What a rare word's rows keep
-        decays towards denormal numbers, on which a CPU is ten times as slow, so that what is next to
-        nothing becomes 0 in time."""
+        """Update the average of the dense gradient, where a control reads it.
+
+        Rows of rare words decay towards denormal numbers, which make a CPU ten times as slow, so
+        entries that are nearly 0 are set to 0 every 200 steps.
+        """
         if self.average is None:
             return
         gradient = self.gradient()

@@ -15,22 +15,6 @@ from hyperprune.plugins import known_packages
 from hyperprune.testing.tiny import RECIPE, tiny_text
 
 PACKAGES = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
-PUBLIC = {
-    "hyperprune",
-    "hyperprune.corpus",
-    "hyperprune.errors",
-    "hyperprune.events",
-    "hyperprune.hookspecs",
-    "hyperprune.lyapunov",
-    "hyperprune.model",
-    "hyperprune.search.objective",
-    "hyperprune.search.observation",
-    "hyperprune.search.ranking",
-    "hyperprune.search.space",
-    "hyperprune.sparsity",
-    "hyperprune.testing",
-}
-"""What a plugin may import: docs/plugins/hooks.md names the same modules."""
 PIP = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
 """No network: what packages need is here already. (To pip, 0 means isolation is off.)"""
 ALL_AT_ONCE = """

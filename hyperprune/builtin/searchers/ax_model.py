@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hyperprune.runtime.quiet import quiet
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration, Dimension, Range, Space, Values, key_of
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep Ax's log lines and its dependencies' warnings off the screen, for the time of a call."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # Ax's loggers each have a level of their own
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 @contextmanager
@@ -36,7 +22,7 @@ def reproducibly(seed: int) -> Iterator[None]:
         yield
 
 
-with quietly():
+with quiet():
     import pandas as pd
     from ax.adapter.registry import Generators
     from ax.adapter.torch import TorchAdapter
@@ -88,7 +74,7 @@ class Rating:
     ) -> None:
         self.seed = seed
         self.varying = [item for item in space.dimensions if _varies(item)]
-        with quietly(), reproducibly(seed):
+        with quiet(), reproducibly(seed):
             experiment = _experiment(self.varying)
             self._attach(experiment, history)
             adapter = Generators.BOTORCH_MODULAR(
@@ -101,7 +87,7 @@ class Rating:
     def best(self, configurations: Iterable[Configuration]) -> dict[str, Any]:
         """Return the configuration that promises most, the first of equals."""
         pool = list(configurations)
-        with quietly(), reproducibly(self.seed):
+        with quiet(), reproducibly(self.seed):
             values = self.adapter.evaluate_acquisition_function(
                 observation_features=[[self._features(item)] for item in pool],
                 pending_observations=self.pending,
