@@ -98,7 +98,7 @@ class Contribution:
         """
 
         @functools.wraps(self.target)
-        def call(*given: Any) -> Any:
+        def call(*given: Any, **options: Any) -> Any:
             try:
                 return self.target(*given, **options)
             except (HyperpruneError, KeyboardInterrupt, MemoryError):
@@ -108,8 +108,9 @@ class Contribution:
                     f"{self.kind} {self.name!r} of {self.package} raised {said(error)}"
                 ) from error
 
-        call.__name__ = self.name
-        return call
+        bound = functools.partial(call, **options)  # its `keywords` show what is chosen
+        bound.__dict__["__name__"] = self.name
+        return bound
 
     def prepare(self) -> None:
         """Load ahead what the callable would load at its first call, where it has a `prepare()`."""

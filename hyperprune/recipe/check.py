@@ -19,12 +19,13 @@ from hyperprune.search.space import Space, Values
 
 def check(recipe: Recipe) -> Iterator[Problem]:
     """Yield every mistake of a recipe whose records are right each by itself."""
-    yield from check_plugins(recipe)
+    unknown = list(check_plugins(recipe))
+    yield from unknown
     yield from check_training(recipe)
     space, problems = resolve(recipe)
     yield from check_rounds(recipe, None if problems else space.size)
     yield from problems
-    if not problems:
+    if not problems and not unknown:
         yield from check_sizes(recipe, space)
         yield from check_blocks(recipe, space)
 

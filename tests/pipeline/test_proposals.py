@@ -51,9 +51,9 @@ default_first = {first}
 
 @pytest.fixture(autouse=True)
 def no_verdict_and_no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(pipeline, "conclude", lambda *_: None)
+    monkeypatch.setattr(pipeline, "conclude", lambda *_, **__: None)
     monkeypatch.setattr("os.fsync", lambda _: None)
-    monkeypatch.setattr(pipeline, "look_at_disk", lambda *_: None)
+    monkeypatch.setattr(pipeline, "look_at_disk", lambda *_, **__: None)
     assert verdict.conclude is not None
     assert atomic.sync is not None
 

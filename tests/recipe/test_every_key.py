@@ -65,6 +65,7 @@ TRAINED = {
     "rounds.epochs": ["rounds.epochs=2", "search.candidates=8", EIGHT],
     "rounds.keep": ["rounds.keep=0.9", "search.candidates=8", EIGHT],
     "final.finalists": ["final.finalists=2"],
+    "final.seeds": ["final.seeds=2"],
     "title": ["title=other"],
 }  # fmt: skip
 """Key: the setting that changes it, and those under which it counts, which the other side has too."""
@@ -92,6 +93,9 @@ ELSEWHERE = {
     "spectrum.dtype": "only one value of it is still taken",
     "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
+    "final.stop_at_target": "tests/pipeline/test_pipeline.py: it ends a run whose target is met",
+    "final.rescue": "tests/pipeline/test_pipeline.py: it counts where the eliminated look better",
+    "rounds.hedge": "tests/search/test_ranking.py: it counts where objective and loss disagree",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
