@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "hookspecs", "model", "runtime"),  # what everything speaks of
+    ("blocks", "errors", "hookspecs", "model", "runtime"),  # what everything speaks of
     ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
     ("recipe", "sparsity"),
     ("corpus",),
@@ -35,6 +35,7 @@ LAYERS = (
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
 OTHER_MEANINGS = {
+    ("blocks", "none"): "weights that move one by one",
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",

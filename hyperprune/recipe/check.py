@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hyperprune.blocks import n_of_m
 from hyperprune.errors import PluginError
 from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options
 from hyperprune.recipe.problems import Problem
-from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Recipe
+from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Prune, Recipe
 from hyperprune.recipe.sizes import check_sizes
 from hyperprune.recipe.space import resolve
 from hyperprune.search.rounds import halving
+from hyperprune.search.space import Space, Values
 
 
 def check(recipe: Recipe) -> Iterator[Problem]:
@@ -25,6 +27,7 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     yield from problems
     if not problems and not unknown:
         yield from check_sizes(recipe, space)
+        yield from check_blocks(recipe, space)
 
 
 def check_plugins(recipe: Recipe) -> Iterator[Problem]:
@@ -87,6 +90,7 @@ def check_training(recipe: Recipe) -> Iterator[Problem]:
             "does: more than 0, less than 1",
             also=("prune.initial_sparsity",),
         )
+    yield from check_block(prune.block, prune)
     if spectrum.protocol == "published" and spectrum.state != "hidden":
         yield Problem(
             "spectrum.state",
@@ -99,6 +103,44 @@ def check_training(recipe: Recipe) -> Iterator[Problem]:
             "found 'float32'; expected 'float64': in single precision resolved exponents of sparse "
             "networks are off by up to 2 nats a step",
         )
+
+
+def check_block(block: str, prune: Prune) -> Iterator[Problem]:
+    """Yield a sparsity that n of m cannot have."""
+    group = n_of_m(block)
+    if group is None:
+        return
+    own = 1 - group[0] / group[1]
+    if abs(prune.sparsity - own) > 1e-6:
+        yield Problem(
+            "prune.sparsity",
+            f"found {prune.sparsity}; block {block!r} has sparsity {own:g}",
+            also=("prune.block",),
+        )
+    if prune.initial_sparsity is not None:
+        yield Problem(
+            "prune.initial_sparsity",
+            f"block {block!r} keeps its sparsity throughout; leave it out",
+            also=("prune.block",),
+        )
+
+
+def check_blocks(recipe: Recipe, space: Space) -> Iterator[Problem]:
+    """Yield blocks of n of m in a space whose candidates have another sparsity."""
+    varying = {item.path: item.domain for item in space.dimensions}
+    domain = varying.get("prune.block")
+    named = domain.values if isinstance(domain, Values) else (recipe.prune.block,)
+    groups = [name for name in named if n_of_m(name)]
+    if groups and "prune.sparsity" in varying:
+        yield Problem(
+            "space.prune.sparsity",
+            f"block {groups[0]!r} has a sparsity of its own, so that prune.sparsity cannot vary",
+            also=("space.sparsity", "prune.sparsity"),
+        )
+    elif domain is not None:
+        for name in groups:
+            for problem in check_block(name, recipe.prune):
+                yield Problem("space.prune.block", problem.message, also=("space.block",))
 
 
 def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem]:

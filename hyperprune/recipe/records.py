@@ -11,13 +11,34 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
+from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
+
+Block: TypeAlias = Annotated[
+    str,
+    BeforeValidator(block_name),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": PATTERN},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 1, "maximum": LARGEST},
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            ]
+        }
+    ),
+]
+"""What masks come in, in its one spelling."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -31,7 +52,7 @@ CHOICES = {
 """Keys that choose a plugin; each is named after its kind."""
 
 
-LARGEST = 1e100
+BEYOND = 1e100
 """Bound of a range: what lies beyond has no width that a float holds."""
 
 
@@ -180,6 +201,10 @@ class Prune(Section):
     exclude: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(), description="globs of tensors that stay dense"
     )
+    block: Block = Field(
+        default=EACH,
+        description="weights that move as one: `[rows, columns]`, `rows`, `units`, `columns`, or `n:m`",
+    )
 
 
 class Spectrum(Section):
@@ -282,10 +307,10 @@ class Range(Section):
     def _ordered(self) -> Range:
         if not self.low < self.high:
             raise ValueError(f"low must lie below high, got {self.low} and {self.high}")
-        if max(abs(self.low), abs(self.high)) > LARGEST:
-            raise ValueError(f"a bound lies beyond ±{LARGEST:g}")
-        if self.log and 0 < self.low < 1 / LARGEST:
-            raise ValueError(f"a log range starts at {1 / LARGEST:g} or above, got {self.low}")
+        if max(abs(self.low), abs(self.high)) > BEYOND:
+            raise ValueError(f"a bound lies beyond ±{BEYOND:g}")
+        if self.log and 0 < self.low < 1 / BEYOND:
+            raise ValueError(f"a log range starts at {1 / BEYOND:g} or above, got {self.low}")
         if self.log and self.low <= 0:
             raise ValueError(f"a log range starts above 0, got low = {self.low}")
         return self

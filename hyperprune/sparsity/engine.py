@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hyperprune.blocks import n_of_m
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
 from hyperprune.plugins.defaults import InitScale
-from hyperprune.sparsity.allocate import active_total
+from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
@@ -44,6 +45,9 @@ class SparseTraining(MaskedNetwork):
     first step past `stop` prunes what is left to prune. A weight that one update removes and grows
     again keeps its value (`regrown="keep"`) or starts at 0 (`"reset"`).
 
+    `block` makes weights move together (see `hyperprune.sparsity.blocks`): counts are of blocks then,
+    and saliences pooled by their mean.
+
     At every moment Σ active = round(d · Σ N), no tensor is empty, and inactive weights, their
     optimiser state and averages are 0, whoever calls the optimiser's `step`. Raises SparsityError
     where that cannot be, and says in a SparsityNotice what it leaves alone.
@@ -70,6 +74,7 @@ class SparseTraining(MaskedNetwork):
         every: int | None = None,
         total_steps: int | None = None,
         stop: float | None = None,
+        block: str | Sequence[int] | None = None,
         seed: int = 0,
         gates: Mapping[str, Gates] | None = None,
         gradients: Callable[[], Mapping[str, Tensor]] | None = None,
@@ -88,13 +93,20 @@ class SparseTraining(MaskedNetwork):
             "every": every,
             "total_steps": total_steps,
             "stop": stop,
+            "block": block,
         }
         chosen = settled(preset, said)
         self.method = Method.of(chosen, seed)
-        super().__init__(model, optimizer, chosen["exclude"], gates, self.method.averages)
+        super().__init__(
+            model, optimizer, chosen["exclude"], gates, self.method.averages, self.method.block
+        )
         found = None if masks is None else self._found(masks)
         self.timing = Timing(
-            *densities(density, chosen["initial_density"], found),
+            *densities(
+                self._density(density, chosen["initial_density"]),
+                chosen["initial_density"],
+                found and [self._places(*pair) for pair in zip(self._tensors, found, strict=True)],
+            ),
             chosen["removal_rate"],
             self.method.schedule,
             chosen["every"],
@@ -208,12 +220,34 @@ class SparseTraining(MaskedNetwork):
         """Whether gradual pruning should have arrived by now and has not."""
         if not self.timing.gradual or self.timing.moves(progress):
             return False
-        over = sum(t.active for t in self._tensors) > self._total(progress)
-        return over and any(t.active > t.least for t in self._tensors if t.parameter.requires_grad)
+        over = sum(t.placed for t in self._tensors) > self._total(progress)
+        return over and any(t.placed > t.least for t in self._tensors if t.parameter.requires_grad)
 
     def _total(self, progress: float) -> int:
-        """Active weights that an update at this progress leaves behind."""
-        return active_total(self.timing.density_at(progress), [t.size for t in self._tensors])
+        """Active weights, or blocks, that an update at this progress leaves behind."""
+        return self.method.total(self._tensors, self.timing.density_at(progress))
+
+    def _density(self, density: float | None, initial: float | None) -> float | None:
+        """The density that is asked for; raises SparsityError where n:m says another."""
+        group = n_of_m(self.method.block)
+        if group is None:
+            return density
+        own = group[0] / group[1]
+        if initial is not None or (density is not None and abs(density - own) > 1e-6):
+            raise SparsityError(
+                f"block {self.method.block!r} keeps {own:g} of the weights throughout; found "
+                f"density {density if initial is None else initial}"
+            )
+        return density
+
+    def _places(self, tensor: Masked, mask: Tensor) -> Tensor:
+        """What moves as one and is active; raises SparsityError for a mask that is not n of m."""
+        group = n_of_m(self.method.block)
+        if group is not None and not fits(mask, group):
+            raise SparsityError(
+                f"masks: {tensor.name} does not keep {self.method.block} everywhere"
+            )
+        return mask if tensor.grid is None else tensor.grid.covers(mask)
 
     # ── topology ─────────────────────────────────────────────────────────────────────────────
 
@@ -240,7 +274,7 @@ class SparseTraining(MaskedNetwork):
                     self.updates,
                     self.timing.density_at(progress),
                     self.timing.rate_at(progress),
-                    sum(t.active for t in self._tensors) - self._total(progress),
+                    sum(t.placed for t in self._tensors) - self._total(progress),
                     self.threshold,
                 )
                 break

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.model import Gates, gate_rows
+from hyperprune.sparsity.blocks import Grid
 
 PROBES = 512
 """Weights that are looked at after a step, the active ones among them left out."""
@@ -39,6 +40,7 @@ class Masked:
     mask: Tensor  # bool: the truth
     keep: Tensor  # the mask as bits, all or none, in integers as wide as the weights
     ever: Tensor  # bool: was active at some time
+    grid: Grid | None = None  # blocks that move as one
     average: Tensor | None = None  # of the dense gradient, where a control reads it
     active: int = 0
     removed: int = 0  # by the last update
@@ -57,6 +59,7 @@ class Masked:
         gates: Gates,
         along: int | None,
         averages: bool,
+        block: str,
     ) -> Masked:
         """Everything active; raises SparsityError where gates do not fit the parameter's rows."""
         parameter = owner._parameters[key]
@@ -65,6 +68,12 @@ class Masked:
             rows = gate_rows(gates, parameter.shape[0]) if gates else {}
         except ValueError as error:
             raise SparsityError(f"{name}: {error}") from None
+        grid = Grid.of(block, tuple(parameter.shape), rows)
+        if along is not None and grid is not None:
+            raise SparsityError(
+                f"{name} is divided by the norm of its slices, which blocks would empty: "
+                "exclude it, or leave out block"
+            )
         mask = torch.ones(parameter.shape, dtype=torch.bool, device=parameter.device)
         return cls(
             name,
@@ -76,6 +85,7 @@ class Masked:
             mask,
             bits(mask, parameter),
             mask.clone(),
+            grid,
             torch.zeros_like(parameter, requires_grad=False) if averages else None,
             mask.numel(),
         )
@@ -86,8 +96,18 @@ class Masked:
         return self.mask.numel()
 
     @property
+    def places(self) -> int:
+        """Things that move, active or not: blocks, or weights."""
+        return self.size if self.grid is None else self.grid.size
+
+    @property
+    def placed(self) -> int:
+        """How many of them are active."""
+        return self.active if self.grid is None else int(self.grid.covers(self.mask).sum())
+
+    @property
     def least(self) -> int:
-        """Weights that must stay: one, or one in each slice that is divided by its norm."""
+        """Places that must stay: one, or one in each slice that is divided by its norm."""
         return least_of(self.along, self.mask.shape)
 
     def settle(self) -> None:

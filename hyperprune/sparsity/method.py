@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperprune.blocks import EACH, WHOLE, n_of_m
 from hyperprune.runtime.seeds import derive
+from hyperprune.sparsity.allocate import active_total
+from hyperprune.sparsity.groups import initial_groups, kept, planned_groups
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.update import Change, Control, initial_masks, planned
 from hyperprune.sparsity.view import TensorView
@@ -29,17 +33,33 @@ class Method:
     redistribution: Control
     schedule: Control
     seed: int
+    block: str = EACH
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any], seed: int) -> Method:
         """Look the controls up."""
-        return cls(**{kind: Control.of(kind, chosen[kind]) for kind in KINDS}, seed=seed)
+        controls = {kind: Control.of(kind, chosen[kind]) for kind in KINDS}
+        return cls(**controls, seed=seed, block=chosen["block"])
 
     @property
     def averages(self) -> bool:
         """Whether a control reads averages of the dense gradient."""
         controls = (self.init, self.removal, self.growth, self.redistribution)
         return any(control.declared("averages", False) for control in controls)
+
+    @property
+    def apart(self) -> bool:
+        """Whether blocks of different tensors differ in size, so that each tensor keeps its own."""
+        return self.block in WHOLE
+
+    def total(self, tensors: Sequence[Masked], density: float) -> int:
+        """Active places at a density: blocks, or weights."""
+        group = n_of_m(self.block)
+        if group is not None:
+            return sum(kept(tensor.mask.shape, group) for tensor in tensors)
+        if self.apart:
+            return sum(own_total(tensor, density) for tensor in tensors)
+        return active_total(density, [tensor.places for tensor in tensors])
 
     def first(
         self,
@@ -49,7 +69,15 @@ class Method:
         gradient: Callable[[Masked], Tensor | None],
     ) -> list[Tensor]:
         """Masks with `total` active weights, as the initialisation says."""
-        return initial_masks(self._views(tensors, "init", 0, density, gradient), total, self.init)
+        views = self._views(tensors, "init", 0, density, gradient)
+        group = n_of_m(self.block)
+        if group is not None:
+            return initial_groups(views, self.init, group)
+        if self.apart:
+            own = [own_total(tensor, density) for tensor in tensors]
+            each = zip(views, own, strict=True)
+            return [initial_masks([view], count, self.init)[0] for view, count in each]
+        return initial_masks(views, total, self.init)
 
     def change(
         self,
@@ -61,13 +89,23 @@ class Method:
         threshold: float,
     ) -> Change:
         """What the update of a number would do; nothing is written."""
-        return planned(
-            self._views(tensors, "remove", number, density),
-            self._views(tensors, "grow", number, density),
-            (self.removal, self.redistribution, self.growth),
-            rate,
-            shrink,
-            threshold,
+        before = self._views(tensors, "remove", number, density)
+        after = self._views(tensors, "grow", number, density)
+        controls = (self.removal, self.redistribution, self.growth)
+        group = n_of_m(self.block)
+        if group is not None:
+            return planned_groups(before, after, controls, rate, threshold, group)
+        if not self.apart:
+            return planned(before, after, controls, rate, shrink, threshold)
+        own = [tensor.placed - own_total(tensor, density) for tensor in tensors]
+        changes = [
+            planned([old], [new], controls, rate, surplus, threshold)
+            for old, new, surplus in zip(before, after, own, strict=True)
+        ]
+        return Change(
+            [change.gone[0] for change in changes],
+            [change.grown[0] for change in changes],
+            statistics.median_low(change.threshold for change in changes),
         )
 
     def _views(
@@ -88,6 +126,7 @@ class Method:
                 density=density,
                 gates=tensor.gates,
                 along=tensor.along,
+                grid=tensor.grid,
                 _gradient=lambda tensor=tensor: gradient(tensor),  # type: ignore[misc]
                 _average=lambda tensor=tensor: tensor.average,  # type: ignore[misc]
             )
@@ -97,3 +136,8 @@ class Method:
     def _generator(self, stage: str, number: int, name: str) -> torch.Generator:
         """Randomness of one tensor at one update: from the seed and its name, never from before."""
         return torch.Generator().manual_seed(derive(self.seed, stage, number, name))
+
+
+def own_total(tensor: Masked, density: float) -> int:
+    """Blocks that a tensor keeps where each has its own share: never none."""
+    return max(1, active_total(density, [tensor.places]))

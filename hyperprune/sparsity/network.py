@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hyperprune.blocks import EACH
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates, parameter_count
 from hyperprune.sparsity.guard import Guard
@@ -30,13 +31,16 @@ class MaskedNetwork:
         exclude: Sequence[str],
         gates: Mapping[str, Gates] | None,
         averages: bool,
+        block: str = EACH,
     ) -> None:
         self._names = canonical_names(model)
         known = gates_of(model) if gates is None else canonical(model, gates)
         along = {self._names[norm.direction]: norm.along for norm in norms(model)}
         homes = homes_of(model)
         self._tensors = [
-            Masked.dense(name, *homes[id(weight)], known.get(name, ()), along.get(name), averages)
+            Masked.dense(
+                name, *homes[id(weight)], known.get(name, ()), along.get(name), averages, block
+            )
             for name, weight in masked_parameters(model, exclude)
         ]
         self._guards: list[Guard] = [Guard(optimizer, self._tensors)]
@@ -166,12 +170,16 @@ class MaskedNetwork:
         Raises SparsityError where they are another network's, or of another count.
         """
         found = self._found(masks)
-        total = sum(tensor.active for tensor in self._tensors)
-        given = sum(int(mask.count_nonzero()) for mask in found)
+        total = sum(tensor.placed for tensor in self._tensors)
+        given = sum(
+            int((mask if t.grid is None else t.grid.covers(mask)).count_nonzero())
+            for t, mask in zip(self._tensors, found, strict=True)
+        )
         if given != total:
             source = "masks" if isinstance(masks, Mapping) else masks
+            what = "weights" if self._tensors[0].grid is None else "blocks"
             raise SparsityError(
-                f"{source}: found {given} active weights; the density asks for {total}"
+                f"{source}: found {given} active {what}; the density asks for {total}"
             )
         for tensor, mask in zip(self._tensors, found, strict=True):
             for guard in self._guards:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hyperprune.errors import SparsityError
@@ -61,4 +62,7 @@ def given_masks(
         if empties(found[t.name], t.along):
             what = "an empty row, which its norm divides by" if t.least > 1 else "no active weight"
             raise SparsityError(f"{source}: {t.name} has {what}")
+        mask = found[t.name].bool()
+        if t.grid is not None and not torch.equal(t.grid.spread(t.grid.covers(mask)), mask):
+            raise SparsityError(f"{source}: {t.name} is not masked in whole blocks")
     return [found[t.name].to(t.mask.device) for t in tensors]

@@ -8,6 +8,7 @@ from typing import Any
 from hyperprune.errors import SparsityError
 from hyperprune.plugins import registry
 from hyperprune.plugins.defaults import SPARSE
+from hyperprune.sparsity.blocks import check_block
 from hyperprune.sparsity.scale import check_scale
 
 REGROWN = ("keep", "reset")
@@ -22,6 +23,7 @@ def settled(preset: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
     if settings["regrown"] not in REGROWN:
         raise SparsityError(f"found regrown {settings['regrown']!r}; expected one of {REGROWN}")
     check_scale(str(settings["init_scale"]))
+    settings["block"] = check_block(settings["block"])
     return settings
 
 

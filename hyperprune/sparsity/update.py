@@ -54,6 +54,13 @@ class Control:
         """Ask for a salience; raises SparsityError where it cannot rank the weights."""
         return self.checked(view, self.function(view))
 
+    def ranked(self, view: TensorView, count: int, among: Tensor) -> Tensor:
+        """Saliences of what moves, `count` of it; those of a block's weights are pooled."""
+        if view.grid is None:
+            return self.salience(replace(view, count=count))
+        weights = min(view.grid.weights(count), int(among.count_nonzero()))
+        return view.grid.pool(self.salience(replace(view, count=weights)))
+
     def checked(self, view: TensorView, answer: object) -> Tensor:
         """Return the answer as a salience of the view's shape on its device."""
         if not isinstance(answer, Tensor):
@@ -104,21 +111,30 @@ def initial_masks(views: Sequence[TensorView], total: int, init: Control) -> lis
         saliences = [
             init.checked(view, answer) for view, answer in zip(views, answers, strict=True)
         ]
-        return top_of_network(views, saliences, total)
+        pooled = [
+            s if view.grid is None else view.grid.pool(s)
+            for view, s in zip(views, saliences, strict=True)
+        ]
+        return top_of_network(views, pooled, total)
     blocks = [
         _block_shares(init, view, answer) for view, answer in zip(views, answers, strict=True)
     ]
-    sizes = [view.weight.numel() for view in views]
+    sizes = [view.size for view in views]
     counts = at_least(apportion(total, [math.fsum(block) for block in blocks], sizes), least(views))
     return [
-        occupied(view, place(view, count, block))
+        occupied(view, entries(view, place(view, count, block)))
         for view, count, block in zip(views, counts, blocks, strict=True)
     ]
 
 
 def least(views: Sequence[TensorView]) -> list[int]:
-    """Weights that each tensor must keep."""
+    """Places that each tensor must keep."""
     return [least_of(view.along, view.weight.shape) for view in views]
+
+
+def entries(view: TensorView, places: Tensor) -> Tensor:
+    """The weights of places: a mask of the weights' shape."""
+    return places if view.grid is None else view.grid.spread(places)
 
 
 def _block_shares(init: Control, view: TensorView, answer: object) -> list[float]:
@@ -139,7 +155,9 @@ def _length(answer: Sequence[Any] | Tensor) -> int:
 
 def place(view: TensorView, count: int, block_shares: Sequence[float]) -> Tensor:
     """Place `count` active weights by lot, exact within each of the equal blocks of rows."""
-    mask = torch.ones_like(view.mask)
+    mask = torch.ones_like(view.places)
+    if mask.shape[0] % len(block_shares):  # blocks of rows do not divide among the shares
+        block_shares = [math.fsum(block_shares)]
     size = mask.numel() // len(block_shares)
     counts = apportion(count, block_shares, [size] * len(block_shares))
     for block, active in zip(mask.view(len(counts), -1), counts, strict=True):
@@ -153,18 +171,19 @@ def top_of_network(
     """Keep the `total` highest saliences of the network, at least one in each tensor."""
     at_least([total, *[0] * (len(views) - 1)], least(views))  # raises where there are too few
     dense = [replace(view, mask=torch.ones_like(view.mask)) for view in views]
-    out = sum(view.mask.numel() for view in dense) - total
-    return [~mask for mask in lowest_of_network(dense, saliences, out)]
+    out = sum(view.size for view in dense) - total
+    gone = lowest_of_network(dense, saliences, out)
+    return [entries(view, ~mask) for view, mask in zip(views, gone, strict=True)]
 
 
 def lowest_of_network(
     views: Sequence[TensorView], saliences: Sequence[Tensor], count: int
 ) -> list[Tensor]:
-    """Mask the `count` lowest active entries of the network; what must stay is passed over."""
+    """Mark the `count` lowest active places of the network; what must stay is passed over."""
     generator = views[0].generator
-    among = [removable(view) for view in views]
+    among = [movable(view) for view in views]
     gone = lowest_of_all(saliences, among, count, generator)
-    if any(torch.equal(lost, view.mask) for lost, view in zip(gone, views, strict=True)):
+    if any(torch.equal(lost, view.places) for lost, view in zip(gone, views, strict=True)):
         spared = [
             mask & ~highest(salience, mask, 1, generator) if view.along is None else mask
             for view, salience, mask in zip(views, saliences, among, strict=True)
@@ -183,7 +202,7 @@ def remove(
     the engine says, doubles after an update that removed under 98 % of its target and halves above
     102 %.
     """
-    active = [int(view.mask.count_nonzero()) for view in views]
+    active = [int(view.places.count_nonzero()) for view in views]
     room = [n - low for n, low in zip(active, least(views), strict=True)]
     shrink = min(shrink, sum(room))
     if removal.declared("counts", "tensor") == "tensor":
@@ -192,15 +211,15 @@ def remove(
             quotas = apportion(shrink, active, room)
         gone = []
         for view, quota in zip(views, quotas, strict=True):
-            salience = removal.salience(replace(view, count=quota))
-            gone.append(lowest(salience, removable(view), quota, view.generator))
+            salience = removal.ranked(view, quota, view.mask)
+            gone.append(entries(view, lowest(salience, movable(view), quota, view.generator)))
         return gone, threshold
 
     target = math.ceil(rate * sum(active))
-    saliences = [removal.salience(replace(view, count=target)) for view in views]
+    saliences = [removal.ranked(view, target, view.mask) for view in views]
     count = target
     if removal.declared("counts", "tensor") == "threshold":
-        low = [(s <= threshold) & v.mask for s, v in zip(saliences, views, strict=True)]
+        low = [(s <= threshold) & v.places for s, v in zip(saliences, views, strict=True)]
         count = sum(int(mask.count_nonzero()) for mask in low)
     count = min(max(count, shrink), sum(room))
     gone = lowest_of_network(views, saliences, count)
@@ -209,7 +228,12 @@ def remove(
             threshold *= 2
         elif count > (1 + TOLERANCE) * rate * sum(active):
             threshold /= 2
-    return gone, threshold
+    return [entries(v, lost) for v, lost in zip(views, gone, strict=True)], threshold
+
+
+def movable(view: TensorView) -> Tensor:
+    """Active places that may go."""
+    return removable(view) if view.grid is None else view.places
 
 
 @dataclass(frozen=True)
@@ -235,7 +259,10 @@ def planned(
     """
     removal, redistribution, growth = controls
     gone, threshold = remove(before, removal, rate, shrink, threshold)
-    removed = [int(mask.count_nonzero()) for mask in gone]
+    removed = [
+        int(replace(view, mask=mask).places.count_nonzero())
+        for view, mask in zip(before, gone, strict=True)
+    ]
     counts = redistribute(before, redistribution, removed, max(0, sum(removed) - shrink))
     shown = (
         replace(view, mask=view.mask & ~mask, weight=view.weight.masked_fill(mask, 0))
@@ -255,7 +282,7 @@ def redistribute(
     lost = [replace(view, count=count) for view, count in zip(views, removed, strict=True)]
     shares = [redistribution.share(view) for view in lost]
     free = [
-        view.mask.numel() - int(view.mask.count_nonzero()) + count
+        view.size - int(view.places.count_nonzero()) + count
         for view, count in zip(views, removed, strict=True)
     ]
     return apportion(total, shares, free)
@@ -265,10 +292,9 @@ def grow(views: Iterable[TensorView], growth: Control, counts: Sequence[int]) ->
     """Pick inactive weights to come alive. `views` are true to the moment after removal."""
     grown = []
     for view, count in zip(views, counts, strict=True):
-        free = ~view.mask
-        salience = growth.salience(replace(view, count=count)) if count else None
-        if salience is None:
-            grown.append(torch.zeros_like(free))
-        else:
-            grown.append(highest(salience, free, count, view.generator))
+        if not count:
+            grown.append(torch.zeros_like(view.mask))
+            continue
+        salience = growth.ranked(view, count, ~view.mask)
+        grown.append(entries(view, highest(salience, ~view.places, count, view.generator)))
     return grown

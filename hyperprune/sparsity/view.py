@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.errors import SparsityError
+from hyperprune.sparsity.blocks import Grid
 
 
 class NoGradient(SparsityError):
@@ -33,8 +34,19 @@ class TensorView:
     count: int = 0
     gates: Mapping[str, slice] = field(default_factory=dict)
     along: int | None = None  # see `hyperprune.sparsity.slices`
+    grid: Grid | None = None  # see `hyperprune.sparsity.blocks`
     _gradient: Callable[[], Tensor | None] = lambda: None
     _average: Callable[[], Tensor | None] = lambda: None
+
+    @property
+    def places(self) -> Tensor:
+        """Which of the things that move are active: blocks (P, Q), or the weights themselves."""
+        return self.mask if self.grid is None else self.grid.covers(self.mask)
+
+    @property
+    def size(self) -> int:
+        """How many things there are to move."""
+        return self.mask.numel() if self.grid is None else self.grid.size
 
     @property
     def gradient(self) -> Tensor:

@@ -123,6 +123,7 @@ def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTrainin
         regrown=prune.regrown,
         stop=prune.stop,
         exclude=prune.exclude,
+        block=prune.block,
         gradients=trainer.gradients,
         seed=derive(seed, "masks"),
     )

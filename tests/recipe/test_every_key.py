@@ -53,6 +53,7 @@ TRAINED = {
     "prune.update": ["prune.update=never"],
     "prune.stop": ["prune.stop=0.3"],
     "prune.exclude": ['prune.exclude=["encoder.*"]'],
+    "prune.block": ["prune.block=[8, 4]"],
     "spectrum.state": ["spectrum.state=hidden"],
     "spectrum.protocol": ["spectrum.protocol=published", "spectrum.state=hidden"],
     "spectrum.sequences": ["spectrum.sequences=3"],
