@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 State: TypeAlias = tuple[Tensor, ...]
 """All that the recurrence carries: tensors (B, n_i), in the order of the model's `state_parts`."""
@@ -124,3 +125,20 @@ class _CrossEntropy(RecurrentLM):
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         result: tuple[Tensor, State] = self.model(tokens, state)
         return result
+
+
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+
+
+def inside(module: nn.Module) -> str:
+    """The attribute in which a wrapper holds what it wraps, if it is one."""
+    if isinstance(module, WRAPPERS):
+        return "module"
+    return "_orig_mod" if "_orig_mod" in module._modules else ""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside all wrappers: of several devices, of averages, of torch.compile."""
+    while name := inside(model):
+        model = getattr(model, name)
+    return model

@@ -39,6 +39,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
+    recipe = Recipe.model_validate(job.recipe)
     history: list[EpochRecord] = []
     elsewhere: list[BaseException] = []
 
@@ -50,7 +51,6 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        recipe = Recipe.model_validate(job.recipe)
         _look_for_text(recipe)
         with owned(job.folder, PATIENCE):
             _train(job, recipe, history, tell, stopping)

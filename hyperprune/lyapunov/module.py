@@ -21,7 +21,7 @@ from hyperprune.errors import SpectrumError
 from hyperprune.lyapunov.arguments import evaluation_copy
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.torch_layers import CELLS, OVER_TIME, RECURRENT, Layer, layers_of
-from hyperprune.model import State
+from hyperprune.model import State, unwrapped
 
 STEP = "give it step(x_t, state) and initial_state(batch)"
 CHECKED_STEPS = 16
@@ -30,22 +30,7 @@ CHECKED_STEPS = 16
 
 def is_plain(model: Any) -> bool:
     """Whether a spectrum must come from the recurrent modules inside, for want of a `step`."""
-    model = unwrapped(model)
     return isinstance(model, nn.Module) and not hasattr(model, "step")
-
-
-def unwrapped(model: Any) -> Any:
-    """The network that a compiled or distributed one wraps."""
-    while isinstance(model, nn.Module):
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(
-            model, nn.DataParallel | nn.parallel.DistributedDataParallel
-        ):
-            inner = model.module
-        if inner is None:
-            break
-        model = inner
-    return model
 
 
 class RecordedModule:
@@ -229,11 +214,10 @@ def _run(
     except SpectrumError:
         raise
     except Exception as error:
-        if "dtype" not in str(error).lower() and "type" not in str(error).lower():
+        if "type" not in str(error).lower():
             raise _failed(model, error) from error
-    single = (
-        copy.deepcopy(model).eval().requires_grad_(False)
-    )  # it makes tensors of its own precision
+    # It makes tensors of a precision of its own.
+    single = copy.deepcopy(model).eval().requires_grad_(False)
     try:
         return _watched(single, own, inputs, follow)
     except SpectrumError:

@@ -13,8 +13,8 @@ from hyperprune.plugins import Contribution, said
 from hyperprune.recipe.records import Choice
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.draw import untried
-from hyperprune.search.observation import Observation, SpaceExhausted
-from hyperprune.search.space import Configuration, Space, key_of
+from hyperprune.search.observation import Observation, SpaceExhausted, tried_keys
+from hyperprune.search.space import Configuration, Space
 
 ATTEMPTS = 2
 """Suggestions asked for, each with another seed, before a random one takes their place."""
@@ -28,7 +28,7 @@ class Suggester:
     """
 
     searcher: Contribution
-    options: Mapping[str, Any]
+    suggest: Callable[..., Any]
     space: Space
     seed: int
     complain: Callable[[str], None]
@@ -43,19 +43,17 @@ class Suggester:
         complain: Callable[[str], None],
     ) -> Suggester:
         """A searcher with its options; raises PluginError for options that it does not take."""
-        searcher.bind(choice.options)
-        return cls(searcher, choice.options, space, seed, complain)
+        return cls(searcher, searcher.bind(choice.options), space, seed, complain)
 
     def ask(
         self, name: str, history: Sequence[Observation], pending: Sequence[Configuration]
     ) -> dict[str, Any]:
         """Configuration of the next candidate; raises SpaceExhausted where there is nothing left."""
-        suggest = self.searcher.bind(self.options)
         problem = ""
         for attempt in range(ATTEMPTS):
             seed = derive(self.seed, "search", *([attempt] if attempt else []))
             try:
-                answer = suggest(self.space, tuple(history), tuple(pending), seed)
+                answer = self.suggest(self.space, tuple(history), tuple(pending), seed)
             except (SpaceExhausted, Stopped):
                 raise
             except Exception as error:
@@ -68,8 +66,8 @@ class Suggester:
             f"searcher {self.searcher.name!r} of {self.searcher.package} has no configuration for "
             f"{name}: {problem}; a random one takes its place"
         )
-        tried = {key_of(item.configuration) for item in history} | {key_of(c) for c in pending}
-        return untried(self.space, tried, random.Random(derive(self.seed, "instead of", name)))
+        rng = random.Random(derive(self.seed, "instead of", name))
+        return untried(self.space, tried_keys(history, pending), rng)
 
     def _problem(self, answer: Any) -> str:
         """What is wrong with an answer; nothing where it is a configuration of the space."""

@@ -34,10 +34,12 @@ def check_sizes(recipe: Recipe, space: Space) -> Iterator[Problem]:
         return
     distance = registry().get("distance", recipe.spectrum.distance.name)
     own = network_size(recipe, {})
+    if own is None:
+        return
     for dimension in varying:
         for value in _tried(dimension):
             other = network_size(recipe, {dimension.path.removeprefix("model."): value})
-            if own is None or other is None or own == other:
+            if other is None or own == other:
                 continue
             needed = "widths" if own[0] == other[0] else "layers"
             if needed not in comparing(distance):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hyperprune.errors import HyperpruneError
-from hyperprune.search.space import Configuration
+from hyperprune.search.space import Configuration, key_of
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,8 @@ class Observation:
 
 class SpaceExhausted(HyperpruneError):
     """Every configuration of a finite space has been tried: the search ends here, normally."""
+
+
+def tried_keys(history: Iterable[Observation], pending: Iterable[Configuration]) -> set[str]:
+    """Keys (`key_of`) of the configurations that are known or under way: none is suggested again."""
+    return {key_of(item.configuration) for item in history} | {key_of(item) for item in pending}

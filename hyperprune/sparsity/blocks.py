@@ -30,6 +30,11 @@ def check_block(value: object) -> str:
         raise SparsityError(f"found block {value!r}; {error}") from None
 
 
+def covered(grid: Grid | None, mask: Tensor) -> Tensor:
+    """What moves as one and has an entry of a mask: blocks (P, Q), or without a grid the weights."""
+    return mask if grid is None else grid.covers(mask)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A matrix of R × C divided into blocks of `rows` × `columns`, its first rows first.

@@ -13,6 +13,7 @@ from hyperprune.blocks import n_of_m
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
 from hyperprune.plugins.defaults import InitScale
+from hyperprune.sparsity.blocks import covered
 from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
@@ -247,7 +248,7 @@ class SparseTraining(MaskedNetwork):
             raise SparsityError(
                 f"masks: {tensor.name} does not keep {self.method.block} everywhere"
             )
-        return mask if tensor.grid is None else tensor.grid.covers(mask)
+        return covered(tensor.grid, mask)
 
     # ── topology ─────────────────────────────────────────────────────────────────────────────
 

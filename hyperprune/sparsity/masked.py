@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.model import Gates, gate_rows
-from hyperprune.sparsity.blocks import Grid
+from hyperprune.sparsity.blocks import Grid, covered
 
 PROBES = 512
 """Weights that are looked at after a step, the active ones among them left out."""
@@ -103,7 +103,7 @@ class Masked:
     @property
     def placed(self) -> int:
         """How many of them are active."""
-        return self.active if self.grid is None else int(self.grid.covers(self.mask).sum())
+        return self.active if self.grid is None else int(covered(self.grid, self.mask).sum())
 
     @property
     def least(self) -> int:

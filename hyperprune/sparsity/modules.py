@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
-from torch.optim.swa_utils import AveragedModel
 
 from hyperprune.errors import SparsityError
+from hyperprune.model import inside
 
 STACKED = {
     nn.LSTM: ("input", "forget", "cell", "output"),
@@ -25,7 +25,6 @@ STACKS = re.compile(r"weight_(ih|hh)(_l\d+(_reverse)?)?$")
 """Parameters of those layers whose rows stack the gates."""
 DERIVED = re.compile(r"(?:parametrizations\.)?(\w+?)(?:\.original\d*|_raw|_orig|_v)$")
 """Parameters that a weight is computed from: torch's parametrisations, old and new, weight drop."""
-WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
 def canonical_names(model: nn.Module) -> dict[str, str]:
@@ -38,18 +37,11 @@ def canonical_names(model: nn.Module) -> dict[str, str]:
         module: object = model
         parts = []
         for part in name.split("."):
-            if not (isinstance(module, nn.Module) and part == _inside(module)):
+            if not (isinstance(module, nn.Module) and part == inside(module)):
                 parts.append(part)
             module = getattr(module, part, None)
         found[name] = ".".join(parts)
     return found
-
-
-def _inside(module: nn.Module) -> str:
-    """The attribute in which a wrapper holds what it wraps, if it is one."""
-    if isinstance(module, WRAPPERS):
-        return "module"
-    return "_orig_mod" if "_orig_mod" in module._modules else ""
 
 
 def homes_of(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
@@ -60,13 +52,6 @@ def homes_of(model: nn.Module) -> dict[int, tuple[nn.Module, str]]:
             if parameter is not None:
                 found.setdefault(id(parameter), (module, key))
     return found
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside all wrappers."""
-    while inside := _inside(model):
-        model = getattr(model, inside)
-    return model
 
 
 def computed(names: Collection[str]) -> set[str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hyperprune.blocks import EACH
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates, parameter_count
+from hyperprune.sparsity.blocks import covered
 from hyperprune.sparsity.guard import Guard
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.maskfile import write_masks
@@ -172,7 +173,7 @@ class MaskedNetwork:
         found = self._found(masks)
         total = sum(tensor.placed for tensor in self._tensors)
         given = sum(
-            int((mask if t.grid is None else t.grid.covers(mask)).count_nonzero())
+            int(covered(t.grid, mask).count_nonzero())
             for t, mask in zip(self._tensors, found, strict=True)
         )
         if given != total:

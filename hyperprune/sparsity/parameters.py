@@ -9,14 +9,13 @@ from typing import TypeVar
 from torch import nn
 
 from hyperprune.errors import SparsityError, nearest
-from hyperprune.model import Gates
+from hyperprune.model import Gates, unwrapped
 from hyperprune.sparsity.modules import (
     canonical_names,
     computed,
     layer_gates,
     norms,
     refuse,
-    unwrapped,
 )
 
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from torch import Tensor
 from hyperprune.errors import Diverged, SparsityError
 from hyperprune.plugins import registry
 from hyperprune.sparsity.allocate import apportion, at_least
+from hyperprune.sparsity.blocks import covered
 from hyperprune.sparsity.masked import least_of
 from hyperprune.sparsity.slices import occupied, removable
 from hyperprune.sparsity.topk import choose, highest, lowest, lowest_of_all
@@ -260,7 +261,7 @@ def planned(
     removal, redistribution, growth = controls
     gone, threshold = remove(before, removal, rate, shrink, threshold)
     removed = [
-        int(replace(view, mask=mask).places.count_nonzero())
+        int(covered(view.grid, mask).count_nonzero())
         for view, mask in zip(before, gone, strict=True)
     ]
     counts = redistribute(before, redistribution, removed, max(0, sum(removed) - shrink))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.errors import SparsityError
-from hyperprune.sparsity.blocks import Grid
+from hyperprune.sparsity.blocks import Grid, covered
 
 
 class NoGradient(SparsityError):
@@ -41,7 +41,7 @@ class TensorView:
     @property
     def places(self) -> Tensor:
         """Which of the things that move are active: blocks (P, Q), or the weights themselves."""
-        return self.mask if self.grid is None else self.grid.covers(self.mask)
+        return covered(self.grid, self.mask)
 
     @property
     def size(self) -> int:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hyperprune.builtin.searchers.random import random
-from hyperprune.search.observation import Observation, SpaceExhausted
+from hyperprune.search.observation import Observation, SpaceExhausted, tried_keys
 from hyperprune.search.space import Configuration, Dimension, Range, Space, Values, key_of
 
 POOL = 512
@@ -40,7 +40,7 @@ def ax(
     left alone. Raises SpaceExhausted when nothing new is left.
     """
     measured = [item for item in history if item.value is not None]
-    tried = {key_of(item.configuration) for item in history} | {key_of(item) for item in pending}
+    tried = tried_keys(history, pending)
     turn = len(history) + len(pending)
     if turn < initial or len(measured) < 2:
         return quasi_random(space, history, pending, seed)
@@ -79,7 +79,7 @@ def quasi_random(
     """Next untried point of a scrambled Sobol sequence, which fills the space evenly."""
     from torch.quasirandom import SobolEngine
 
-    tried = {key_of(item.configuration) for item in history} | {key_of(item) for item in pending}
+    tried = tried_keys(history, pending)
     turn = len(history) + len(pending)
     engine = SobolEngine(max(1, len(space.dimensions)), scramble=True, seed=seed % 2**31)
     for point in engine.draw(turn + 64).tolist()[turn:]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hyperprune.search.draw import untried
-from hyperprune.search.observation import Observation
-from hyperprune.search.space import Configuration, Space, key_of
+from hyperprune.search.observation import Observation, tried_keys
+from hyperprune.search.space import Configuration, Space
 
 
 def random(
@@ -18,6 +18,6 @@ def random(
 
     Raises SpaceExhausted when nothing new is left.
     """
-    tried = {key_of(item.configuration) for item in history} | {key_of(item) for item in pending}
+    tried = tried_keys(history, pending)
     # The text seeds by its SHA-512: one stream for each seed and turn, the same in every process.
     return untried(space, tried, generators.Random(f"{seed}/{len(history) + len(pending)}"))

@@ -8,6 +8,7 @@ differentiation in the tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -141,20 +142,39 @@ def lstm_layer(
         if_t.sigmoid_(), g_t.tanh_(), o_t.sigmoid_()
         torch.addcmul(i_t * g_t, f_t, c, out=new)
         h = torch.mul(o_t, new.tanh(), out=output)
-    squashed = after.tanh()
-    slope = o * (1 - squashed**2)
-    into_memory = torch.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - g**2)], 2)
-    into_output = squashed * o * (1 - o)
-    W = w_h.unflatten(0, (4, -1))  # (4, H, H)
+    slopes = lstm_slopes((i, f, g, o), before, after.tanh())
     tangent: LayerTangent
     if kind == "hidden":  # one combination of all four gates
-        scales = torch.cat([slope[:, :, None] * into_memory, into_output[:, :, None]], 2)
-        tangent = RowScaled(layer, W, scales)
+        slope, into_memory, into_output = slopes
+        scales = torch.cat([slope[:, :, None] * into_memory, into_output], 2)
+        tangent = RowScaled(layer, w_h.unflatten(0, (4, -1)), scales)
     else:
-        memory = RowScaled(layer, W[:3], into_memory)
-        output = RowScaled(layer, W[3:], into_output[:, :, None])
-        tangent = Memory(layer, memory, output, slope, f, kind)
+        tangent = lstm_memory(layer, w_h, slopes, f, kind)
     return outputs, (h, cells[-1]), tangent
+
+
+Slopes: TypeAlias = tuple[Tensor, Tensor, Tensor]
+
+
+def lstm_slopes(
+    gates: tuple[Tensor, Tensor, Tensor, Tensor], before: Tensor, squashed: Tensor
+) -> Slopes:
+    """Derivatives of h' to c' (T, B, H), of c' to what i, f, g take (T, B, 3, H), of h' to o's (T, B, 1, H).
+
+    gates: i, f, g, o (T, B, H) each; before: c; squashed: tanh(c').
+    """
+    i, f, g, o = gates
+    slope = o * (1 - squashed**2)
+    into_memory = torch.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - g**2)], 2)
+    return slope, into_memory, (squashed * o * (1 - o))[:, :, None]
+
+
+def lstm_memory(layer: int, w_h: Tensor, slopes: Slopes, carry: Tensor, kind: StateKind) -> Memory:
+    """The tangent of an LSTM whose gates take W_h h, w_h (4H, m); carry (T, B, H): f."""
+    slope, into_memory, into_output = slopes
+    W = w_h.unflatten(0, (4, -1))  # (4, H, m)
+    memory, output = RowScaled(layer, W[:3], into_memory), RowScaled(layer, W[3:], into_output)
+    return Memory(layer, memory, output, slope, carry, kind)
 
 
 def gru_layer(
@@ -192,7 +212,9 @@ def gru_layer(
     return torch.stack(outputs), (h,), tangent
 
 
-def tanh_layer(
+def plain_layer(
+    squash: Callable[[Tensor], Tensor],
+    slope: Callable[[Tensor], Tensor],
     layer: int,
     x: Tensor,
     h: Tensor,
@@ -203,15 +225,20 @@ def tanh_layer(
     *,
     kind: StateKind = "full",
 ) -> tuple[Tensor, tuple[Tensor], LayerTangent]:
-    """Run one tanh layer over x (T, B, E): its outputs (T, B, H), new (h,), and its tangent.
+    """Run one layer h' = squash(W_x x + W_h h + b) over x (T, B, E): outputs (T, B, H), (h,), tangent.
 
-    There is no memory: both kinds of state are h.
+    `slope` is the derivative of `squash`, from what it returned. There is no memory: both kinds of
+    state are h.
     """
     drive = x @ w_x.T + (b_x + b_h)  # (T, B, H)
     outputs = []
     for drive_t in drive:
-        h = (drive_t + h @ w_h.T).tanh()
+        h = squash(drive_t + h @ w_h.T)
         outputs.append(h)
     stacked = torch.stack(outputs)
-    tangent = RowScaled(layer, w_h[None], (1 - stacked**2)[:, :, None])
-    return stacked, (h,), tangent
+    return stacked, (h,), RowScaled(layer, w_h[None], slope(stacked)[:, :, None])
+
+
+tanh_layer = partial(plain_layer, torch.tanh, lambda shown: 1 - shown**2)
+relu_layer = partial(plain_layer, torch.relu, lambda shown: (shown > 0).to(shown.dtype))
+"""At 0 its slope is 0, as torch's."""

@@ -19,9 +19,11 @@ from hyperprune.lyapunov.tangent import Block, LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import (
     LayerRun,
     Memory,
-    RowScaled,
     gru_layer,
     lstm_layer,
+    lstm_memory,
+    lstm_slopes,
+    relu_layer,
     tanh_layer,
 )
 
@@ -92,27 +94,6 @@ def _weight(module: nn.Module, name: str) -> Tensor:
     return weight.detach().double()
 
 
-def relu_layer(
-    layer: int,
-    x: Tensor,
-    h: Tensor,
-    w_x: Tensor,
-    w_h: Tensor,
-    b_x: Tensor,
-    b_h: Tensor,
-    *,
-    kind: StateKind = "full",
-) -> tuple[Tensor, tuple[Tensor], LayerTangent]:
-    """Run one layer h' = max(0, W_x x + W_h h + b) over x (T, B, E); at 0 its slope is 0, as torch's."""
-    drive = x @ w_x.T + (b_x + b_h)  # (T, B, H)
-    outputs = []
-    for drive_t in drive:
-        h = (drive_t + h @ w_h.T).relu()
-        outputs.append(h)
-    stacked = torch.stack(outputs)
-    return stacked, (h,), RowScaled(layer, w_h[None], (stacked > 0).to(h.dtype)[:, :, None])
-
-
 def projected_lstm_layer(
     layer: int,
     x: Tensor,
@@ -142,12 +123,8 @@ def projected_lstm_layer(
         outputs.append(h)
     i, f, g, o = torch.stack(gates, 1)  # (T, B, H) each
     before, squashed = torch.stack(cells[:-1]), torch.stack(cells[1:]).tanh()
-    slope = o * (1 - squashed**2)
-    W = w_h.unflatten(0, (4, -1))  # (4, H, P)
-    into_memory = torch.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - g**2)], 2)
-    memory = RowScaled(layer, W[:3], into_memory)
-    output = RowScaled(layer, W[3:], (squashed * o * (1 - o))[:, :, None])
-    inner = Memory(layer, memory, output, slope, f, "hidden")
+    slopes = lstm_slopes((i, f, g, o), before, squashed)
+    inner = lstm_memory(layer, w_h, slopes, f, "hidden")
     return torch.stack(outputs), (h, c), Projected(inner, w_p, kind)
 
 
