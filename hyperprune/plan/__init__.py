@@ -1,4 +1,4 @@
 """What a run will do and cost, before it does it: rounds, epochs, seconds, disk.
 
-Imports recipe, search and training. Called by `pipeline` and by `cli` for `--dry-run`.
+Imports events, for the plan's record, recipe, search and training. Called by `pipeline` and by `cli` for `--dry-run`.
 """
