@@ -46,6 +46,7 @@ class CandidateProposed:
 
     candidate: str
     configuration: Mapping[str, Any]
+    arm: str = ""  # its name in a study
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class EpochFinished:
     train_loss: float  # nats per token
     valid_loss: float
     averaging: bool
+    seconds: float | None = None  # that it took: training, validation, spectrum and saving
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -116,6 +117,7 @@ def _train(
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
     while trainer.epoch < job.epochs:
+        began = time.perf_counter()
         metrics = trainer.run_epoch(on_step)
         spectrum = measure_spectrum(trainer, text, recipe.spectrum)
         topology = trainer.sparse.topology() if trainer.sparse else None
@@ -137,5 +139,6 @@ def _train(
                 metrics.train_loss,
                 metrics.valid_loss,
                 metrics.averaging,
+                time.perf_counter() - began,
             )
         )

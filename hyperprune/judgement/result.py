@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
+from hyperprune.judgement.arms import Arm
 from hyperprune.judgement.margin import Margin
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class RunResult:
     dense_perplexities: tuple[float, ...] = ()
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
+    arms: tuple[Arm, ...] = ()  # of a study, the dense network first
     folder: str = ""
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
+from hyperprune.judgement.arms import arms_of
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
@@ -86,13 +87,18 @@ def conclude(
         dense_epochs=len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
         + sum(len(item.epochs) for name in losses for item in repeats[name]),
-        full_search_epochs=len(every) * recipe.train.epochs,
+        full_search_epochs=len(every)
+        * recipe.train.epochs
+        * (recipe.final.seeds if recipe.in_full else 1),
         signal=early_signal(judge, every),
         overlooked=missed.name if missed and not saved else None,
         perplexities=tuple(math.exp(loss) for loss in losses[winner.name]),
         dense_perplexities=tuple(math.exp(loss) for loss in dense_losses),
         margin=margin(losses[winner.name], dense_losses),
         saved_epochs=saved,
+        arms=arms_of(
+            run, recipe, lambda name, own: _test_perplexity(run, name, apply(recipe, own))
+        ),
     )
 
 

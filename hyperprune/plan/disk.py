@@ -71,6 +71,7 @@ def keeps_gradients(recipe: Recipe) -> bool:
         for dimension in space_of(recipe).dimensions:
             if dimension.path == f"prune.{kind}" and isinstance(dimension.domain, Values):
                 named += [name_of(value) for value in dimension.domain.values]
+        named += [name_of(arm.settings.get(f"prune.{kind}", named[0])) for arm in recipe.arms]
         if any(getattr(registry().get(kind, name).target, "averages", False) for name in named):
             return True
     return False

@@ -9,13 +9,17 @@ from hyperprune.search.rounds import halving, spent
 
 def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
     """Plan a recipe's run; a space with fewer configurations than candidates limits the pool."""
-    size = space_of(recipe).size
-    asked = recipe.search.candidates
+    size = len(recipe.arms) or space_of(recipe).size
+    asked = len(recipe.arms) or recipe.search.candidates
     candidates = asked if size is None else min(asked, size)
-    finalists = min(recipe.final.finalists, candidates)
     budget = recipe.train.epochs
     steps = recipe.rounds
-    rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
+    rounds: tuple[tuple[int, int], ...]
+    if recipe.in_full:
+        finalists, rounds = candidates, ((candidates, budget),)
+    else:
+        finalists = min(recipe.final.finalists, candidates)
+        rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
     return Plan(
         title=recipe.title,
         candidates=candidates,
@@ -25,5 +29,5 @@ def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
         dense_epochs=budget * (recipe.final.seeds - dense_cached),
         search_epochs=spent(rounds, finalists, budget)
         + finalists * budget * (recipe.final.seeds - 1),
-        full_search_epochs=candidates * budget,
+        full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),
     )

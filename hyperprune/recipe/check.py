@@ -149,10 +149,22 @@ def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem
     `configurations` is how many the space has, where that is known: no more are ever tried.
     """
     search, rounds, final, train = recipe.search, recipe.rounds, recipe.final, recipe.train
-    if final.finalists > search.candidates:
+    if recipe.in_full:
+        if final.stop_at_target:
+            yield Problem(
+                "final.stop_at_target",
+                "a study trains every candidate to the full budget; expected false",
+                also=("search.full",),
+            )
+        return
+    if recipe.arms:
+        configurations = len(recipe.arms)
+    most = len(recipe.arms) or search.candidates
+    if final.finalists > most:
         yield Problem(
             "final.finalists",
-            f"found {final.finalists}; expected at most search.candidates, {search.candidates}",
+            f"found {final.finalists}; expected at most "
+            f"{'as many as there are arms' if recipe.arms else 'search.candidates'}, {most}",
             also=("search.candidates",),
         )
     if final.stop_at_target and final.seeds > 1:
@@ -169,7 +181,8 @@ def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem
             "and candidates are first compared when two changes lie behind them",
             also=("prune.update",),
         )
-    candidates = min(search.candidates, configurations or search.candidates)
+    asked = len(recipe.arms) or search.candidates
+    candidates = min(asked, configurations or asked)
     reach = _rounds(recipe, candidates=candidates)
     if reach[-1][1] > train.epochs:
         yield Problem(

@@ -31,7 +31,13 @@ def _keys(section: str, name: str) -> Keys:
     """What a preset says; none for an unknown name of a search's, which the record's check tells."""
     if section == "search":
         return SEARCH_PRESETS.get(name, {})
-    return {"prune": registry().bind("preset", name)()}
+    return {"prune": preset_keys(name)}
+
+
+def preset_keys(name: str) -> Mapping[str, Any]:
+    """Keys of `[prune]` that a preset sets; raises PluginError."""
+    keys: Mapping[str, Any] = registry().bind("preset", name)()
+    return keys
 
 
 def _fill(document: dict[str, Any], keys: Keys, strong: bool, overridden: set[str]) -> None:
