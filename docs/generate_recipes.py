@@ -113,6 +113,7 @@ def _plugins(keep: Any) -> Iterator[str]:
         "distance",
         "objective",
         "searcher",
+        "executor",
     ):
         yield f"\n### {PLURALS[kind]}\n"
         what = "what it sets" if kind == "preset" else "options"
@@ -156,6 +157,7 @@ PLURALS = {
     "distance": "Distances",
     "objective": "Objectives",
     "searcher": "Searchers",
+    "executor": "Executors",
 }
 
 

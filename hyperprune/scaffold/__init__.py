@@ -26,6 +26,7 @@ SECTIONS = {
     "distance": '[spectrum]\ndistance = "{}"',
     "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',
+    "executor": '[search]\nexecutor = "{}"',
 }
 
 

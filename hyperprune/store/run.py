@@ -49,12 +49,13 @@ MAY_CHANGE = frozenset(
         "title",
         "data.root",
         "search.workers",
+        "search.executor",
         "train.threads",
         "final.retries",
         "final.keep",
     }
 )
-"""Recipe keys that a resumed run may change; all others would make it another experiment.
+"""Recipe keys that a resumed run may change, with all within them; others make another experiment.
 
 The text may have moved: its hash says whether it is the same.
 """

@@ -185,5 +185,6 @@ def settings_for(item: Contribution, options: dict[str, Any], text: Path) -> lis
         "distance": "spectrum.distance",
         "searcher": "search.searcher",
         "objective": "search.objective",
+        "executor": "search.executor",
     }
     return [f"{section.get(item.kind, f'prune.{item.kind}')}={inline(named)}"]

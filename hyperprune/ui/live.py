@@ -75,7 +75,10 @@ class LiveView:
 def screen(board: Board, width: int, height: int, hint: str = "") -> RenderableType:
     """Everything on one screen of width × height characters."""
     head = _head(board, spacious=height >= SHORT)
-    foot = _foot(board, hint, lines=4 if height >= TALL else int(height >= SHORT))
+    foot: list[RenderableType] = []
+    if height >= TALL:
+        foot += board.workers.lines((height - TALL) // 2 + 1)
+    foot += _foot(board, hint, lines=4 if height >= TALL else int(height >= SHORT))
     room = height - len(head) - len(foot) - 2  # column names, the dense reference
     rows, hidden = relevant(board, max(2, room))
     parts: list[RenderableType] = [*head, candidate_rows(board, rows, width)]
