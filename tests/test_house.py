@@ -25,7 +25,7 @@ LAYERS = (
     ("store",),
     ("execution", "judgement"),
     ("export", "pipeline", "ui"),
-    ("figures",),
+    ("figures", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
     ("cli",),
