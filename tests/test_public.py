@@ -21,6 +21,8 @@ PUBLIC = {
     "hyperprune.execution",
     "hyperprune.figures",
     "hyperprune.hookspecs",
+    "hyperprune.integrations.lightning",
+    "hyperprune.integrations.transformers",
     "hyperprune.layers",
     "hyperprune.lyapunov",
     "hyperprune.lyapunov.tangent",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import screen, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import Plugin, screen, show_json, warn_of_broken_plugins
 from hyperprune.cli.output import show as show_on_screen
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def run(
     workers: Workers = None,
     executor: Executor = None,
     address: Address = None,
+    plugin: Plugin = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -84,7 +85,7 @@ def run(
     from hyperprune.recipe import load_recipe
 
     chosen = [*(settings or []), *_where(workers, executor, address)]
-    loaded = load_recipe(recipe, chosen)
+    loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
     if dry_run:
         _show_plan(loaded, as_json=as_json)
