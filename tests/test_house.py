@@ -61,6 +61,7 @@ OTHER_MEANINGS = {
 
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
+    "corpus/files": "keeps the tokens of a large text in the cache",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",

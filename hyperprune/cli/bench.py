@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hyperprune.cli.output import show_json
+from hyperprune.cli.output import Force, check_target, show_json
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -111,15 +111,19 @@ def report(
     seeds: Seeds = 20,
     candidates: Candidates = None,
     workers: Workers = 0,
+    force: Force = False,
 ) -> None:
     """Write a table's findings: TABLE.evidence.json and a page with the figures."""
     from hyperprune.bench.evidence import evidence
     from hyperprune.bench.report import evidence_path, write_html
     from hyperprune.bench.signals import study
     from hyperprune.bench.table import Table
+    from hyperprune.report.page import SIGNED
     from hyperprune.store import atomic
 
     whole = Table.load(table)
+    page = check_target(out or table.with_suffix(".html"), force=force, own=SIGNED.encode())
+    figures = check_target(evidence_path(table), force=force, own=b'"correlations"')
     found = evidence(
         study(whole, table.stem),
         raw=study(whole, table.stem, raw=True),
@@ -128,6 +132,6 @@ def report(
         workers=workers or cores(),
         report=typer.echo,
     )
-    atomic.write_json(evidence_path(table), found)
-    typer.echo(str(evidence_path(table)))
-    typer.echo(str(write_html(table, found, out or table.with_suffix(".html"))))
+    atomic.write_json(figures, found)
+    typer.echo(str(figures))
+    typer.echo(str(write_html(table, found, page)))

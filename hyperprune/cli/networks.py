@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import show, show_json
-from hyperprune.errors import CorpusError, RunError
+from hyperprune.cli.output import check_target, show, show_json
+from hyperprune.errors import RunError
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def export(
     measured: Annotated[
         bool, typer.Option("--measure", help="Print what every form costs on this machine.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files.")] = False,
     candidate: Which = None,
 ) -> None:
     """Write a run's winner as a file for elsewhere, with a card beside it."""
@@ -103,8 +103,9 @@ def export(
         raise RunError("say what to do: --format FORMAT --out FILE, or --measure")
     if format is not None and out is None:
         raise RunError("say where the file goes: --out FILE")
-    if out is not None and out.exists() and not force:
-        raise RunError(f"{out} exists; --force replaces it")
+    if out is not None:
+        check_target(out, force=force)
+        check_target(out.with_name(f"{out.name}.md"), force=force)  # the card
     network = trained_network(run, candidate)
     if format is not None and out is not None:
         written = network.export(format, out, dtype=dtype, form=form, int8=int8)
@@ -124,15 +125,11 @@ def _measure(run: Path, network: TrainedNetwork) -> None:
 
 def _read(file: str) -> str:
     """A text from a file or stdin; raises CorpusError."""
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return content.decode("utf-8")
-    except OSError as error:
-        raise CorpusError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{file} is not UTF-8 text: {error.reason} at byte {error.start}"
-        ) from error
+    from hyperprune.corpus.text import decoded, read_text
+
+    if file == "-":
+        return "".join(decoded(sys.stdin.buffer, "stdin")).replace("\r\n", "\n")
+    return read_text(Path(file))
 
 
 def _as_json(found: Score) -> dict[str, object]:
