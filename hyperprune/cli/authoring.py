@@ -24,8 +24,11 @@ COLOURS = {"passed": "green", "failed": "red", "not tried": "yellow"}
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as late, or hyperprune-late.")],
-    kind: Annotated[
-        str, typer.Option("--kind", "-k", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
+    kinds: Annotated[
+        list[str],
+        typer.Option(
+            "--kind", "-k", metavar="KIND", help=f"One of {', '.join(KINDS)}; may be said again."
+        ),
     ],
     folder: Annotated[
         Path, typer.Option("--folder", metavar="DIR", help="Where the new folder goes.")
@@ -34,11 +37,11 @@ def new(
     """Write a plugin to start from: module, tests, README, CI; its tests pass untouched."""
     from hyperprune.scaffold import write_scaffold
 
-    made = write_scaffold(name, kind, folder)
+    made = write_scaffold(name, kinds, folder)
     typer.echo(str(made))
     screen(stderr=True).print(
         f"next: cd {safe(str(made))}, pip install -e '.[test]', pytest; "
-        f"then write your own {kind} and its test",
+        f"then write your own {' and '.join(kinds)}, and the tests",
         soft_wrap=True,
     )
 

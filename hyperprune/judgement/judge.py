@@ -48,7 +48,8 @@ class Judge:
         except SpectrumError:  # lost: that is no fault of the metric's
             return
         try:
-            self.metric(dense, dense)
+            if not math.isfinite(value := self.metric(dense, dense)):
+                raise PluginError(f"distance {self.name!r} gave {value}, which is no distance")
         except (PluginError, SpectrumError) as error:
             raise RunError(
                 f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
