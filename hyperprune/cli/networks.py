@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import check_target, show, show_json
+from hyperprune.cli.output import Plugin, check_target, show, show_json
 from hyperprune.errors import RunError
 from hyperprune.ui.text import safe
 
@@ -27,6 +27,7 @@ def score(
     run: Source,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A text, UTF-8; - is stdin.")],
     candidate: Which = None,
+    plugin: Plugin = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every word's log-probability as JSON.")
     ] = False,
@@ -35,7 +36,7 @@ def score(
     text = _read(file)
     from hyperprune.export.exported import open_network
 
-    found = open_network(run, candidate).score(text)
+    found = open_network(run, candidate, plugins=plugin or ()).score(text)
     if as_json:
         show_json(_as_json(found))
         return
@@ -55,11 +56,12 @@ def generate(
     ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
     candidate: Which = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write words with a run's winner, one at a time."""
     from hyperprune.export.exported import open_network
 
-    network = open_network(run, candidate)
+    network = open_network(run, candidate, plugins=plugin or ())
     between = network.reader.between
     fresh = not prompt
     if prompt:
@@ -94,6 +96,7 @@ def export(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files.")] = False,
     candidate: Which = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write a run's winner as a file for elsewhere, with a card beside it."""
     from hyperprune.export.exported import trained_network
@@ -106,7 +109,7 @@ def export(
     if out is not None:
         check_target(out, force=force)
         check_target(out.with_name(f"{out.name}.md"), force=force)  # the card
-    network = trained_network(run, candidate)
+    network = trained_network(run, candidate, plugins=plugin or ())
     if format is not None and out is not None:
         written = network.export(format, out, dtype=dtype, form=form, int8=int8)
         typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")

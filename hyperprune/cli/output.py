@@ -17,11 +17,13 @@ from hyperprune.errors import RunError
 from hyperprune.plugins import registry
 from hyperprune.ui.text import safe
 
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file with plugins, which is run."),
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace a file.")]
 UNSEEN = 160
 """Columns of a table that goes to a file or a pipe."""
-
-
 SIGNED_WITHIN = 1 << 14
 """Bytes at a file's beginning in which a page says who wrote it."""
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hyperprune.cli.output import (
     Force,
+    Plugin,
     check_target,
     complain,
     show,
@@ -62,6 +63,7 @@ def validate(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Recipe files, or names of shipped ones.")
     ],
+    plugin: Plugin = None,
 ) -> None:
     """Check recipes and tell every mistake, with its file, key and what would be right."""
     from hyperprune.recipe import load_recipe
@@ -70,7 +72,7 @@ def validate(
     wrong = 0
     for file in files:
         try:
-            load_recipe(file)
+            load_recipe(file, plugins=plugin or ())
             typer.echo(f"{safe(file)}: ok")
         except RecipeError as error:
             wrong += 1

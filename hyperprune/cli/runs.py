@@ -11,6 +11,7 @@ import typer
 
 from hyperprune.cli.output import (
     Force,
+    Plugin,
     check_target,
     screen,
     show_json,
@@ -59,6 +60,7 @@ def run(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Candidates to train side by side."),
     ] = None,
+    plugin: Plugin = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -67,7 +69,7 @@ def run(
     from hyperprune.recipe import load_recipe
 
     chosen = [*(settings or []), *([f"search.workers={workers}"] if workers else [])]
-    loaded = load_recipe(recipe, chosen)
+    loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
     if dry_run:
         _show_plan(loaded, as_json=as_json)

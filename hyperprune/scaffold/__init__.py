@@ -1,4 +1,4 @@
-"""A new plugin package of one kind or several: pyproject, module, tests, README and CI that pass untouched.
+"""A new plugin: a package of one kind or several whose tests pass untouched, or one file for a recipe.
 
 Imports plugins, for what a kind is called. Called by `cli.authoring`.
 """
@@ -21,6 +21,7 @@ from hyperprune.plugins import KINDS, providers, registry
 PREFIX = "hyperprune-"
 SUFFIX = ".txt"
 """Templates end in it, so that no tool takes them for code."""
+TEMPLATES = resources.files("hyperprune.scaffold").joinpath("templates")
 SECTIONS = {
     "model": '[model]\nname = "{}"',
     "corpus": '[data]\ncorpus = "{}"',
@@ -60,49 +61,72 @@ def write_scaffold(asked: str, kinds: str | Sequence[str], parent: Path) -> Path
     unknown kind, a name that is no name or is taken, or a folder that is there already.
     """
     kinds = [kinds] if isinstance(kinds, str) else list(dict.fromkeys(kinds))
-    names = names_of(asked)
-    for kind in kinds:
-        _check_kind(kind, names.name)
+    names, *_ = [free_names(asked, kind) for kind in kinds]
     folder = parent / names.package
     if folder.exists():
         raise PluginError(f"{folder} is there already; nothing was written")
     parts = {kind: names if len(kinds) == 1 else _of_kind(names, kind) for kind in kinds}
-    entries = [f'{part.test} = "{part.module}"' for part in parts.values()]
-    values = {
-        "name": names.name,
-        "package": names.package,
-        "module": names.module,
-        "kind": " and a ".join(kinds),
+    whole = {
+        **values_of(names, " and a ".join(kinds)),
         "shown": "\n".join(f"hyperprune plugins show {kind}:{names.name}" for kind in kinds),
-        "entries": "\n".join(entries),
-        "version": __version__,
+        "entries": "\n".join(f'{part.test} = "{part.module}"' for part in parts.values()),
         "usage": "\n\n".join(usage(kind, names.name) for kind in kinds),
     }
-    templates = resources.files("hyperprune.scaffold").joinpath("templates")
     try:
-        fill(templates.joinpath("common"), folder, names, values)
+        fill(TEMPLATES.joinpath("common"), folder, names, whole)
         for kind, part in parts.items():
-            title = f"A {kind} for hyperprune: what it is, and the paper it is from."
-            own = {**values, "kind": kind, "module": part.module, "title": title}
-            fill(templates.joinpath(kind), folder, part, own)
+            fill(TEMPLATES.joinpath(kind), folder, part, values_of(part, kind))
     except OSError as error:
         raise PluginError(f"cannot write {folder}: {error.strerror}") from error
     return folder
 
 
-def _check_kind(kind: str, name: str) -> None:
-    """Raise PluginError for a kind that there is not, or that has the name already."""
-    if kind not in KINDS:
-        raise PluginError(f"no kind {kind!r}{nearest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
-    taken = registry().contributions.get((kind, name))
-    others = [taken.package] if taken else providers(kind, name)
-    if others:
-        raise PluginError(f"{others[0]} has a {kind} {name!r} already; choose another name")
-
-
 def _of_kind(names: Names, kind: str) -> Names:
     """Names of one kind's part in a package of several."""
     return replace(names, module=f"{names.module}_{kind}", test=f"{names.test}_{kind}")
+
+
+def write_file(asked: str, kind: str, parent: Path) -> Path:
+    """Write a plugin as one Python file that a recipe may name; returns the file.
+
+    Raises PluginError as `write_scaffold` does.
+    """
+    names = free_names(asked.removesuffix(".py"), kind)
+    path = parent / f"{names.name}.py"
+    if path.exists():
+        raise PluginError(f"{path} is there already; nothing was written")
+    whole = TEMPLATES.joinpath("files", f"{kind}.py{SUFFIX}")  # where a package has two modules
+    try:
+        template = whole if whole.is_file() else TEMPLATES.joinpath(kind, f"MODULE.py{SUFFIX}")
+        fill(template, path, names, values_of(names, kind))
+    except OSError as error:
+        raise PluginError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def free_names(asked: str, kind: str) -> Names:
+    """Names for a new plugin of a kind; raises PluginError where kind or name cannot be had."""
+    if kind not in KINDS:
+        raise PluginError(f"no kind {kind!r}{nearest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
+    names = names_of(asked)
+    taken = registry().contributions.get((kind, names.name))
+    others = [taken.package] if taken else providers(kind, names.name)
+    if others:
+        raise PluginError(f"{others[0]} has a {kind} {names.name!r} already; choose another name")
+    return names
+
+
+def values_of(names: Names, kind: str) -> dict[str, str]:
+    """What templates have filled in."""
+    return {
+        "name": names.name,
+        "package": names.package,
+        "module": names.module,
+        "kind": kind,
+        "version": __version__,
+        "title": f"A {kind} for hyperprune: what it is, and the paper it is from.",
+        "usage": usage(kind, names.name),
+    }
 
 
 def usage(kind: str, name: str) -> str:
