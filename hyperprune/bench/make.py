@@ -171,7 +171,11 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         {**environment(1, recipe.train.threads or 1), "spectra": settings},
         load_corpus(recipe.data).sha256,
         tuple(row for row, _ in found),
-        {name: stacked(f"series/{name}", torch.nan) for name in SERIES if f"series/{name}" in whole},
+        {
+            name: stacked(f"series/{name}", torch.nan)
+            for name in SERIES
+            if f"series/{name}" in whole
+        },
         {state: stacked(f"exponents/{state}", torch.nan) for state in STATES},
         {state: stacked(f"layers/{state}", 0) for state in STATES},
         {state: stacked(f"floored/{state}", 0) for state in STATES},
