@@ -7,8 +7,10 @@ which distance it is shown.
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -57,31 +59,27 @@ class Early:
         return [known.get(row, math.inf) for row in rows]
 
 
-PREREGISTERED = (
-    Early("loss", "loss"),
-    Early("distance_raw", "distance", shown="raw"),
-    Early("distance", "distance"),
-    Early("distance_hidden", "distance", shown="hidden"),
-    Early("distance_matched", "distance", shown="matched"),
-    Early("lost", "lost_directions"),
-    Early("both_raw", "both", shown="raw"),
-    Early("both", "both"),
-    Early("three_ranks", "explored"),
-    Early("gated", "loss_then_distance", (("tolerance", 0.02),)),
-    Early("gated_matched", "loss_then_distance", (("tolerance", 0.02),), "matched"),
-    Early("tse", "training_speed"),
-    Early("tse_last", "training_speed", (("last", 1),)),
-    Early("tse_ema", "training_speed", (("decay", 0.9),)),
-    Early("power_law", "extrapolated"),
-    Early("relative", "beside_dense"),
-    Early("freeze_thaw", "freeze_thaw"),
-)
-"""Section 3 of benchmarks/tables/PREREGISTRATION.md; `learned` comes to it where there are other tables."""
+_LIST = tomllib.loads((resources.files(__package__) / "objectives.toml").read_text("utf-8"))
 
-SENSITIVITIES = (
-    Early("gated, τ = 0.01", "loss_then_distance", (("tolerance", 0.01),)),
-    Early("gated, τ = 0.05", "loss_then_distance", (("tolerance", 0.05),)),
+PREREGISTERED = tuple(
+    Early(
+        item["name"],
+        item["objective"],
+        tuple(item.get("options", {}).items()),
+        item.get("shown", "full"),
+    )
+    for item in _LIST["objective"]
 )
+"""What is compared; `learned` comes to it where there are other tables."""
+
+EXPLORATORY: tuple[str, ...] = tuple(_LIST["exploratory"])
+"""Tables whose signals were known when the rule was written."""
+
+
+def preregistered(role: str) -> Early:
+    """The objective that the list gives a role: `budget` or `pair`."""
+    return next(item for item in PREREGISTERED if item.name == _LIST[role])
+
 
 RIDGE = 1.0
 

@@ -11,14 +11,14 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperprune.bench.early import PREREGISTERED, Early
+from hyperprune.bench.early import PREREGISTERED, Early, preregistered
 from hyperprune.bench.signals import Study
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Rounds, Search
 from hyperprune.search.rounds import halving, spent
 
 BY_LOSS = PREREGISTERED[0]
-JUDGED_BY = next(item for item in PREREGISTERED if item.name == "both_raw")
+JUDGED_BY = preregistered("budget")
 """The objective of version 0.1: what its search costs is every search's budget."""
 
 

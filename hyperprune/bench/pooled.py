@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperprune.bench.early import PREREGISTERED
+from hyperprune.bench.early import EXPLORATORY, PREREGISTERED
 from hyperprune.bench.statistics import Array
 from hyperprune.plugins.defaults import NAMES
 
@@ -21,8 +21,6 @@ HARM = 1.0
 """Regret above the baseline's on any one table, in units of its noise floor."""
 CLOSE = 0.1
 """Regrets that count as equal when the simpler objective is chosen."""
-EXPLORATORY = ("pydoc", "ptb")
-"""Tables whose signals were known when the rule was written."""
 LEAST_ROWS = 20
 LEAST_FREEDOM = 4
 LEAST_SPREAD = 3.0
@@ -63,7 +61,7 @@ def rule(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     means = {name: float(np.mean([r.mean() for r in each])) for name, each in regrets.items()}
     searcher = NAMES["searcher"]
     stops = [name for name in means if name.startswith("stop after ")]
-    baseline = min([f"loss, {searcher}", *stops], key=means.__getitem__)
+    baseline = min([f"{PREREGISTERED[0].name}, {searcher}", *stops], key=means.__getitem__)
     order = [
         name
         for hedge in ("", "+hedge")
@@ -82,7 +80,9 @@ def rule(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         and np.quantile(drawn[name] - drawn[baseline], 0.95) < 0
     ]
     best = min((means[name] for name in eligible), default=0.0)
-    default = next((name for name in eligible if means[name] <= best + CLOSE), "loss")
+    default = next(
+        (name for name in eligible if means[name] <= best + CLOSE), PREREGISTERED[0].name
+    )
     return {"tables": names, "default": default, "baseline": baseline, "eligible": eligible}
 
 
@@ -117,7 +117,7 @@ def section(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"{len(decided['tables'])}: it decides nothing yet, and today's default is provisional."
         )
     else:
-        eligible = ", ".join(decided["eligible"]) or "none"
+        eligible = ", ".join(decided["eligible"]) or "no objective"
         yield (
             f"By the rule of benchmarks/tables/PREREGISTRATION.md, on {', '.join(decided['tables'])}: "
             f"the baseline is {decided['baseline']}, eligible: {eligible}; the default is "

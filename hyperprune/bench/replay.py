@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from hyperprune.bench.early import Early
+from hyperprune.bench.early import preregistered
 from hyperprune.bench.methods import Method, budget, by, largest, plan
 from hyperprune.bench.signals import BOTH, LOSS, Study
 from hyperprune.plugins import registry
@@ -198,7 +198,7 @@ def random_order(study: Study, seed: int) -> list[int]:
 def narrow(study: Study, signal: str, candidates: int, seed: int) -> Trace:
     """Halve a random pool by a signal alone: what it is worth whoever proposes."""
     if signal == BOTH:  # ranks among those compared, not among all
-        one = Replayer(study, by(Early("both", "both"), None), seed)
+        one = Replayer(study, by(preregistered("pair"), None), seed)
     else:
         one = _BySignal(study, signal, seed)
     rounds, finalists = plan(study, one.method, candidates)
