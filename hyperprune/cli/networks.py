@@ -89,7 +89,9 @@ def export(
     dtype: Annotated[
         str, typer.Option("--dtype", help="Values of compact: float32, float16, bfloat16 or int8.")
     ] = "float32",
-    form: Annotated[str, typer.Option("--form", help="Of onnx: step or sequence.")] = "step",
+    form: Annotated[
+        str, typer.Option("--form", help="Of onnx and torch: step or sequence.")
+    ] = "step",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise onnx dynamically.")] = False,
     measured: Annotated[
         bool, typer.Option("--measure", help="Print what every form costs on this machine.")
@@ -114,16 +116,18 @@ def export(
         written = network.export(format, out, dtype=dtype, form=form, int8=int8)
         typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")
     if measured:
-        _measure(run, network)
+        _measure(run, network, winner=candidate is None)
 
 
-def _measure(run: Path, network: TrainedNetwork) -> None:
+def _measure(run: Path, network: TrainedNetwork, *, winner: bool) -> None:
     from hyperprune.export.load import load_dense
-    from hyperprune.export.measure import measure
+    from hyperprune.export.measure import keep, measure
     from hyperprune.ui.tables import measure_table
 
-    dense = load_dense(run) if run.is_dir() else None
-    show(measure_table(measure(network, dense)))
+    rows = measure(network, load_dense(run) if run.is_dir() else None)
+    show(measure_table(rows))
+    if run.is_dir() and winner:
+        keep(run, rows)
 
 
 def _read(file: str) -> str:

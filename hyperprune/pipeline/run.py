@@ -115,7 +115,7 @@ def _carry_out(
     resumed: bool,
     notices: Sequence[str] = (),
 ) -> RunResult:
-    notify = _teller(opened, observers)
+    notify = teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
     for notice in notices:
         notify(events.Notice(notice))
@@ -137,7 +137,7 @@ def _carry_out(
     return load_run(opened.folder)
 
 
-def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
+def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
     """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
     listening = list(observers)
 

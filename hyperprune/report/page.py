@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import RunError
+from hyperprune.plan.disk import show_bytes
 from hyperprune.ui.text import configuration, measured, number, safe, setting, two_places
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         "setting": setting,
         "settings": configuration,
         "number": number,
+        "bytes": show_bytes,
     }
     environment.globals["measured"] = measured
     return environment

@@ -264,7 +264,7 @@ def new_folder(title: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, record: str = "run.json") -> None:
     """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
 
     Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
@@ -281,7 +281,7 @@ def check_new(folder: Path) -> None:
         raise RunError(
             f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
         )
-    begun = {"run.json.partial"} | ({"lock", CODE} if is_lock(folder / "lock") else set())
+    begun = {f"{record}.partial"} | ({"lock", CODE} if is_lock(folder / "lock") else set())
     if strange := [name for name in found if name not in begun]:
         listed = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
         raise RunError(
