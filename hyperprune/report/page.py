@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PLOTLY = HERE.parent / "figures" / "plotly" / "plotly-cartesian.min.js.gz"
+SIGNED = "· hyperprune</title>"
+"""Stands in every page, and says that a command may write it anew."""
 ROOM = 250
 """Pixels that a panel needs; a figure of several scrolls sideways in a narrow window."""
 
