@@ -9,7 +9,7 @@ import pytest
 
 import hyperprune
 from hyperprune import events
-from hyperprune.builtin.executors.processes import Processes
+from hyperprune.builtin.executors.worker_processes import Processes
 from hyperprune.errors import PluginError, RunError, Stopped
 from hyperprune.execution import Crew
 from hyperprune.execution.telling import LONGEST, MOST, telling
@@ -109,7 +109,9 @@ def test_doctor_shows_who_works_on_a_run(side_by_side):
 
 
 def test_workers_keep_to_a_gpu_each(monkeypatch):
-    monkeypatch.setattr("hyperprune.builtin.executors.processes.gpus", lambda: ("3", "GPU-b"))
+    monkeypatch.setattr(
+        "hyperprune.builtin.executors.worker_processes.gpus", lambda: ("3", "GPU-b")
+    )
     crew = Crew(3, 1, True, print, lambda: False)
     with Processes(crew) as executor:
         assert [slot.device for slot in executor._slots] == ["3", "GPU-b", "3"]

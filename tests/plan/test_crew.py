@@ -3,14 +3,14 @@
 import pytest
 
 from hyperprune.builtin.executors import processes as offered
-from hyperprune.builtin.executors.processes import fitting
+from hyperprune.builtin.executors.worker_processes import fitting
 from hyperprune.plan import crew
 from hyperprune.plan.crew import PROCESS, Asked, resources, shared_out, worker_bytes
 from hyperprune.runtime import machine
 from hyperprune.testing import tiny_recipe, tiny_text
 
 GIB = 2**30
-MODULE = "hyperprune.builtin.executors.processes"
+MODULE = "hyperprune.builtin.executors.worker_processes"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def local(crew: Crew) -> Executor:
     """One candidate after another, in this process."""
-    from hyperprune.builtin.executors.local import InProcess
+    from hyperprune.builtin.executors.in_process import InProcess
 
     return InProcess(crew)
 
@@ -26,8 +26,8 @@ def processes(crew: Crew, *, workers_per_gpu: Annotated[int, Field(ge=1, le=64)]
     `workers = "auto"` is `workers_per_gpu` on every visible GPU, or one a core with one thread each
     where there is none, as far as memory goes. Workers take the GPUs in turn.
     """
-    from hyperprune.builtin.executors.local import InProcess
-    from hyperprune.builtin.executors.processes import Processes
+    from hyperprune.builtin.executors.in_process import InProcess
+    from hyperprune.builtin.executors.worker_processes import Processes
 
     return InProcess(crew) if crew.workers == 1 else Processes(crew)
 
@@ -39,7 +39,7 @@ def _one(asked: Asked) -> tuple[int, int]:
 
 
 def _fitting(asked: Asked, *, workers_per_gpu: int = 1) -> tuple[int, int]:
-    from hyperprune.builtin.executors.processes import fitting
+    from hyperprune.builtin.executors.worker_processes import fitting
 
     return fitting(asked, workers_per_gpu)
 
