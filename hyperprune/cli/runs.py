@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import screen, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import (
+    Force,
+    Plugin,
+    check_target,
+    screen,
+    show_json,
+    warn_of_broken_plugins,
+)
 from hyperprune.cli.output import show as show_on_screen
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ def run(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Candidates to train side by side."),
     ] = None,
+    plugin: Plugin = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -61,7 +69,7 @@ def run(
     from hyperprune.recipe import load_recipe
 
     chosen = [*(settings or []), *([f"search.workers={workers}"] if workers else [])]
-    loaded = load_recipe(recipe, chosen)
+    loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
     if dry_run:
         _show_plan(loaded, as_json=as_json)
@@ -157,12 +165,14 @@ def report(
             "--out", "-o", metavar="FILE", help="Where it goes; RUN/report.html if not said."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a run's report as one HTML file that needs no network."""
     from hyperprune.report.html import write_report
+    from hyperprune.report.page import SIGNED
 
-    written = write_report(folder, out or folder / "report.html")
-    typer.echo(str(written))
+    target = check_target(out or folder / "report.html", force=force, own=SIGNED.encode())
+    typer.echo(str(write_report(folder, target)))
 
 
 def _watched(
