@@ -9,7 +9,7 @@ from datetime import datetime
 import plotly.graph_objects as go
 
 from hyperprune import events
-from hyperprune.figures.style import PALETTE, blank, brief, colours, label
+from hyperprune.figures.style import PALETTE, blank, brief, label
 from hyperprune.figures.view import RunView, Source, look
 from hyperprune.ui.text import duration, measured
 
@@ -25,7 +25,7 @@ def survival(run: Source) -> go.Figure:
     distance and perplexity when it was last judged.
     """
     view = look(run)
-    chosen = colours(view.states)
+    chosen = view.colours
     ordered = sorted(
         view.now.candidates,
         key=lambda item: (-item.epochs, item.valid_perplexity or float("inf"), item.name),
@@ -79,7 +79,7 @@ def timeline(run: Source) -> go.Figure:
     stretches = list(_stretches(view))
     lanes = sorted({item.lane for item in stretches}, key=_by_number)
     figure = blank("minutes", "", 130 + 50 * max(1, len(lanes)))
-    chosen = colours(view.states)
+    chosen = view.colours
     for name in dict.fromkeys(item.candidate for item in stretches):
         mine = [item for item in stretches if item.candidate == name]
         figure.add_bar(

@@ -62,7 +62,7 @@ def check_run(folder: Path) -> Iterator[Check]:
 
     try:
         run = open_run(folder)
-        now = standing(folder)
+        now = standing(run)
     except HyperpruneError as error:
         yield Check("run", "wrong", str(error))
         return
