@@ -37,9 +37,10 @@ class Standing:
     arms: tuple[Arm, ...] = ()  # of a study, as far as they are
 
 
-def standing(folder: Path) -> Standing:
-    """Read a run folder; raises RunError where it is none, or damaged."""
-    run = open_run(folder)
+def standing(source: Path | Run) -> Standing:
+    """Read a run folder, or one that is open; raises RunError where it is none, or damaged."""
+    run = source if isinstance(source, Run) else open_run(source)
+    folder = run.folder
     recipe = recipe_of(run)
     dense = run.outcome(DENSE)
     losses = [record.valid_loss for record in dense.epochs] if dense else []

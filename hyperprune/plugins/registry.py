@@ -42,6 +42,7 @@ HOOKS = {
     "distance": "hyperprune_distances",
     "objective": "hyperprune_objectives",
     "searcher": "hyperprune_searchers",
+    "executor": "hyperprune_executors",
     "observer": "hyperprune_observers",
 }
 KINDS = tuple(HOOKS)
@@ -113,11 +114,13 @@ class Contribution:
         bound.__dict__["__name__"] = self.name
         return bound
 
-    def prepare(self) -> None:
-        """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
-        load = getattr(self.target, "prepare", None)
-        if load is not None:
-            replace(self, target=load)._guarded({})()
+    def ask(self, attribute: str, *given: Any, **options: Any) -> Any:
+        """Call what the callable carries as an attribute, with options; None where it has none.
+
+        So a searcher may carry `prepare`, which loads ahead, and an executor `fit`.
+        """
+        answer = getattr(self.target, attribute, None)
+        return None if answer is None else replace(self, target=answer)._guarded(options)(*given)
 
 
 @dataclass(frozen=True)
@@ -231,10 +234,10 @@ def check_hooks(plugin: object) -> None:
     """Raise PluginError for a hook that is marked and unknown, or known and not marked."""
     marked = f"{GROUP}_impl"
     for name in dir(plugin):
-        if not name.startswith(f"{GROUP}_"):
+        hook = inspect.getattr_static(plugin, name, None)
+        implements = marked in getattr(getattr(hook, "__func__", hook), "__dict__", ())
+        if not implements and not name.startswith(f"{GROUP}_"):
             continue
-        hook = inspect.getattr_static(plugin, name)
-        implements = hasattr(getattr(hook, "__func__", hook), marked)
         if name not in HOOKS.values():
             if implements or callable(hook):
                 hint = nearest(name, HOOKS.values()) or f"; hooks: {', '.join(HOOKS.values())}"

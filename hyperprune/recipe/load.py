@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +83,15 @@ def loads(
     if problems := list(use_files(document, plugins)):  # what they offer is then not known
         raise RecipeError([*locate(problems, source, text, given), *refused])
     try:
-        problems = [*odd_values(document), *settle_seeds(document), *names_of(document)]
+        problems = [*settle_seeds(document), *names_of(document)]
         written = copy.deepcopy(document)
         arms = written.get("arms", []) if not problems else []
         document["arms"] = [{"name": arm["name"]} for arm in arms]
-        recipe, found = _build(document, set(given))
+        recipe, found = read_document(document, given)
         problems = [*problems, *_still_news(found, problems)]
         if arms and not problems:
             read, problems = read_arms(
-                written, lambda whole, own: _build(whole, {*given, *own}), recipe
+                written, lambda whole, own: read_document(whole, {*given, *own}), recipe
             )
             recipe = recipe.model_copy(update={"arms": read, "space": {}})
     except RecursionError:
@@ -101,11 +101,14 @@ def loads(
     return with_space(recipe, resolve(recipe)[0])
 
 
-def _build(document: dict[str, Any], strong: set[str]) -> tuple[Recipe, list[Problem]]:
-    """A record from a document, with everything wrong in it; no preset replaces the `strong` keys."""
-    problems = [*expand_presets(document, strong)]
+def read_document(
+    document: dict[str, Any], given: Collection[str] = ()
+) -> tuple[Recipe, list[Problem]]:
+    """A document's recipe, its presets filled in, and all that is wrong with it; `given` by `--set`."""
+    problems = [*odd_values(document)]
+    problems += expand_presets(document, set(given))
     recipe, found = _record(document)
-    problems += [*_still_news(found, problems)]
+    problems = [*problems, *_still_news(found, problems)]
     problems += [*_still_news(check(recipe), problems)]
     return recipe, problems
 

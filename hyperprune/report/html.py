@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
+from hyperprune.runtime.garbage import collector_at_rest
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.ui.text import rests_on_few, short_names
 
 if TYPE_CHECKING:
+    from hyperprune.export.measure import Measures
     from hyperprune.figures import Entry, RunView
 
 FOLDED = ("slices", "spectra_over_epochs", "masks", "gates", "frontier", "timeline")
@@ -32,8 +34,9 @@ def render(folder: Path) -> str:
         from hyperprune.figures import look
     except ImportError as error:
         raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
-    view = look(folder)
-    return fill("report.html", view.now.title or "run", contents(view))
+    with collector_at_rest():
+        view = look(folder)
+        return fill("report.html", view.now.title or "run", contents(view))
 
 
 def contents(view: RunView) -> dict[str, Any]:
@@ -59,6 +62,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "meaning": meaning,
         "rests_on_few": rests_on_few,
         "topology": _sound(now.topology),
+        "measures": _measures(view.run.folder),
         "recipe": _recipe(view.run.folder),
         "made_with": _made_with(view.run),
     }
@@ -79,6 +83,16 @@ def drawn(view: RunView) -> tuple[dict[str, Chart], list[str]]:
         if found is not None:
             charts[entry.name] = found
     return charts, failed
+
+
+def _measures(folder: Path) -> Measures | None:
+    """What forms of the winner cost, where that was measured."""
+    from hyperprune.export.measure import kept
+
+    try:
+        return kept(folder)
+    except HyperpruneError:  # damaged: the rest is worth showing
+        return None
 
 
 def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
