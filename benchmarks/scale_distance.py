@@ -22,6 +22,7 @@ import torch
 from hardware import processor
 
 from hyperprune.bench.statistics import spearman
+from hyperprune.corpus.load import load_corpus
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, load_recipe
 from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
@@ -36,7 +37,9 @@ CONFIGURATIONS = list(itertools.product(("uniform", "er"), ("random", "gradient"
 
 def spectra(recipe: Recipe, *, sparse: bool) -> tuple[list[LyapunovSpectrum], list[float]]:
     """Full-state spectra before training and after each epoch, and validation perplexities."""
-    trainer, text = build_trainer(recipe, sparse=sparse), spectrum_text(recipe)
+    corpus = load_corpus(recipe.data)
+    trainer = build_trainer(recipe, corpus, sparse=sparse)
+    text = spectrum_text(corpus.valid, recipe.spectrum)
     measured, perplexity = [measure_spectrum(trainer, text, recipe.spectrum)], []
     for _ in range(EPOCHS):
         perplexity.append(round(math.exp(trainer.run_epoch().valid_loss), 2))

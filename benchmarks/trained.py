@@ -67,14 +67,16 @@ def trained(folder: Path, architecture: str, sparsity: float, seed: int) -> Any:
     path = folder / f"{architecture}-{sparsity}-{seed}.safetensors"
     if not path.exists():
         torch.set_num_threads(1)
-        trainer = build_trainer(recipe, sparse=sparsity > 0)
+        trainer = build_trainer(recipe, load_corpus(recipe.data), sparse=sparsity > 0)
         for _ in range(EPOCHS):
             metrics = trainer.run_epoch()
         print(f"{path.stem}: validation {metrics.valid_loss:.3f} nats", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         with trainer.optimizer.averaged():
             save_file({n: p.detach().clone() for n, p in trainer.model.named_parameters()}, path)
-    model = build_model(recipe, len(load_corpus(recipe.data).vocabulary), torch.device("cpu"))
+    model = build_model(
+        recipe.model, recipe.seed, len(load_corpus(recipe.data).vocabulary), torch.device("cpu")
+    )
     weights = load_file(path)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -84,4 +86,5 @@ def trained(folder: Path, architecture: str, sparsity: float, seed: int) -> Any:
 
 def held_out(architecture: str) -> Tensor:
     """The tokens (T, B) that a recipe's spectra are driven by."""
-    return spectrum_text(recipe_of(architecture, 0.67, 1))
+    recipe = recipe_of(architecture, 0.67, 1)
+    return spectrum_text(load_corpus(recipe.data).valid, recipe.spectrum)

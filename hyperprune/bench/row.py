@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.bench.table import SERIES, STATES, Row
+from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Diverged
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, apply
@@ -29,7 +30,9 @@ def train_row(
     """
     own = recipe if row.dense else apply(recipe, row.configuration)
     own = own.model_copy(update={"seed": row.seed})
-    trainer, text = build_trainer(own, sparse=not row.dense), spectrum_text(recipe)
+    corpus = load_corpus(recipe.data)
+    trainer = build_trainer(own, corpus, sparse=not row.dense)
+    text = spectrum_text(corpus.valid, recipe.spectrum)
     known = _Known()
     if begun is not None and begun.exists():
         known.restore(trainer, begun)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import torch
 
+from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import (
     CorpusError,
@@ -20,7 +21,7 @@ from hyperprune.errors import (
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said
-from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.records import Data, Recipe
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
@@ -51,9 +52,9 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        _look_for_text(recipe)
+        corpus = _text(recipe.data)
         with owned(job.folder, PATIENCE):
-            _train(job, recipe, history, tell, stopping)
+            _train(job, recipe, corpus, history, tell, stopping)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
@@ -71,10 +72,10 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     return Outcome(job.candidate, tuple(history), failure)
 
 
-def _look_for_text(recipe: Recipe) -> None:
+def _text(data: Data) -> Corpus:
     """Load the text; raises RunError where it is gone, which is no candidate's failure."""
     try:
-        load_corpus(recipe.data)
+        return load_corpus(data)
     except (CorpusError, PluginError) as error:
         raise RunError(str(error)) from error
 
@@ -100,13 +101,14 @@ def _out_of_memory(error: BaseException | None) -> bool:
 def _train(
     job: Job,
     recipe: Recipe,
+    corpus: Corpus,
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, sparse=job.sparse)
-    text = spectrum_text(recipe)
+    trainer = build_trainer(recipe, corpus, sparse=job.sparse)
+    text = spectrum_text(corpus.valid, recipe.spectrum)
     history += folder.restore(trainer)
 
     def on_step(step: int, steps: int) -> None:

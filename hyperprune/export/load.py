@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, RunError, nearest
@@ -76,7 +76,7 @@ def assemble(
     """
     about.check_plugins()
     _check_shapes(about, weights, where)
-    model = build_model(about.recipe, len(about.vocabulary), torch.device("cpu"))
+    model = _initial(about, torch.device("cpu"))
     own = dict(model.named_parameters())
     copy_into(own.items(), weights)
     for name, mask in masks.items():
@@ -88,10 +88,16 @@ def assemble(
     return TrainedNetwork(model, {name: mask.bool() for name, mask in masks.items()}, about)
 
 
+def _initial(about: About, device: torch.device) -> nn.Module:
+    """The network that a record describes, with its initial weights."""
+    recipe = about.recipe
+    return build_model(recipe.model, recipe.seed, len(about.vocabulary), device)
+
+
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
     with torch.device("meta"):
-        model = build_model(about.recipe, len(about.vocabulary), torch.device("meta"))
+        model = _initial(about, torch.device("meta"))
     own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(own.keys() | found.keys()):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from hyperprune.corpus import batchify
-from hyperprune.corpus.load import load_corpus
+from hyperprune.corpus import Corpus, batchify
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
@@ -25,6 +24,7 @@ from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 def conclude(
     judge: Judge,
+    corpus: Corpus,
     dense: Outcome,
     every: Sequence[Candidate],
     finalists: Sequence[str],
@@ -59,7 +59,7 @@ def conclude(
         "candidate": winner.name,
         "configuration": dict(winner.configuration),
         "model": {"name": settings.model.name, **settings.model.options},
-        "vocabulary": len(load_corpus(settings.data).vocabulary),
+        "vocabulary": len(corpus.vocabulary),
     }
     active, masked, total = save_winner(
         run.folder / "winner", run.training(winner.name).best, about
@@ -79,8 +79,8 @@ def conclude(
             for item in every
         ),
         dense_perplexity=target,
-        dense_test_perplexity=_test_perplexity(run, DENSE, recipe),
-        test_perplexity=_test_perplexity(run, winner.name, settings),
+        dense_test_perplexity=_test_perplexity(run, DENSE, recipe, corpus),
+        test_perplexity=_test_perplexity(run, winner.name, settings, corpus),
         active=active,
         masked=masked,
         total=total,
@@ -123,11 +123,11 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     )
 
 
-def _test_perplexity(run: Run, name: str, recipe: Recipe) -> float:
+def _test_perplexity(run: Run, name: str, recipe: Recipe, corpus: Corpus) -> float:
     """Perplexity of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, sparse=False)
+    trainer = build_trainer(recipe, corpus, sparse=False)
     weights, _ = atomic.read_tensors(run.training(name).best)
     load_weights(trainer, weights)
     batch = recipe.train.test_batch or recipe.train.eval_batch
-    test = batchify(load_corpus(recipe.data).test, batch).to(trainer.device)
+    test = batchify(corpus.test, batch).to(trainer.device)
     return math.exp(trainer.evaluate(test))

@@ -22,8 +22,8 @@ from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
-from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
+from hyperprune.plan.settle import Settled, settle
 from hyperprune.plugins import said
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
@@ -51,11 +51,20 @@ def run(
     `resume` takes up.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    settled = settle(recipe)  # what cannot begin leaves no folder
-    target = Path(folder) if folder is not None else new_folder(recipe.title)
+    return begin(settle(recipe), folder=folder, observers=observers)
+
+
+def begin(
+    settled: Settled,
+    *,
+    folder: Path | str | None = None,
+    observers: Sequence[Observer] = (),
+) -> RunResult:
+    """Carry out a settled recipe in a new run folder; what cannot begin has left none."""
+    target = Path(folder) if folder is not None else new_folder(settled.recipe.title)
     check_new(target)  # before a lock is put there
     with owned(target):
-        made = Run.create(target, recipe, environment(settled.workers, settled.threads))
+        made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
         return _carry_out(made, settled, observers, resumed=False)
 
 
@@ -176,7 +185,13 @@ def _stages(session: Session) -> RunResult:
     tidy(session, every, finalists)
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
     return conclude(
-        session.judge, dense.outcome, list(every.values()), finalists, repeats, saved=saved
+        session.judge,
+        session.settled.corpus,
+        dense.outcome,
+        list(every.values()),
+        finalists,
+        repeats,
+        saved=saved,
     )
 
 

@@ -16,7 +16,6 @@ from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import Contribution, registry
-from hyperprune.recipe import default_configuration
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.ranking import survivors
@@ -31,12 +30,11 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space = session.settled.space
+    space, first = session.settled.space, session.settled.first
     choice = recipe.search.searcher
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
     recorded = run.proposed()
-    first = default_configuration(recipe) if recipe.search.default_first else None
     chosen: dict[str, Configuration] = {}
     started: dict[str, Started] = {}
     finished: dict[str, Candidate] = {}

@@ -1,4 +1,4 @@
-"""From a recipe's words to objects: corpus, network, optimiser, sparse engine, trainer."""
+"""From a recipe's words to objects: network, optimiser, sparse engine, trainer, spectrum."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.corpus import batchify
-from hyperprune.corpus.load import load_corpus
+from hyperprune.corpus import Corpus, batchify
 from hyperprune.errors import CorpusError, PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Choice, Prune, Recipe, Train
+from hyperprune.recipe.records import Choice, Model, Prune, Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
@@ -32,25 +31,24 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Module:
-    """Make the network with initial weights that depend on the recipe's seed alone."""
-    build = registry().bind("model", recipe.model.name, recipe.model.options)
-    with seeded(derive(recipe.seed, "weights"), torch.device("cpu")):
+def build_model(choice: Model, seed: int, vocabulary: int, device: torch.device) -> nn.Module:
+    """Make the network with initial weights that depend on a recipe's seed alone."""
+    build = registry().bind("model", choice.name, choice.options)
+    with seeded(derive(seed, "weights"), torch.device("cpu")):
         model = build(vocabulary)
     if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
         what = "a network without weights" if isinstance(model, nn.Module) else type(model).__name__
         raise PluginError(
-            f"model {recipe.model.name!r} built {what}; a model is an nn.Module with parameters"
+            f"model {choice.name!r} built {what}; a model is an nn.Module with parameters"
         )
     return model.to(device)
 
 
-def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
+def build_trainer(recipe: Recipe, corpus: Corpus, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
-    corpus = load_corpus(recipe.data)
-    train = recipe.train
-    check_lengths(recipe)
-    model = build_model(recipe, len(corpus.vocabulary), resolve_device(train.device))
+    train, vocabulary = recipe.train, len(corpus.vocabulary)
+    check_lengths(corpus, train)
+    model = build_model(recipe.model, recipe.seed, vocabulary, resolve_device(train.device))
     optimizer = build_optimizer(
         train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
     )
@@ -68,7 +66,7 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
         eval_batch=train.eval_batch,
         micro_batch=train.micro_batch,
         precision=train.precision,
-        vocabulary=len(corpus.vocabulary),
+        vocabulary=vocabulary,
         rate=_learning_rate(train),
     )
     if sparse:
@@ -76,9 +74,8 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
     return trainer
 
 
-def check_lengths(recipe: Recipe) -> None:
+def check_lengths(corpus: Corpus, train: Train) -> None:
     """Raise CorpusError where a split is too short for its batch."""
-    corpus, train = load_corpus(recipe.data), recipe.train
     for split, tokens, key, batch in (
         ("training", corpus.train, "train.batch", train.batch),
         ("validation", corpus.valid, "train.eval_batch", train.eval_batch),
@@ -134,10 +131,8 @@ def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     copy_into(trainer.model.named_parameters(), tensors)
 
 
-def spectrum_text(recipe: Recipe) -> Tensor:
+def spectrum_text(valid: Tensor, settings: SpectrumSettings) -> Tensor:
     """Held-out tokens (T, B) that drive every spectrum of a run: the same for every network."""
-    settings = recipe.spectrum
-    valid = load_corpus(recipe.data).valid
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
     if valid.numel() < steps * settings.sequences:
         raise CorpusError(

@@ -5,7 +5,9 @@ import hashlib
 
 import pytest
 
+from hyperprune.corpus.load import load_corpus
 from hyperprune.plan.make import make_plan
+from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
 from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
@@ -129,13 +131,14 @@ def digest(tensors):
 
 def built(recipe):
     """All that can be seen of a recipe without a run: weights and masks, losses, spectrum, plan."""
-    seen = [dataclasses.asdict(make_plan(recipe)), resources(recipe)]
-    trainer = build_trainer(recipe, sparse=True)
+    seen = [dataclasses.asdict(make_plan(recipe, space_of(recipe).size)), resources(recipe)]
+    trainer = build_trainer(recipe, load_corpus(recipe.data), sparse=True)
     seen.append(dict(trainer.sparse.counts()))
     losses = [trainer.run_epoch() for _ in range(EPOCHS)]
     seen.append([(item.train_loss, item.valid_loss) for item in losses])
     seen.append(digest({k: v.float() for k, v in trainer.state()[0].items()}))
-    spectrum = measure_spectrum(trainer, spectrum_text(recipe), recipe.spectrum)
+    text = spectrum_text(load_corpus(recipe.data).valid, recipe.spectrum)
+    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
     seen.append([*spectrum.exponents.tolist(), spectrum.dtype, spectrum.state_kind])
     return seen
 

@@ -1,4 +1,4 @@
-"""The door: a recipe turned, once, into what the stages of its run need."""
+"""The door: a recipe turned, once, into what its run needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.events import Plan
+from hyperprune.model import parameter_count
+from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
-from hyperprune.recipe import space_of
+from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
-from hyperprune.search.space import Space
+from hyperprune.search.space import Configuration, Space
 from hyperprune.training.build import (
     build_model,
     check_lengths,
@@ -27,9 +29,12 @@ class Settled:
     """A recipe with all that follows from it before anything has trained."""
 
     recipe: Recipe
-    plan: Plan
     corpus: Corpus
     space: Space
+    first: Configuration | None  # tried before the searcher is asked
+    plan: Plan
+    weights: int  # of the network, dense
+    disk: int  # most bytes that the run folder may come to
     workers: int  # processes that train
     threads: int  # of torch, in each of them
 
@@ -39,11 +44,24 @@ def settle(recipe: Recipe) -> Settled:
 
     Raises RecipeError, CorpusError and PluginError for what cannot begin, before there is a run folder.
     """
-    plan = make_plan(recipe)
+    space = space_of(recipe)
+    plan = make_plan(recipe, space.size)
     resolve_device(recipe.train.device)
     corpus = load_corpus(recipe.data)
-    check_lengths(recipe)
-    spectrum_text(recipe)
-    build_model(recipe, len(corpus.vocabulary), torch.device("cpu"))
+    check_lengths(corpus, recipe.train)
+    spectrum_text(corpus.valid, recipe.spectrum)
+    cpu = torch.device("cpu")
+    model = build_model(recipe.model, recipe.seed, len(corpus.vocabulary), cpu)
+    weights = parameter_count(model)
     workers, threads = resources(recipe)
-    return Settled(recipe, plan, corpus, space_of(recipe), workers, threads)
+    return Settled(
+        recipe,
+        corpus,
+        space,
+        default_configuration(recipe) if recipe.search.default_first else None,
+        plan,
+        weights,
+        run_bytes(plan, weights, recipe, space, workers),
+        workers,
+        threads,
+    )
