@@ -17,8 +17,27 @@ import pluggy
 API_VERSION = 1
 """Raised when a hook or a signature below changes in a way that old plugins would notice."""
 
-hookspec = pluggy.HookspecMarker("hyperprune")
-hookimpl = pluggy.HookimplMarker("hyperprune")
+GROUP = "hyperprune"
+"""The group of entry points under which packages register plugins."""
+HOOKS = {
+    "model": "hyperprune_models",
+    "corpus": "hyperprune_corpora",
+    "init": "hyperprune_inits",
+    "removal": "hyperprune_removals",
+    "growth": "hyperprune_growths",
+    "redistribution": "hyperprune_redistributions",
+    "schedule": "hyperprune_schedules",
+    "preset": "hyperprune_presets",
+    "distance": "hyperprune_distances",
+    "objective": "hyperprune_objectives",
+    "searcher": "hyperprune_searchers",
+    "observer": "hyperprune_observers",
+}
+"""The hook of each kind."""
+KINDS = tuple(HOOKS)
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
 
 Contributions = Mapping[str, Callable[..., Any]]
 

@@ -11,7 +11,6 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from hyperprune.plugins import registry
 from hyperprune.ui.text import safe
 
 UNSEEN = 160
@@ -76,6 +75,8 @@ def warn(message: str) -> None:
 
 def warn_of_broken_plugins() -> None:
     """Name each installed plugin that cannot be used, a line each."""
+    from hyperprune.plugins import registry
+
     for item in registry().broken:
         warn(f"plugin {item.package} {item.version} cannot be used: {item.reason}")
 

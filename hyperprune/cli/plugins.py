@@ -12,8 +12,7 @@ from rich.text import Text
 from hyperprune.cli import authoring
 from hyperprune.cli.output import show, show_json
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import KINDS, registry
-from hyperprune.ui.tables import facts, plain_table
+from hyperprune.hookspecs import KINDS
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
@@ -38,6 +37,9 @@ def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List everything registered: kind, name, package, version, status."""
+    from hyperprune.plugins import registry
+    from hyperprune.ui.tables import plain_table
+
     if context.invoked_subcommand is not None:
         return
     if kind is not None and kind not in KINDS:
@@ -63,6 +65,8 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or KIND:NAME.")],
 ) -> None:
     """Explain a plugin: what it is and every option a recipe may set."""
+    from hyperprune.plugins import registry
+
     kind, colon, rest = name.rpartition(":")
     known = registry().contributions
     found = [
@@ -99,6 +103,8 @@ def _broken_row(broken: Broken) -> list[Text]:
 
 
 def _explanation(item: Contribution) -> list[RenderableType]:
+    from hyperprune.ui.tables import facts, plain_table
+
     parts: list[RenderableType] = [
         facts(
             [
@@ -123,6 +129,7 @@ def _settings(preset: Contribution) -> RenderableType:
     """What a preset sets under `[prune]` where a recipe says nothing else."""
     from hyperprune.recipe.records import Prune
     from hyperprune.recipe.write import inline
+    from hyperprune.ui.tables import plain_table
 
     table = plain_table("it sets", "to", "meaning")
     for key, value in preset.target().items():

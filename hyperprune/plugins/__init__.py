@@ -3,10 +3,8 @@
 Imports the hook specifications. Called wherever a name of a recipe becomes an object.
 """
 
+from hyperprune.hookspecs import GROUP, HOOKS, KINDS
 from hyperprune.plugins.registry import (
-    GROUP,
-    HOOKS,
-    KINDS,
     Broken,
     Contribution,
     Registry,

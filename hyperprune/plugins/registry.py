@@ -22,29 +22,14 @@ import pluggy
 
 from hyperprune import hookspecs
 from hyperprune.errors import HyperpruneError, PluginError, nearest
+from hyperprune.hookspecs import GROUP, HOOKS
 from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
 
-GROUP = "hyperprune"
 AUTOLOAD = "HYPERPRUNE_AUTOLOAD"
 """Set to 0 to load only what hyperprune's own package registers."""
 STRICT = "HYPERPRUNE_STRICT"
 """Set to 1 to make any broken plugin an error."""
 
-HOOKS = {
-    "model": "hyperprune_models",
-    "corpus": "hyperprune_corpora",
-    "init": "hyperprune_inits",
-    "removal": "hyperprune_removals",
-    "growth": "hyperprune_growths",
-    "redistribution": "hyperprune_redistributions",
-    "schedule": "hyperprune_schedules",
-    "preset": "hyperprune_presets",
-    "distance": "hyperprune_distances",
-    "objective": "hyperprune_objectives",
-    "searcher": "hyperprune_searchers",
-    "observer": "hyperprune_observers",
-}
-KINDS = tuple(HOOKS)
 GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
 """Positional arguments that hyperprune gives, where it is not one."""
 
