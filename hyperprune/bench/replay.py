@@ -55,7 +55,7 @@ class Trace:
 
 
 def default_signals() -> tuple[str, ...]:
-    """The signals that a recipe minimises early which names none."""
+    """The signals that a recipe minimises early where it names none."""
     spectrum, search = Spectrum(), Search()
     distance = signal_name(spectrum.distance.name, spectrum.state, spectrum.reference)
     needs = needs_of(registry().get("objective", search.objective.name).target)

@@ -34,7 +34,7 @@ LONGEST = 1000
 
 
 def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
-    """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
+    """Train until the job's epoch, saving a checkpoint after each; a failure is a value, not an exception.
 
     Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
@@ -58,13 +58,13 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
-    except RecipeError as error:  # the device is gone: no one's failure
+    except RecipeError as error:  # the device is gone: no candidate's failure
         raise RunError(str(error)) from error
     except Diverged as error:
         failure = Failure("diverged", str(error))
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
         if any(error is other for other in elsewhere):
-            raise  # who listens ends the run
+            raise  # an observer's: it may end the run
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:

@@ -17,7 +17,7 @@ from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
 from hyperprune.training.outcome import DENSE
@@ -33,8 +33,8 @@ def load_winner(folder: Path | str) -> TrainedNetwork:
     result = _result(run)
     if result is None:
         raise RunError(f"{run.folder} has no winner yet; `hyperprune resume {run.folder}` goes on")
-    weights, _ = atomic.read_tensors(run.folder / "winner" / "weights.safetensors")
-    masks, _ = atomic.read_tensors(run.folder / "winner" / "masks.safetensors")
+    weights, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.WEIGHTS)
+    masks, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.MASKS)
     return _network(run, result, result.winner, weights, masks)
 
 
@@ -117,7 +117,7 @@ def _open(folder: Path | str) -> Run:
 
 
 def _result(run: Run) -> RunResult | None:
-    path = run.folder / "result.json"
+    path = run.folder / layout.RESULT
     return RunResult.from_json(atomic.read_json(path), run.folder) if path.exists() else None
 
 

@@ -15,7 +15,7 @@ from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.ranking import spearman
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.training.build import build_trainer, load_weights
@@ -62,7 +62,7 @@ def conclude(
         "vocabulary": len(corpus.vocabulary),
     }
     active, masked, total = save_winner(
-        run.folder / "winner", run.training(winner.name).best, about
+        run.folder / layout.WINNER, run.training(winner.name).best, about
     )
     return RunResult(
         title=recipe.title,
@@ -106,8 +106,8 @@ def _best_losses(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     """Correlate what was known at the first judgement with the perplexity last known.
 
-    Over the survivors of the first round only: the rest were not trained on, so nothing is known of
-    them that was not known then.
+    Over the survivors of the first round only: the others trained no further, so nothing more is known
+    of them.
     """
     first = judge.recipe.rounds.first
     survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]

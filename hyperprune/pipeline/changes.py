@@ -9,6 +9,7 @@ from hyperprune.errors import RunError
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
+from hyperprune.store import layout
 from hyperprune.store.run import MAY_CHANGE, Run, environment
 
 
@@ -19,7 +20,7 @@ def check_unchanged(run: Run) -> tuple[Recipe, list[str]]:
     plugins are named, and the run goes on, no longer promising the same bits.
     """
     made = run.made()
-    path = run.folder / "recipe.toml"
+    path = run.folder / layout.RECIPE
     if not path.exists():  # stopped before it was written, or lost
         run.write_recipe(made.recipe)
     recipe = load_recipe(path)

@@ -29,7 +29,7 @@ from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.lock import owned
 from hyperprune.store.run import Run, check_name, check_new, environment, new_folder
 
@@ -77,7 +77,7 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
     with owned(folder):
         opened = Run.open(folder)
         recipe, notices = check_unchanged(opened)
-        if (folder / "result.json").exists():
+        if (folder / layout.RESULT).exists():
             return load_run(folder)
         return _carry_out(
             opened, _settle_again(opened, recipe), observers, resumed=True, notices=notices
@@ -91,7 +91,7 @@ def _settle_again(opened: Run, recipe: Recipe) -> Settled:
     except CorpusError as error:
         raise CorpusError(
             f"{error}\nwhere the text has moved, say so by data.root in "
-            f"{opened.folder / 'recipe.toml'}: the same text goes on with the run"
+            f"{opened.folder / layout.RECIPE}: the same text goes on with the run"
         ) from error
 
 
@@ -99,9 +99,9 @@ def load_run(folder: Path | str) -> RunResult:
     """Read the result of a finished run; raises RunError when there is none yet."""
     path = Path(folder)
     Run.open(path)
-    if not (path / "result.json").exists():
+    if not (path / layout.RESULT).exists():
         raise RunError(f"{path} is not finished; `hyperprune resume {path}` goes on with it")
-    return RunResult.from_json(atomic.read_json(path / "result.json"), path)
+    return RunResult.from_json(atomic.read_json(path / layout.RESULT), path)
 
 
 def _carry_out(
@@ -129,13 +129,13 @@ def _carry_out(
         raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
-    atomic.write_json(opened.folder / "result.json", result.to_json())
+    atomic.write_json(opened.folder / layout.RESULT, result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
 
 
 def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
-    """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
+    """Log every event and tell every observer; an observer that fails is dropped, and the run goes on."""
     listening = list(observers)
 
     def notify(event: Event) -> None:

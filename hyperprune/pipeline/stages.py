@@ -87,7 +87,9 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
-        keep = recipe.final.keep == "all"  # else a candidate's may be gone for good
+        keep = (
+            recipe.final.keep == "all"
+        )  # else an eliminated candidate's weights were deleted on purpose
         started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
@@ -111,7 +113,7 @@ def _prepare(session: Session, searcher: Contribution) -> None:
 
 
 def _warn_early(session: Session, name: str, outcome: Outcome, before: Sequence[Candidate]) -> None:
-    """Say after the first failure, where nothing succeeded before, that it may be the recipe's."""
+    """Warn, if the first candidate judged fails, that the fault may be the recipe's."""
     failure = outcome.failure
     if before or failure is None or failure.kind != "raised":
         return
@@ -148,7 +150,7 @@ def halve(
     bar = min(losses[name] for name in kept)
     for name in eliminated:
         if losses[name] < bar and recipe.final.rescue:
-            continue  # it may be trained on
+            continue  # the rescue may train it on
         session.run.training(name).discard_state()
         if recipe.final.keep == "finalists" and judged < recipe.train.epochs:
             session.run.training(name).discard_weights()
@@ -174,9 +176,9 @@ def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candid
 
 
 def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
-    """Train on whoever went out with a lower loss than all that have finished; who has finished.
+    """Train eliminated candidates on whose loss is below every finisher's; names of all that finished.
 
-    One after another, the lowest loss first, until nobody is left behind with a lower one.
+    One at a time, the lowest loss first, until no eliminated candidate has a lower loss.
     """
     budget = session.recipe.train.epochs
     while True:

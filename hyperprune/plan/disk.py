@@ -19,7 +19,7 @@ FLOAT, COUNT, MASK, DOUBLE = 4, 4, 1, 8
 """Bytes of an entry: a weight, a step count, a mask's bit, an exponent."""
 
 AVERAGES = {"snt_asgd": FLOAT + COUNT, "adam": 2 * FLOAT, "adamw": 2 * FLOAT}
-"""Bytes a weight that an optimiser may come to keep."""
+"""Bytes that an optimiser keeps for each weight, once it averages."""
 
 JOURNALED = 4096
 """Bytes of journal, log and headers an epoch."""
@@ -106,7 +106,7 @@ def show_bytes(size: int) -> str:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    """Bytes of the files in a folder; what cannot be looked at is not ours."""
+    """Bytes of each file in a folder; files that cannot be read are left out."""
     for place, _, files in os.walk(folder):
         for name in files:
             with contextlib.suppress(OSError):

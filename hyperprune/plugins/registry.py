@@ -273,7 +273,7 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
                 found.add_plugin(point.load(), package, version)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # what a stranger raises stays with the stranger
+        except BaseException as error:  # a plugin's error must not stop discovery
             reason = str(error) if isinstance(error, PluginError) else said(error)
             found.broken.append(Broken(package, version, point.name, reason))
     return found

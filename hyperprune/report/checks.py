@@ -104,9 +104,9 @@ def _going_on(run: Run) -> Iterator[Check]:
 
 
 def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator[Check]:
-    """What is lost or damaged of a training, and what to do: a finished run makes nothing again."""
+    """Files of a training that are lost or damaged, and what to do; a finished run makes none again."""
     from hyperprune.lyapunov import LyapunovSpectrum
-    from hyperprune.store import atomic
+    from hyperprune.store import atomic, layout
 
     outcome, folder = run.outcome(name), run.training(name)
     if outcome is not None and outcome.failure is not None:
@@ -119,7 +119,7 @@ def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator
                 yield Check(
                     name, "note", f"{path} is gone; resuming makes it again if it is needed"
                 )
-    spectra = sorted((folder.path / "spectra").glob("*.safetensors"))
+    spectra = sorted((folder.path / layout.SPECTRA).glob("*.safetensors"))
     for path in (*spectra, folder.best, folder.checkpoint):
         try:
             if path in spectra:

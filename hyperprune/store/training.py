@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
 from hyperprune.training.outcome import EpochRecord, comparable
 from hyperprune.training.trainer import Trainer
@@ -24,12 +24,12 @@ class TrainingFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoint = path / "checkpoint.safetensors"
-        self.best = path / "best.safetensors"
+        self.checkpoint = path / layout.CHECKPOINT
+        self.best = path / layout.BEST
 
     def spectrum(self, epoch: int) -> Path:
         """Where an epoch's spectrum lies."""
-        return self.path / "spectra" / f"{epoch:04d}.safetensors"
+        return self.path / layout.SPECTRA / f"{epoch:04d}.safetensors"
 
     def restore(self, trainer: Trainer) -> list[EpochRecord]:
         """Bring a fresh trainer to where the folder stands; returns the finished epochs."""

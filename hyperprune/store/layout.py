@@ -1,0 +1,31 @@
+"""The names of all that lies in a run folder: a file is added here first."""
+
+from __future__ import annotations
+
+RECIPE = "recipe.toml"
+"""The resolved recipe, for people, and where they may change it."""
+MADE = "run.json"
+"""The recipe as it was, seeds and versions: what makes a folder a run's."""
+JOURNAL = "journal.jsonl"
+"""Facts, without clock times."""
+LOG = "log.jsonl"
+"""Every event, with its time."""
+VOCABULARY = "vocabulary.json"
+"""The words that ids stand for."""
+RESULT = "result.json"
+"""The result of a finished run."""
+LOCK = "lock"
+"""Who works on the folder now."""
+
+WINNER = "winner"
+"""The folder of the winner's network, with these three files."""
+WEIGHTS = "weights.safetensors"
+MASKS = "masks.safetensors"
+SETTINGS = "settings.json"
+
+CHECKPOINT = "checkpoint.safetensors"
+"""In the folder of a training: all that going on needs."""
+BEST = "best.safetensors"
+"""Weights and masks of its best epoch."""
+SPECTRA = "spectra"
+"""A folder with a spectrum for every epoch."""
