@@ -38,7 +38,7 @@ CASES = (("0.67", 0.67, 1), ("0.9", 0.9, 1), ("0.9 in blocks of 8", 0.9, 8))
 
 def network() -> TrainedNetwork:
     recipe = load_recipe("ptb_lstm")
-    model = build_model(recipe.model, recipe.seed, VOCABULARY, torch.device("cpu")).eval()
+    model = build_model(recipe, VOCABULARY, torch.device("cpu")).eval()
     about = About(
         candidate="c000",
         configuration={},

@@ -26,11 +26,9 @@ def like_dense(trainer: Trainer, recipe: Recipe) -> None:
     sparse, model = trainer.sparse, trainer.model
     assert sparse is not None
     assert isinstance(model, StackedLSTM)
-    twin = build_model(
-        recipe.model, recipe.seed, len(load_corpus(recipe.data).vocabulary), trainer.device
-    )
+    twin = build_model(recipe, len(load_corpus(recipe.data).vocabulary), trainer.device)
     assert isinstance(twin, StackedLSTM)
-    tokens = trainer.train_text[: trainer.segments.bptt]
+    tokens = next(iter(trainer.task.epoch(trainer.cut, 0))).inputs
     model.eval()
     twin.eval()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hyperprune.corpus.load import load_corpus
 from hyperprune.recipe import Recipe, loads
-from hyperprune.training.build import build_model, build_trainer, spectrum_text
+from hyperprune.training.build import build_model, build_trainer, load_task, spectrum_text
 
 HIDDEN, LAYERS, EPOCHS = 64, 2, 3
 SPARSITIES = (0.67, 0.9, 0.95, 0.98)
@@ -67,16 +67,14 @@ def trained(folder: Path, architecture: str, sparsity: float, seed: int) -> Any:
     path = folder / f"{architecture}-{sparsity}-{seed}.safetensors"
     if not path.exists():
         torch.set_num_threads(1)
-        trainer = build_trainer(recipe, load_corpus(recipe.data), sparse=sparsity > 0)
+        trainer = build_trainer(recipe, load_task(recipe), sparse=sparsity > 0)
         for _ in range(EPOCHS):
             metrics = trainer.run_epoch()
         print(f"{path.stem}: validation {metrics.valid_loss:.3f} nats", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         with trainer.optimizer.averaged():
             save_file({n: p.detach().clone() for n, p in trainer.model.named_parameters()}, path)
-    model = build_model(
-        recipe.model, recipe.seed, len(load_corpus(recipe.data).vocabulary), torch.device("cpu")
-    )
+    model = build_model(recipe, len(load_corpus(recipe.data).vocabulary), torch.device("cpu"))
     weights = load_file(path)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -87,4 +85,4 @@ def trained(folder: Path, architecture: str, sparsity: float, seed: int) -> Any:
 def held_out(architecture: str) -> Tensor:
     """The tokens (T, B) that a recipe's spectra are driven by."""
     recipe = recipe_of(architecture, 0.67, 1)
-    return spectrum_text(load_corpus(recipe.data).valid, recipe.spectrum)
+    return spectrum_text(load_task(recipe), recipe.spectrum)

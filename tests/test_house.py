@@ -16,10 +16,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "hookspecs", "model", "runtime"),  # what everything speaks of
+    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
     ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
     ("recipe", "sparsity"),
     ("corpus",),
+    ("task",),
     ("builtin", "training"),
     ("events",),
     ("plan", "store"),

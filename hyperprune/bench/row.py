@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from hyperprune.bench.table import SERIES, STATES, Row
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Diverged
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, apply
 from hyperprune.store import atomic
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.trainer import Trainer
 
 
@@ -30,9 +29,9 @@ def train_row(
     """
     own = recipe if row.dense else apply(recipe, row.configuration)
     own = own.model_copy(update={"seed": row.seed})
-    corpus = load_corpus(recipe.data)
-    trainer = build_trainer(own, corpus, sparse=not row.dense)
-    text = spectrum_text(corpus.valid, recipe.spectrum)
+    task = load_task(recipe)
+    trainer = build_trainer(own, task, sparse=not row.dense)
+    text = spectrum_text(task, recipe.spectrum)
     known = _Known()
     if begun is not None and begun.exists():
         known.restore(trainer, begun)

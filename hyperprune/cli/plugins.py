@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from hyperprune.cli import authoring
-from hyperprune.cli.output import show, show_json
+from hyperprune.cli.output import Plugin, show, show_json
 from hyperprune.errors import PluginError, nearest
 from hyperprune.hookspecs import KINDS
 from hyperprune.ui.text import safe
@@ -35,11 +35,14 @@ def plugins(
         str | None, typer.Option("--kind", metavar="KIND", help=f"Only one of {', '.join(KINDS)}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    plugin: Plugin = None,
 ) -> None:
     """List everything registered: kind, name, package, version, status."""
-    from hyperprune.plugins import registry
+    from hyperprune.plugins import registry, use
     from hyperprune.ui.tables import plain_table
 
+    if plugin:
+        use(plugin)
     if context.invoked_subcommand is not None:
         return
     if kind is not None and kind not in KINDS:

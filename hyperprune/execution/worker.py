@@ -7,8 +7,6 @@ from dataclasses import asdict
 
 import torch
 
-from hyperprune.corpus import Corpus
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import (
     CorpusError,
     Diverged,
@@ -20,11 +18,12 @@ from hyperprune.errors import (
 )
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
-from hyperprune.plugins import GROUP, registry, said
-from hyperprune.recipe.records import Data, Recipe
+from hyperprune.plugins import GROUP, registry, said, use
+from hyperprune.recipe.records import Recipe
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.task import Task
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 PATIENCE = 60.0
@@ -41,6 +40,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     also what is no Exception, ends the candidate.
     """
     recipe = Recipe.model_validate(job.recipe)
+    use(recipe.plugins)
     history: list[EpochRecord] = []
     elsewhere: list[BaseException] = []
 
@@ -52,9 +52,9 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        corpus = _text(recipe.data)
+        task = _data(recipe)
         with owned(job.folder, PATIENCE):
-            _train(job, recipe, corpus, history, tell, stopping)
+            _train(job, recipe, task, history, tell, stopping)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
@@ -72,10 +72,10 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     return Outcome(job.candidate, tuple(history), failure)
 
 
-def _text(data: Data) -> Corpus:
-    """Load the text; raises RunError where it is gone, which is no candidate's failure."""
+def _data(recipe: Recipe) -> Task:
+    """Load what is trained on; raises RunError where it is gone, which is no candidate's failure."""
     try:
-        return load_corpus(data)
+        return load_task(recipe)
     except (CorpusError, PluginError) as error:
         raise RunError(str(error)) from error
 
@@ -101,14 +101,14 @@ def _out_of_memory(error: BaseException | None) -> bool:
 def _train(
     job: Job,
     recipe: Recipe,
-    corpus: Corpus,
+    task: Task,
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, corpus, sparse=job.sparse)
-    text = spectrum_text(corpus.valid, recipe.spectrum)
+    trainer = build_trainer(recipe, task, sparse=job.sparse)
+    text = spectrum_text(task, recipe.spectrum)
     history += folder.restore(trainer)
 
     def on_step(step: int, steps: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
 from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
-from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
+from hyperprune.search.objective import Comparison, Objective, Progress, Score, needs_of, scores
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
@@ -22,16 +23,29 @@ class Judge:
     """Scores candidates of a run against its dense reference."""
 
     def __init__(self, recipe: Recipe, run: Run) -> None:
-        choice = recipe.spectrum.distance
-        self.name = choice.name
-        bound = registry().bind("distance", choice.name, choice.options)
-        self.metric = numeric(choice.name, bound)
-        aim = recipe.search.objective
-        self.objective = registry().bind("objective", aim.name, aim.options)
-        self.needs = needs_of(self.objective)
+        self.name = recipe.spectrum.distance.name
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
+
+    @functools.cached_property
+    def metric(self) -> Metric:
+        """The recipe's distance; raises PluginError where nobody offers it, as in a look at a run
+        whose own code is not run."""
+        choice = self.recipe.spectrum.distance
+        return numeric(choice.name, registry().bind("distance", choice.name, choice.options))
+
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """What the recipe minimises early; raises PluginError as `metric` does."""
+        aim = self.recipe.search.objective
+        bound: Objective = registry().bind("objective", aim.name, aim.options)
+        return bound
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the objective cannot do without."""
+        return needs_of(self.objective)
 
     @property
     def needs_distance(self) -> bool:

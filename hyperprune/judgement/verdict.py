@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from hyperprune.corpus import Corpus, batchify
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
@@ -18,13 +17,14 @@ from hyperprune.search.ranking import spearman
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
+from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
     judge: Judge,
-    corpus: Corpus,
+    task: Task,
     dense: Outcome,
     every: Sequence[Candidate],
     finalists: Sequence[str],
@@ -59,7 +59,7 @@ def conclude(
         "candidate": winner.name,
         "configuration": dict(winner.configuration),
         "model": {"name": settings.model.name, **settings.model.options},
-        "vocabulary": len(corpus.vocabulary),
+        "vocabulary": task.size,
     }
     active, masked, total = save_winner(
         run.folder / layout.WINNER, run.training(winner.name).best, about
@@ -79,8 +79,8 @@ def conclude(
             for item in every
         ),
         dense_perplexity=target,
-        dense_test_perplexity=_test_perplexity(run, DENSE, recipe, corpus),
-        test_perplexity=_test_perplexity(run, winner.name, settings, corpus),
+        dense_test_perplexity=_test_perplexity(run, DENSE, recipe, task),
+        test_perplexity=_test_perplexity(run, winner.name, settings, task),
         active=active,
         masked=masked,
         total=total,
@@ -123,11 +123,10 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     )
 
 
-def _test_perplexity(run: Run, name: str, recipe: Recipe, corpus: Corpus) -> float:
+def _test_perplexity(run: Run, name: str, recipe: Recipe, task: Task) -> float:
     """Perplexity of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, corpus, sparse=False)
+    trainer = build_trainer(recipe, task, sparse=False)
     weights, _ = atomic.read_tensors(run.training(name).best)
     load_weights(trainer, weights)
-    batch = recipe.train.test_batch or recipe.train.eval_batch
-    test = batchify(corpus.test, batch).to(trainer.device)
-    return math.exp(trainer.evaluate(test))
+    test = trainer.heldout("test", recipe.train.test_batch)
+    return math.exp(trainer.evaluate(test).loss)

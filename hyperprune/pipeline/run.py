@@ -7,6 +7,7 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hyperprune import events
@@ -24,7 +25,7 @@ from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.stages import halve, propose, rescue
 from hyperprune.plan.settle import Settled, settle
-from hyperprune.plugins import said
+from hyperprune.plugins import said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
@@ -38,19 +39,23 @@ def run(
     recipe: Recipe | Path | str,
     *,
     overrides: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
     folder: Path | str | None = None,
     observers: Sequence[Observer] = (),
 ) -> RunResult:
     """Carry out a recipe (a record, a file, or a shipped name) in a new run folder.
 
-    `overrides` are settings such as `"prune.sparsity=0.8"` (not with a record); the folder is
-    `runs/<title>-<time>` unless given; observers are told every event as it happens. A recipe with
-    `search.workers` above 1 starts processes: a script that calls this needs the usual
-    `if __name__ == "__main__":`. Raises RecipeError for what a recipe gets wrong, Stopped when
-    asked to stop by a signal, RunError when the run cannot go on; the last two leave a folder that
-    `resume` takes up.
+    `overrides` are settings such as `"prune.sparsity=0.8"`, `plugins` Python files to run beside those
+    that the recipe names (neither with a record); the folder is `runs/<title>-<time>` unless given;
+    observers are told every event as it happens. A recipe with `search.workers` above 1 starts
+    processes: a script that calls this needs the usual `if __name__ == "__main__":`. Raises RecipeError
+    for what a recipe gets wrong, Stopped when asked to stop by a signal, RunError when the run cannot go
+    on; the last two leave a folder that `resume` takes up.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    if isinstance(recipe, Recipe):
+        use(recipe.plugins)
+    else:
+        recipe = load_recipe(recipe, overrides, plugins=plugins)
     return begin(settle(recipe), folder=folder, observers=observers)
 
 
@@ -65,6 +70,8 @@ def begin(
     check_new(target)  # before a lock is put there
     with owned(target):
         made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
+        # The recipe from here on names the run's own copies of plugin files.
+        settled = replace(settled, recipe=made.made().recipe)
         return _carry_out(made, settled, observers, resumed=False)
 
 
@@ -186,7 +193,7 @@ def _stages(session: Session) -> RunResult:
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
     return conclude(
         session.judge,
-        session.settled.corpus,
+        session.settled.task,
         dense.outcome,
         list(every.values()),
         finalists,

@@ -51,15 +51,15 @@ def estimate(settled: Settled) -> Estimate:
     """
     recipe, plan = settled.recipe, settled.plan
     with torch_threads(settled.threads):
-        trainer = build_trainer(recipe, settled.corpus, sparse=True)
+        trainer = build_trainer(recipe, settled.task, sparse=True)
         device = trainer.device
         step, steps = _time_steps(trainer)
-        length = len(trainer.valid_text)
-        piece = trainer.valid_text[: min(length, recipe.train.bptt + 1)]
-        validation = _timed(lambda: trainer.evaluate(piece), device) * length / len(piece)
+        held = trainer.heldout("valid")
+        piece = [held.make(0)]
+        validation = _timed(lambda: trainer.evaluate(piece), device) * len(held)
         settings = recipe.spectrum
         short = settings.model_copy(update={"burn_in": 1, "steps": 2, **SIMPLE})
-        text = spectrum_text(settled.corpus.valid, settings)[:3, :1]
+        text = spectrum_text(settled.task, settings)[:3, :1]
         share = settings.sequences * (settings.burn_in + settings.steps) / 3
         spectrum = _timed(lambda: measure_spectrum(trainer, text, short), device) * share
     epoch = step * steps + validation + spectrum

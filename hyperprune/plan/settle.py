@@ -16,9 +16,11 @@ from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
 from hyperprune.search.space import Configuration, Space
+from hyperprune.task import Task
 from hyperprune.training.build import (
     build_model,
     check_lengths,
+    load_task,
     resolve_device,
     spectrum_text,
 )
@@ -30,6 +32,7 @@ class Settled:
 
     recipe: Recipe
     corpus: Corpus
+    task: Task
     space: Space
     first: Configuration | None  # tried before the searcher is asked
     plan: Plan
@@ -48,15 +51,15 @@ def settle(recipe: Recipe) -> Settled:
     plan = make_plan(recipe, space.size)
     resolve_device(recipe.train.device)
     corpus = load_corpus(recipe.data)
-    check_lengths(corpus, recipe.train)
-    spectrum_text(corpus.valid, recipe.spectrum)
-    cpu = torch.device("cpu")
-    model = build_model(recipe.model, recipe.seed, len(corpus.vocabulary), cpu)
-    weights = parameter_count(model)
+    task = load_task(recipe)
+    check_lengths(recipe, task)
+    spectrum_text(task, recipe.spectrum)
+    weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
     workers, threads = resources(recipe)
     return Settled(
         recipe,
         corpus,
+        task,
         space,
         default_configuration(recipe) if recipe.search.default_first else None,
         plan,

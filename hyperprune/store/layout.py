@@ -16,6 +16,8 @@ RESULT = "result.json"
 """The result of a finished run."""
 LOCK = "lock"
 """Who works on the folder now."""
+CODE = "plugins"
+"""A folder with copies of the plugin files that the recipe names."""
 
 WINNER = "winner"
 """The folder of the winner's network, with these three files."""

@@ -1,4 +1,4 @@
-"""From a recipe's words to objects: network, optimiser, sparse engine, trainer, spectrum."""
+"""From a recipe's words to objects: corpus, network, optimiser, sparse engine, trainer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.corpus import Corpus, batchify
-from hyperprune.errors import CorpusError, PluginError, RecipeError
+from hyperprune.corpus.load import load_corpus
+from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Choice, Model, Prune, Recipe, Train
+from hyperprune.recipe.records import Choice, Prune, Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
-from hyperprune.training.trainer import Segments, Trainer, copy_into
+from hyperprune.task import Cut, Split, Task
+from hyperprune.task.language import LanguageModelling
+from hyperprune.training.trainer import Trainer, copy_into
 
 
 def resolve_device(name: str) -> torch.device:
@@ -31,33 +33,32 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def build_model(choice: Model, seed: int, vocabulary: int, device: torch.device) -> nn.Module:
-    """Make the network with initial weights that depend on a recipe's seed alone."""
-    build = registry().bind("model", choice.name, choice.options)
-    with seeded(derive(seed, "weights"), torch.device("cpu")):
+def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Module:
+    """Make the network with initial weights that depend on the recipe's seed alone."""
+    build = registry().bind("model", recipe.model.name, recipe.model.options)
+    with seeded(derive(recipe.seed, "weights"), torch.device("cpu")):
         model = build(vocabulary)
     if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
         what = "a network without weights" if isinstance(model, nn.Module) else type(model).__name__
         raise PluginError(
-            f"model {choice.name!r} built {what}; a model is an nn.Module with parameters"
+            f"model {recipe.model.name!r} built {what}; a model is an nn.Module with parameters"
         )
     return model.to(device)
 
 
-def build_trainer(recipe: Recipe, corpus: Corpus, *, sparse: bool) -> Trainer:
+def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
-    train, vocabulary = recipe.train, len(corpus.vocabulary)
-    check_lengths(corpus, train)
-    model = build_model(recipe.model, recipe.seed, vocabulary, resolve_device(train.device))
+    train = recipe.train
+    check_lengths(recipe, task)
+    model = build_model(recipe, task.size, resolve_device(train.device))
     optimizer = build_optimizer(
         train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
     )
     trainer = Trainer(
         model,
         optimizer,
-        corpus.train,
-        corpus.valid,
-        segments=Segments(train.batch, train.bptt, train.variable_bptt, train.max_bptt),
+        task,
+        cut=Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt),
         epochs=train.epochs,
         clip=train.clip,
         seed=recipe.seed,
@@ -66,7 +67,6 @@ def build_trainer(recipe: Recipe, corpus: Corpus, *, sparse: bool) -> Trainer:
         eval_batch=train.eval_batch,
         micro_batch=train.micro_batch,
         precision=train.precision,
-        vocabulary=vocabulary,
         rate=_learning_rate(train),
     )
     if sparse:
@@ -74,18 +74,21 @@ def build_trainer(recipe: Recipe, corpus: Corpus, *, sparse: bool) -> Trainer:
     return trainer
 
 
-def check_lengths(corpus: Corpus, train: Train) -> None:
+def load_task(recipe: Recipe) -> Task:
+    """The task of a recipe, with its data."""
+    return LanguageModelling(load_corpus(recipe.data))
+
+
+def check_lengths(recipe: Recipe, task: Task) -> None:
     """Raise CorpusError where a split is too short for its batch."""
-    for split, tokens, key, batch in (
-        ("training", corpus.train, "train.batch", train.batch),
-        ("validation", corpus.valid, "train.eval_batch", train.eval_batch),
-        ("test", corpus.test, "train.test_batch", train.test_batch or train.eval_batch),
-    ):
-        if tokens.numel() < 2 * batch:
-            raise CorpusError(
-                f"{key}: the {split} text of {corpus.name} has {tokens.numel():,} tokens; "
-                f"a batch of {batch:,} needs at least {2 * batch:,}"
-            )
+    train = recipe.train
+    splits: tuple[tuple[Split, str, int], ...] = (
+        ("train", "train.batch", train.batch),
+        ("valid", "train.eval_batch", train.eval_batch),
+        ("test", "train.test_batch", train.test_batch or train.eval_batch),
+    )
+    for split, key, batch in splits:
+        task.check(Cut(batch, train.bptt), split, key)
 
 
 def _learning_rate(train: Train) -> LearningRate:
@@ -131,16 +134,10 @@ def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     copy_into(trainer.model.named_parameters(), tensors)
 
 
-def spectrum_text(valid: Tensor, settings: SpectrumSettings) -> Tensor:
-    """Held-out tokens (T, B) that drive every spectrum of a run: the same for every network."""
+def spectrum_text(task: Task, settings: SpectrumSettings) -> Tensor:
+    """Held-out inputs (T, B, …) that drive every spectrum of a run: the same for every network."""
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
-    if valid.numel() < steps * settings.sequences:
-        raise CorpusError(
-            f"the validation text has {valid.numel():,} tokens; a spectrum of "
-            f"{settings.sequences} sequences × {steps} steps (spectrum.sequences, steps, burn_in) "
-            f"needs {steps * settings.sequences:,}"
-        )
-    return batchify(valid, settings.sequences)[:steps]
+    return task.driving(settings.sequences, steps)
 
 
 def measure_spectrum(
