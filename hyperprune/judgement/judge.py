@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hyperprune.errors import PluginError, RunError, SpectrumError
@@ -16,7 +17,7 @@ from hyperprune.search.objective import Comparison, Objective, Progress, Score, 
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
-from hyperprune.training.outcome import DENSE, Outcome
+from hyperprune.training.outcome import DENSE, Failure, Outcome
 
 
 class Judge:
@@ -62,7 +63,8 @@ class Judge:
         except SpectrumError:  # the file is lost, which is not the metric's fault
             return
         try:
-            self.metric(dense, dense)
+            if not math.isfinite(value := self.metric(dense, dense)):
+                raise PluginError(f"distance {self.name!r} gave {value}, which is no distance")
         except (PluginError, SpectrumError) as error:
             raise RunError(
                 f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
@@ -109,6 +111,19 @@ class Judge:
         """Take note of the losses of a training that the journal does not know yet."""
         self._losses[outcome.candidate] = [record.valid_loss for record in outcome.epochs]
 
+    def checked(self, outcome: Outcome) -> Outcome:
+        """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
+        self.learn(outcome)
+        try:
+            for record in outcome.epochs:
+                self.score(outcome.candidate, record.epoch)
+        except (PluginError, SpectrumError) as error:
+            if not self.needs_distance:
+                return outcome
+            self.check_metric(outcome.epochs[0].epoch)
+            return replace(outcome, failure=Failure("raised", str(error)))
+        return outcome
+
     def compared(self, outcomes: Sequence[Outcome], epoch: int) -> Comparison:
         """What is known of candidates after an epoch, and of the dense reference to its end."""
         dense = self.run.outcome(DENSE)
@@ -135,6 +150,7 @@ class Judge:
             errors=[score.standard_error for score in scores],
             noises=[score.noise for score in scores],
             lost=[score.lost for score in scores],
+            reference_lost=[score.reference_lost for score in scores],
             exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
             configuration=configuration,
         )

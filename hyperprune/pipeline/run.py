@@ -76,7 +76,11 @@ def begin(
 
 
 def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
-    """Go on with a run after any stop; a finished run answers with its result."""
+    """Go on with a run after any stop, to the same result; a finished run answers with it.
+
+    Observers are told what happens from here on. Raises RunError for a folder that holds no run, or one
+    whose recipe or text is another now, and what `run` raises.
+    """
     folder = Path(folder)
     check_name(folder)
     if not folder.is_dir():
@@ -119,7 +123,7 @@ def _carry_out(
     resumed: bool,
     notices: Sequence[str] = (),
 ) -> RunResult:
-    notify = _teller(opened, observers)
+    notify = teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
     for notice in notices:
         notify(events.Notice(notice))
@@ -141,7 +145,7 @@ def _carry_out(
     return load_run(opened.folder)
 
 
-def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
+def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
     """Log every event and tell every observer; an observer that fails is dropped, and the run goes on."""
     listening = list(observers)
 

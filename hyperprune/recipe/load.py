@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +81,24 @@ def loads(
     if problems := list(use_files(document, plugins)):  # what they offer is then not known
         raise RecipeError([*locate(problems, source, text, given), *refused])
     try:
-        problems = [*odd_values(document)]
-        problems += expand_presets(document, set(given))
-        recipe, found = _record(document)
-        problems = [*problems, *_still_news(found, problems)]
-        problems += [*_still_news(check(recipe), problems)]
+        recipe, problems = read_document(document, given)
     except RecursionError:
         raise RecipeError([f"{printable(source)}: nested too deeply"]) from None
     if problems or refused:
         raise RecipeError([*locate(problems, source, text, given), *refused])
     return with_space(recipe, resolve(recipe)[0])
+
+
+def read_document(
+    document: dict[str, Any], given: Collection[str] = ()
+) -> tuple[Recipe, list[Problem]]:
+    """A document's recipe, its presets filled in, and all that is wrong with it; `given` by `--set`."""
+    problems = [*odd_values(document)]
+    problems += expand_presets(document, set(given))
+    recipe, found = _record(document)
+    problems = [*problems, *_still_news(found, problems)]
+    problems += [*_still_news(check(recipe), problems)]
+    return recipe, problems
 
 
 def _override_all(

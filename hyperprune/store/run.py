@@ -268,7 +268,7 @@ def new_folder(title: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, record: str = layout.MADE) -> None:
     """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
 
     Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
@@ -285,7 +285,7 @@ def check_new(folder: Path) -> None:
         raise RunError(
             f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
         )
-    begun = {f"{layout.MADE}.partial"}
+    begun = {f"{record}.partial"}
     if is_lock(folder / layout.LOCK):
         begun |= {layout.LOCK, layout.CODE}
     if strange := [name for name in found if name not in begun]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +13,13 @@ from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Choice, Prune, Recipe, Train
+from hyperprune.recipe.records import Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut, Split, Task
 from hyperprune.task.language import LanguageModelling
+from hyperprune.training.pruning import pruning
 from hyperprune.training.trainer import Trainer, copy_into
 
 
@@ -70,7 +70,13 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
         rate=_learning_rate(train),
     )
     if sparse:
-        trainer.sparse = _sparse_training(recipe.prune, trainer, recipe.seed)
+        trainer.sparse = SparseTraining(
+            model,
+            optimizer,
+            **pruning(recipe.prune),
+            gradients=trainer.gradients,
+            seed=derive(recipe.seed, "masks"),
+        )
     return trainer
 
 
@@ -100,32 +106,6 @@ def _learning_rate(train: Train) -> LearningRate:
         train.decay_every,
         train.patience,
         train.lr_floor,
-    )
-
-
-def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTraining:
-    def bind(kind: str, choice: Choice) -> Callable[..., Any]:
-        bound: Callable[..., Any] = registry().bind(kind, choice.name, choice.options)
-        return bound
-
-    return SparseTraining(
-        trainer.model,
-        trainer.optimizer,
-        density=1.0 - prune.sparsity,
-        initial_density=None if prune.initial_sparsity is None else 1.0 - prune.initial_sparsity,
-        init=bind("init", prune.init),
-        init_scale=prune.init_scale,
-        removal=bind("removal", prune.removal),
-        growth=bind("growth", prune.growth),
-        redistribution=bind("redistribution", prune.redistribution),
-        schedule=bind("schedule", prune.schedule),
-        removal_rate=prune.removal_rate,
-        regrown=prune.regrown,
-        stop=prune.stop,
-        exclude=prune.exclude,
-        block=prune.block,
-        gradients=trainer.gradients,
-        seed=derive(seed, "masks"),
     )
 
 
