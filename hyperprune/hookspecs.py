@@ -31,6 +31,7 @@ HOOKS = {
     "distance": "hyperprune_distances",
     "objective": "hyperprune_objectives",
     "searcher": "hyperprune_searchers",
+    "executor": "hyperprune_executors",
     "observer": "hyperprune_observers",
 }
 """The hook of each kind."""
@@ -173,6 +174,14 @@ class Hooks:
         """Searchers: `suggest(space, history, pending, seed, *, …) -> Configuration`, a pure function.
 
         Its attribute `prepare()`, where there is one, is called while the first candidates train.
+        """
+
+    @hookspec
+    def hyperprune_executors(self) -> Contributions:  # type: ignore[empty-body]
+        """Executors: `open(crew, *, …) -> Executor`, where candidates train (see `hyperprune.execution`).
+
+        Its attribute `fit(asked, *, …) -> (workers, threads)`, where there is one, is asked before a
+        run begins; `about() -> str` tells `hyperprune doctor` what there is to work with.
         """
 
     @hookspec

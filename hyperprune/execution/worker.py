@@ -110,6 +110,8 @@ def _train(
     trainer = build_trainer(recipe, task, sparse=job.sparse)
     text = spectrum_text(task, recipe.spectrum)
     history += folder.restore(trainer)
+    if not history:
+        folder.save_start(trainer)
 
     def on_step(step: int, steps: int) -> None:
         if stopping():

@@ -24,7 +24,8 @@ SIMPLE = {"sequences": 1, "protocol": "standard"}
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of wall clock, by the parts that were timed; `run` is the whole run, `disk` its bytes."""
+    """Seconds of wall clock, by the parts that were timed; `run` is the whole run with so many workers,
+    `disk` its bytes."""
 
     parameters: int  # of the model
     step: float
@@ -33,6 +34,7 @@ class Estimate:
     spectrum: float
     run: float
     disk: int
+    workers: int
 
     @property
     def epoch(self) -> float:
@@ -71,6 +73,7 @@ def estimate(settled: Settled) -> Estimate:
         spectrum=spectrum,
         run=epoch * (plan.dense_epochs + plan.search_epochs / settled.workers),
         disk=settled.disk,
+        workers=settled.workers,
     )
 
 

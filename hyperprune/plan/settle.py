@@ -10,11 +10,11 @@ from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.events import Plan
 from hyperprune.model import parameter_count
+from hyperprune.plan.crew import resources
 from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.search.space import Configuration, Space
 from hyperprune.task import Task
 from hyperprune.training.build import (
