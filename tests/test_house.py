@@ -40,6 +40,7 @@ OTHER_MEANINGS = {
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
+    ("figures/__init__", "lost_directions"): "a figure of this package, in __all__",
     ("hookspecs", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("optim/learning_rate", "constant"): "a course of the learning rate",
     ("optim/learning_rate", "cosine"): "a course of the learning rate",
@@ -61,6 +62,7 @@ OTHER_MEANINGS = {
 
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
+    "corpus/files": "keeps the tokens of a large text in the cache",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
     "integrations/transformers": "a file in a checkpoint of another library's",

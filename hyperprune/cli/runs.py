@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import Plugin, screen, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import (
+    Force,
+    Plugin,
+    check_target,
+    screen,
+    show_json,
+    warn_of_broken_plugins,
+)
 from hyperprune.cli.output import show as show_on_screen
 
 if TYPE_CHECKING:
@@ -158,12 +165,14 @@ def report(
             "--out", "-o", metavar="FILE", help="Where it goes; RUN/report.html if not said."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a run's report as one HTML file that needs no network."""
     from hyperprune.report.html import write_report
+    from hyperprune.report.page import SIGNED
 
-    written = write_report(folder, out or folder / "report.html")
-    typer.echo(str(written))
+    target = check_target(out or folder / "report.html", force=force, own=SIGNED.encode())
+    typer.echo(str(write_report(folder, target)))
 
 
 def _watched(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,4 +57,5 @@ def encode(words: Sequence[str], vocabulary: Sequence[str]) -> Tensor:
                 f"the text has {odd!r}, which is not in the vocabulary of {len(ids)} words, and "
                 f"that has no {UNKNOWN} to stand for it"
             )
-    return torch.tensor([ids.get(word, unknown or 0) for word in words], dtype=torch.int64)
+    known = (ids.get(word, unknown or 0) for word in words)
+    return torch.from_numpy(np.fromiter(known, dtype=np.int64, count=len(words)))

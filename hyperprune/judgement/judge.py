@@ -63,7 +63,8 @@ class Judge:
         except SpectrumError:  # lost: that is no fault of the metric's
             return
         try:
-            self.metric(dense, dense)
+            if not math.isfinite(value := self.metric(dense, dense)):
+                raise PluginError(f"distance {self.name!r} gave {value}, which is no distance")
         except (PluginError, SpectrumError) as error:
             raise RunError(
                 f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
@@ -149,6 +150,7 @@ class Judge:
             errors=[score.standard_error for score in scores],
             noises=[score.noise for score in scores],
             lost=[score.lost for score in scores],
+            reference_lost=[score.reference_lost for score in scores],
             exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
             configuration=configuration,
         )

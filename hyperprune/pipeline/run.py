@@ -68,7 +68,11 @@ def run(
 
 
 def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
-    """Go on with a run after any stop; a finished run answers with its result."""
+    """Go on with a run after any stop, to the same result; a finished run answers with it.
+
+    Observers are told what happens from here on. Raises RunError for a folder that holds no run, or one
+    whose recipe or text is another now, and what `run` raises.
+    """
     folder = Path(folder)
     check_name(folder)
     if not folder.is_dir():

@@ -231,10 +231,10 @@ def check_hooks(plugin: object) -> None:
     """Raise PluginError for a hook that is marked and unknown, or known and not marked."""
     marked = f"{GROUP}_impl"
     for name in dir(plugin):
-        if not name.startswith(f"{GROUP}_"):
+        hook = inspect.getattr_static(plugin, name, None)
+        implements = marked in getattr(getattr(hook, "__func__", hook), "__dict__", ())
+        if not implements and not name.startswith(f"{GROUP}_"):
             continue
-        hook = inspect.getattr_static(plugin, name)
-        implements = hasattr(getattr(hook, "__func__", hook), marked)
         if name not in HOOKS.values():
             if implements or callable(hook):
                 hint = nearest(name, HOOKS.values()) or f"; hooks: {', '.join(HOOKS.values())}"

@@ -14,6 +14,7 @@ from hyperprune.store.run import Run
 from hyperprune.ui.text import rests_on_few, short_names
 
 if TYPE_CHECKING:
+    from hyperprune.export.measure import Measures
     from hyperprune.figures import Entry, RunView
 
 FOLDED = ("slices", "spectra_over_epochs", "masks", "gates", "frontier", "timeline")
@@ -59,6 +60,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "meaning": meaning,
         "rests_on_few": rests_on_few,
         "topology": _sound(now.topology),
+        "measures": _measures(view.run.folder),
         "recipe": _recipe(view.run.folder),
         "made_with": _made_with(view.run),
     }
@@ -79,6 +81,16 @@ def drawn(view: RunView) -> tuple[dict[str, Chart], list[str]]:
         if found is not None:
             charts[entry.name] = found
     return charts, failed
+
+
+def _measures(folder: Path) -> Measures | None:
+    """What forms of the winner cost, where that was measured."""
+    from hyperprune.export.measure import kept
+
+    try:
+        return kept(folder)
+    except HyperpruneError:  # damaged: the rest is worth showing
+        return None
 
 
 def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

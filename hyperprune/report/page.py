@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import RunError
+from hyperprune.plan.disk import show_bytes
 from hyperprune.ui.text import configuration, measured, number, safe, setting, two_places
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PLOTLY = HERE.parent / "figures" / "plotly" / "plotly-cartesian.min.js.gz"
+SIGNED = "· hyperprune</title>"
+"""Stands in every page, and says that a command may write it anew."""
 ROOM = 250
 """Pixels that a panel needs; a figure of several scrolls sideways in a narrow window."""
 
@@ -75,6 +78,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         "setting": setting,
         "settings": configuration,
         "number": number,
+        "bytes": show_bytes,
     }
     environment.globals["measured"] = measured
     return environment

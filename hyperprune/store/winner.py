@@ -8,6 +8,8 @@ from typing import Any
 
 from hyperprune.store import atomic
 
+MEASURES = "measures.json"
+
 
 def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int, int, int]:
     """Write the best weights of a training and their masks; returns active, masked and all weights.
@@ -26,3 +28,14 @@ def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int
         sum(mask.numel() for mask in masks.values()),
         sum(weight.numel() for weight in weights.values()),
     )
+
+
+def save_measures(folder: Path, measures: Mapping[str, Any]) -> None:
+    """Write what forms of the winner cost, as `hyperprune.export.measure` found it."""
+    atomic.write_json(folder / MEASURES, measures)
+
+
+def saved_measures(folder: Path) -> Any:
+    """What `save_measures` wrote, not looked at; None where nothing was measured."""
+    path = folder / MEASURES
+    return atomic.read_json(path) if path.exists() else None

@@ -307,13 +307,16 @@ def duration_of_step(seconds: float) -> str:
 
 def measure_table(rows: Sequence[Measured]) -> RenderableType:
     """Every form of a network: its file, memory, latencies and perplexity, beside the first's."""
-    numbers = ("file", "memory", "step", "× as fast", "35 steps, batch 20", "test perplexity")
+    numbers = (
+        "file", "weights", "resident", "step", "× as fast", "35 steps, batch 20", "perplexity",
+    )  # fmt: skip
     table = plain_table("form", *numbers, right=numbers)
     for row in rows:
         table.add_row(
             Text(row.form, no_wrap=True),
             show_bytes(row.file),
             show_bytes(row.memory),
+            "–" if row.resident is None else show_bytes(row.resident),
             f"{1000 * row.step:.2f} ms",
             f"{rows[0].step / row.step:.2f}",
             f"{1000 * row.segment:.1f} ms",
@@ -331,6 +334,8 @@ class Measured(Protocol):
     def file(self) -> int: ...  # noqa: D102
     @property
     def memory(self) -> int: ...  # noqa: D102
+    @property
+    def resident(self) -> int | None: ...  # noqa: D102
     @property
     def step(self) -> float: ...  # noqa: D102
     @property

@@ -48,11 +48,14 @@ def bpe(root: Path | None, *, vocabulary: Annotated[int, Field(ge=3)] = 4000) ->
     """
     import torch
 
-    from hyperprune.corpus import Corpus
+    from hyperprune.corpus import Corpus, read_text
 
     if root is None:
         raise CorpusError(f"corpus 'bpe' needs data.root: a folder with {', '.join(FILES)}")
-    texts = [_read(root / name) for name in FILES]
+    texts = [read_text(root / name) for name in FILES]
+    for name, text in zip(FILES, texts, strict=True):
+        if not text.strip():
+            raise CorpusError(f"{root / name} is empty; expected one sentence or paragraph a line")
     words = learned(_lines(texts[0]), vocabulary)
     ids = {word: index for index, word in enumerate(words)}
     splits = [
@@ -127,18 +130,3 @@ def _library() -> Any:
 
 def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
-
-
-def _read(path: Path) -> str:
-    """A file's text; raises CorpusError naming the file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}; expected a UTF-8 text") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
-        ) from error
-    if not text.strip():
-        raise CorpusError(f"{path} is empty; expected one sentence or paragraph a line")
-    return text
