@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hyperprune.training.outcome import DENSE as DENSE
 
@@ -103,6 +103,30 @@ class RoundFinished:
     eliminated: tuple[str, ...]
 
 
+WorkerState: TypeAlias = Literal["idle", "working", "gone", "refused"]
+
+
+@dataclass(frozen=True)
+class WorkerChanged:
+    """A worker took up a job, is free again, is gone, or was sent away before it worked."""
+
+    worker: str  # the name it is spoken of by: w1, w2, …
+    node: str  # the machine it is on
+    device: str
+    pid: int | None
+    state: WorkerState
+    candidate: str = ""  # whose network it trains, or trained when it was lost
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerSaid:
+    """A line that a worker logged, warned of or printed."""
+
+    worker: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Notice:
     """Something a person should know that is neither progress nor failure."""
@@ -127,6 +151,8 @@ Event: TypeAlias = (
     | SpectrumMeasured
     | CandidateFailed
     | RoundFinished
+    | WorkerChanged
+    | WorkerSaid
     | Notice
     | RunFinished
 )

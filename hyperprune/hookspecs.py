@@ -158,5 +158,13 @@ class Hooks:
         """
 
     @hookspec
+    def hyperprune_executors(self) -> Contributions:  # type: ignore[empty-body]
+        """Executors: `open(crew, *, …) -> Executor`, where candidates train (see `hyperprune.execution`).
+
+        Its attribute `fit(asked, *, …) -> (workers, threads)`, where there is one, is asked before a
+        run begins; `about() -> str` tells `hyperprune doctor` what there is to work with.
+        """
+
+    @hookspec
     def hyperprune_observers(self) -> Contributions:  # type: ignore[empty-body]
         """Observers: `observe(folder: Path, *, …) -> Callable[[Event], None]`, told of every event."""

@@ -18,6 +18,7 @@ PUBLIC = {
     "hyperprune.corpus",
     "hyperprune.errors",
     "hyperprune.events",
+    "hyperprune.execution",
     "hyperprune.figures",
     "hyperprune.hookspecs",
     "hyperprune.integrations.lightning",

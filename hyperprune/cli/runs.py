@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -37,6 +38,29 @@ Observe = Annotated[
         help="Also tell an observer plugin: NAME, or { name = …, option = … }.",
     ),
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where candidates train: NAME, or { name = …, option = … }.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        "--ray",
+        metavar="ADDRESS",
+        help="Which cluster: HOST:PORT, or auto; for an executor that takes an address.",
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers", metavar="N|auto", help="Candidates to train side by side; auto: what fits."
+    ),
+]
 
 
 def run(
@@ -56,10 +80,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what it costs; stop.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Candidates to train side by side."),
-    ] = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     plugin: Plugin = None,
     observe: Observe = None,
     quiet: Quiet = False,
@@ -68,7 +91,7 @@ def run(
     """Carry out a recipe: dense reference, search, rounds, finalists, winner."""
     from hyperprune.recipe import load_recipe
 
-    chosen = [*(settings or []), *([f"search.workers={workers}"] if workers else [])]
+    chosen = [*(settings or []), *_where(workers, executor, address)]
     loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
     if dry_run:
@@ -85,16 +108,20 @@ def run(
 
 def resume(
     folder: RunFolder,
+    workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run that was stopped, to the same result."""
+    """Go on with a run that was stopped, to the same result; on another executor if asked."""
     from hyperprune.pipeline import run as pipeline
 
+    chosen = _where(workers, executor, address)
     warn_of_broken_plugins()
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.resume(folder, observers=observers)
+        result = pipeline.resume(folder, overrides=chosen, observers=observers)
     _show_result(result, as_json=as_json)
 
 
@@ -175,6 +202,34 @@ def report(
     typer.echo(str(write_report(folder, target)))
 
 
+def _where(workers: str | None, executor: str | None, address: str | None) -> list[str]:
+    """Settings of a recipe that say where its candidates train.
+
+    An address alone chooses the executor that takes one; raises RecipeError where none does, or several.
+    """
+    from hyperprune.errors import RecipeError
+    from hyperprune.plugins import registry
+
+    if address is not None and executor is None:
+        able = [
+            item.name
+            for item in registry().of_kind("executor")
+            if any(parameter.name == "address" for parameter in item.parameters)
+        ]
+        if len(able) != 1:
+            found = f"{' and '.join(able)} do" if able else "none here does"
+            raise RecipeError(
+                [f"--address {address}: choose an executor that takes an address; {found}"]
+            )
+        executor = able[0]
+    given = {
+        "search.workers": workers,
+        "search.executor": executor,
+        "search.executor.address": None if address is None else json.dumps(address),
+    }
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
 def _watched(
     quiet: bool, as_json: bool, observe: list[str] | None
 ) -> AbstractContextManager[list[Observer]]:
@@ -201,9 +256,8 @@ def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
     from hyperprune.plan.make import make_plan
     from hyperprune.ui import tables
 
-    plan = make_plan(recipe)
-    cost = estimate(recipe)
+    plan, cost = make_plan(recipe), estimate(recipe)
     if as_json:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:
-        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost, recipe.search.workers))
+        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost))

@@ -109,6 +109,8 @@ def _train(
     trainer = build_trainer(recipe, sparse=job.sparse)
     text = spectrum_text(recipe)
     history += folder.restore(trainer)
+    if not history:
+        folder.save_start(trainer)
 
     def on_step(step: int, steps: int) -> None:
         if stopping():

@@ -35,9 +35,10 @@ class Standing:
     ended: str | None = None  # why it is over without a result
 
 
-def standing(folder: Path) -> Standing:
-    """Read a run folder; raises RunError where it is none, or damaged."""
-    run = open_run(folder)
+def standing(source: Path | Run) -> Standing:
+    """Read a run folder, or one that is open; raises RunError where it is none, or damaged."""
+    run = source if isinstance(source, Run) else open_run(source)
+    folder = run.folder
     recipe = recipe_of(run)
     dense = run.outcome(DENSE)
     losses = [record.valid_loss for record in dense.epochs] if dense else []

@@ -6,14 +6,14 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hyperprune import events
 from hyperprune.errors import CorpusError, Ended, HyperpruneError, RunError, Stopped
 from hyperprune.events import Event, Observer
-from hyperprune.execution import make_executor
+from hyperprune.execution import Crew, Executor
 from hyperprune.judgement.candidate import Candidate
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
@@ -25,7 +25,7 @@ from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
-from hyperprune.plugins import said, use
+from hyperprune.plugins import registry, said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
@@ -47,7 +47,7 @@ def run(
 
     `overrides` are settings such as `"prune.sparsity=0.8"`, `plugins` Python files to run beside those
     that the recipe names (neither with a record); the folder is `runs/<title>-<time>` unless given;
-    observers are told every event as it happens. A recipe with `search.workers` above 1 starts
+    observers are told every event as it happens. A recipe with several `search.workers` starts
     processes: a script that calls this needs the usual `if __name__ == "__main__":`. Raises RecipeError
     for what a recipe gets wrong, Stopped when asked to stop by a signal, RunError when the run cannot go
     on; the last two leave a folder that `resume` takes up.
@@ -67,11 +67,14 @@ def run(
         return _carry_out(made, settled, observers, resumed=False)
 
 
-def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
+def resume(
+    folder: Path | str, *, overrides: Sequence[str] = (), observers: Sequence[Observer] = ()
+) -> RunResult:
     """Go on with a run after any stop, to the same result; a finished run answers with it.
 
-    Observers are told what happens from here on. Raises RunError for a folder that holds no run, or one
-    whose recipe or text is another now, and what `run` raises.
+    `overrides` count for this sitting, and change only what a run may go on without, such as
+    `"search.executor=local"`. Observers are told what happens from here on. Raises RunError for a
+    folder that holds no run, or one whose recipe or text is another now, and what `run` raises.
     """
     folder = Path(folder)
     check_name(folder)
@@ -79,7 +82,7 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
         raise RunError(f"there is no run folder {folder}")
     with owned(folder):
         opened = Run.open(folder)
-        recipe, notices = check_unchanged(opened)
+        recipe, notices = check_unchanged(opened, overrides)
         if (folder / "result.json").exists():
             return load_run(folder)
         return _carry_out(
@@ -123,7 +126,7 @@ def _carry_out(
         with (
             stop_on_signal() as stopping,
             torch_threads(settled.threads),
-            make_executor(notify, stopping, settled.workers, settled.threads) as executor,
+            _open_executor(settled, notify, stopping) as executor,
         ):
             judge = Judge(settled.recipe, opened)
             result = _stages(Session(settled, opened, judge, executor, notify))
@@ -135,6 +138,14 @@ def _carry_out(
     atomic.write_json(opened.folder / "result.json", result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
+
+
+def _open_executor(settled: Settled, notify: Observer, stopping: Callable[[], bool]) -> Executor:
+    """The recipe's executor, with the workers that were settled on."""
+    choice, gpu = settled.recipe.search.executor, settled.recipe.train.device != "cpu"
+    crew = Crew(settled.workers, settled.threads, gpu, notify, stopping)
+    opened: Executor = registry().bind("executor", choice.name, choice.options)(crew)
+    return opened
 
 
 def teller(opened: Run, observers: Sequence[Observer]) -> Observer:

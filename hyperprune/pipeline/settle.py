@@ -9,10 +9,10 @@ import torch
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.events import Plan
+from hyperprune.plan.crew import resources
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.search.space import Space
 from hyperprune.training.build import (
     build_model,

@@ -108,7 +108,7 @@ def _note(session: Session, message: str) -> None:
 def _prepare(session: Session, searcher: Contribution) -> None:
     """Let the searcher load what it needs; where it cannot, it says so when it is asked."""
     with contextlib.suppress(PluginError):
-        searcher.prepare()
+        searcher.ask("prepare")
 
 
 def _warn_early(session: Session, name: str, outcome: Outcome, before: Sequence[Candidate]) -> None:

@@ -12,10 +12,10 @@ from itertools import pairwise
 import torch
 
 from hyperprune.model import parameter_count
+from hyperprune.plan.crew import resources
 from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
 from hyperprune.training.trainer import Trainer
@@ -28,7 +28,8 @@ SIMPLE = {"sequences": 1, "protocol": "standard"}
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of wall clock, by the parts that were timed; `run` is the whole run, `disk` its bytes."""
+    """Seconds of wall clock, by the parts that were timed; `run` is the whole run with so many workers,
+    `disk` its bytes."""
 
     parameters: int  # of the model
     step: float
@@ -37,6 +38,7 @@ class Estimate:
     spectrum: float
     run: float
     disk: int
+    workers: int
 
     @property
     def epoch(self) -> float:
@@ -77,6 +79,7 @@ def estimate(recipe: Recipe) -> Estimate:
         spectrum=spectrum,
         run=epoch * (plan.dense_epochs + plan.search_epochs / workers),
         disk=run_bytes(plan, parameters, recipe, workers),
+        workers=workers,
     )
 
 

@@ -42,6 +42,7 @@ HOOKS = {
     "distance": "hyperprune_distances",
     "objective": "hyperprune_objectives",
     "searcher": "hyperprune_searchers",
+    "executor": "hyperprune_executors",
     "observer": "hyperprune_observers",
 }
 KINDS = tuple(HOOKS)
@@ -113,11 +114,13 @@ class Contribution:
         bound.__dict__["__name__"] = self.name
         return bound
 
-    def prepare(self) -> None:
-        """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
-        load = getattr(self.target, "prepare", None)
-        if load is not None:
-            replace(self, target=load)._guarded({})()
+    def ask(self, attribute: str, *given: Any, **options: Any) -> Any:
+        """Call what the callable carries as an attribute, with options; None where it has none.
+
+        So a searcher may carry `prepare`, which loads ahead, and an executor `fit`.
+        """
+        answer = getattr(self.target, attribute, None)
+        return None if answer is None else replace(self, target=answer)._guarded(options)(*given)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -47,6 +48,7 @@ def check_installation() -> Iterator[Check]:
         except metadata.PackageNotFoundError:
             yield Check(package, "wrong", f"not installed; pip install {package}")
     yield from _device()
+    yield from _executors()
     yield from _plugins()
     yield from _corpora()
     yield from _folders()
@@ -60,7 +62,7 @@ def check_run(folder: Path) -> Iterator[Check]:
 
     try:
         run = open_run(folder)
-        now = standing(folder)
+        now = standing(run)
     except HyperpruneError as error:
         yield Check("run", "wrong", str(error))
         return
@@ -72,6 +74,7 @@ def check_run(folder: Path) -> Iterator[Check]:
         yield Check("result", "wrong", f"over: {now.ended}; change the recipe, in a new run")
     elif owner is not None:
         yield Check("result", "ok", f"not yet: {owner} works on it")
+        yield from _workers(run)
     else:
         yield Check("result", "note", f"not finished; hyperprune resume {folder} goes on")
         yield from _going_on(run)
@@ -146,6 +149,40 @@ def _device() -> Iterator[Check]:
         yield Check("device", "ok", f"{', '.join(names)}; {threads}")
     else:
         yield Check("device", "ok", f"no GPU that torch can use; {threads}")
+
+
+def _executors() -> Iterator[Check]:
+    """What each executor has to work with, by its own account."""
+    from hyperprune.plugins import registry
+
+    for item in registry().of_kind("executor"):
+        try:
+            found = item.ask("about")
+        except HyperpruneError as error:
+            yield Check(f"executor {item.name}", "note", str(error))
+            continue
+        if found is not None:
+            yield Check(f"executor {item.name}", "ok", str(found))
+
+
+def _workers(run: Run) -> Iterator[Check]:
+    """Who works on a run now, as its log has it."""
+    from hyperprune.store.log import read_log
+    from hyperprune.ui.workers import Workers
+
+    log = read_log(run.folder)
+    now = time.time()
+    clock = [now]
+    workers = Workers(lambda: clock[0])
+    for item in log:
+        clock[0] = item.time.timestamp()
+        workers.tell(item.event)
+    clock[0] = now
+    for worker in workers.known.values():
+        state: Literal["ok", "note"] = "ok" if worker.state in ("idle", "working") else "note"
+        state = "note" if workers.slow(worker) else state
+        place = f"{worker.node}, {worker.device}: {workers.doing(worker)}"
+        yield Check(f"worker {worker.name}", state, place)
 
 
 def _plugins() -> Iterator[Check]:

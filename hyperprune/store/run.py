@@ -31,6 +31,7 @@ from hyperprune.events import Event, StepFinished
 from hyperprune.plugins import in_use, read_file, registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.garbage import collector_at_rest
 from hyperprune.store import atomic
 from hyperprune.store.facts import (
     FORMAT,
@@ -49,12 +50,13 @@ MAY_CHANGE = frozenset(
         "title",
         "data.root",
         "search.workers",
+        "search.executor",
         "train.threads",
         "final.retries",
         "final.keep",
     }
 )
-"""Recipe keys that a resumed run may change; all others would make it another experiment.
+"""Recipe keys that a resumed run may change, with all within them; others make another experiment.
 
 The text may have moved: its hash says whether it is the same.
 """
@@ -93,8 +95,9 @@ class Run:
         self.folder = folder
         check_name(folder)
         _check_plain(folder)
-        self.journal = Journal(folder / "journal.jsonl")
-        check_facts(self.journal.records, self.journal.path)
+        with collector_at_rest():
+            self.journal = Journal(folder / "journal.jsonl")
+            check_facts(self.journal.records, self.journal.path)
 
     @classmethod
     def create(cls, folder: Path, recipe: Recipe, made_with: dict[str, Any]) -> Run:

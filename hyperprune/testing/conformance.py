@@ -24,6 +24,7 @@ from hyperprune.plugins.parameters import check_options
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
 from hyperprune.testing.distances import check_distance
+from hyperprune.testing.executors import check_executor
 from hyperprune.testing.models import check_model
 from hyperprune.testing.objectives import check_objective
 from hyperprune.testing.observers import check_observer
@@ -97,6 +98,7 @@ PLAIN: dict[str, Callable[[Any], None]] = {
     "distance": check_distance,
     "objective": check_objective,
     "searcher": check_searcher,
+    "executor": check_executor,
     "observer": check_observer,
 }
 

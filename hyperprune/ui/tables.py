@@ -282,9 +282,9 @@ def plan_facts(plan: Plan) -> RenderableType:
     )
 
 
-def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
+def estimate_facts(cost: Estimate) -> RenderableType:
     """What a run costs on this machine, as timed."""
-    side = f", {workers} candidates side by side" if workers > 1 else ""
+    side = f", {cost.workers} candidates side by side" if cost.workers > 1 else ""
     return facts(
         [
             ("model", f"{cost.parameters:,} parameters"),

@@ -5,9 +5,9 @@ import hashlib
 
 import pytest
 
+from hyperprune.plan.crew import resources
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
 from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
 
@@ -98,6 +98,7 @@ ELSEWHERE = {
     "final.stop_at_target": "tests/pipeline/test_pipeline.py: it ends a run whose target is met",
     "final.rescue": "tests/pipeline/test_pipeline.py: it counts where the eliminated look better",
     "rounds.hedge": "tests/search/test_ranking.py: it counts where objective and loss disagree",
+    "search.executor": "tests/pipeline/test_executors.py: where candidates train is not what comes of it",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
