@@ -33,7 +33,7 @@ def reader_of(data: Data, vocabulary: Sequence[str] = ()) -> Reader:
     """
     load = registry().get("corpus", data.corpus).target
     words = getattr(load, "words", words_by_blanks)
-    known = {"vocabulary": vocabulary} if takes(words, 3) else {}
+    known: dict[str, Any] = {"vocabulary": vocabulary} if takes(words, 3) else {}
     return Reader(partial(words, options=data.options, **known), getattr(load, "between", " "))
 
 

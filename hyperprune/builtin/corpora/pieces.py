@@ -113,7 +113,7 @@ def _tokenizer(vocabulary: tuple[str, ...]) -> Tokenizer:
 
 def _untrained(**model: Any) -> Tokenizer:
     library = _library()
-    found = library.Tokenizer(library.models.BPE(**model))
+    found: Tokenizer = library.Tokenizer(library.models.BPE(**model))
     found.pre_tokenizer = library.pre_tokenizers.Split(library.Regex(WORDS), behavior="isolated")
     return found
 
