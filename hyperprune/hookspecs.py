@@ -107,12 +107,13 @@ def example(**options: Any) -> Callable[[Contribution], Contribution]:
 
 
 def reads(
-    words: Callable[[str, Mapping[str, Any]], list[str]], *, between: str = " "
+    words: Callable[..., list[str]], *, between: str = " "
 ) -> Callable[[Contribution], Contribution]:
     """Declare how a corpus turns any text into words, so that its networks can read and write.
 
     `words(text, options)` lists the words as the corpus would, `<eos>` included; `options` are the
-    recipe's. `between` joins words to a text. Without it, blanks part words and `<eos>` ends a line.
+    recipe's. A third parameter, `vocabulary`, is given the words of the ids, as the run keeps them.
+    `between` joins words to a text. Without this, blanks part words and `<eos>` ends a line.
     """
 
     def declare(load: Contribution) -> Contribution:
