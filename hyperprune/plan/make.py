@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hyperprune.events import Plan
-from hyperprune.recipe import Recipe, space_of
+from hyperprune.recipe import Recipe
 from hyperprune.search.rounds import halving, spent
 
 
-def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
-    """Plan a recipe's run; a space with fewer configurations than candidates limits the pool."""
-    size = len(recipe.arms) or space_of(recipe).size
+def make_plan(recipe: Recipe, size: int | None) -> Plan:
+    """Plan a recipe's run; `size` configurations (None: endlessly many) may limit the pool."""
+    size = len(recipe.arms) or size
     asked = len(recipe.arms) or recipe.search.candidates
     candidates = asked if size is None else min(asked, size)
     budget = recipe.train.epochs
@@ -26,7 +26,7 @@ def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
         rounds=rounds,
         finalists=finalists,
         epochs=budget,
-        dense_epochs=budget * (recipe.final.seeds - dense_cached),
+        dense_epochs=budget * recipe.final.seeds,
         search_epochs=spent(rounds, finalists, budget)
         + finalists * budget * (recipe.final.seeds - 1),
         full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),
