@@ -11,14 +11,14 @@ from hyperprune.training.outcome import DENSE as DENSE
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do, before it does it; epochs include the dense reference's where said."""
+    """What a run will do, before it does it: rounds, and epochs of all networks together."""
 
     title: str
     candidates: int
     rounds: tuple[tuple[int, int], ...]  # (candidates in the round, epoch each reaches)
     finalists: int
     epochs: int  # full budget of one training
-    dense_epochs: int  # 0 when the cache has the dense reference
+    dense_epochs: int  # of the dense reference, from every seed
     search_epochs: int  # all candidates, rounds and finalists
     full_search_epochs: int  # candidates × full budget
 

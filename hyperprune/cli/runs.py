@@ -23,7 +23,7 @@ from hyperprune.cli.output import show as show_on_screen
 if TYPE_CHECKING:
     from hyperprune.events import Observer
     from hyperprune.judgement.result import RunResult
-    from hyperprune.recipe.records import Recipe
+    from hyperprune.plan.settle import Settled
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
@@ -89,20 +89,20 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Carry out a recipe: dense reference, search, rounds, finalists, winner."""
+    from hyperprune.plan.settle import settle
     from hyperprune.recipe import load_recipe
 
     chosen = [*(settings or []), *_where(workers, executor, address)]
     loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
+    settled = settle(loaded)  # a download has the screen to itself
     if dry_run:
-        _show_plan(loaded, as_json=as_json)
+        _show_plan(settled, as_json=as_json)
         return
-    from hyperprune.corpus.load import load_corpus
     from hyperprune.pipeline import run as pipeline
 
-    load_corpus(loaded.data)  # a download has the screen to itself
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.run(loaded, folder=out, observers=observers)
+        result = pipeline.begin(settled, folder=out, observers=observers)
     _show_result(result, as_json=as_json)
 
 
@@ -249,14 +249,13 @@ def _show_result(result: RunResult, *, as_json: bool) -> None:
     show_on_screen(tables.result_facts(result), table)
 
 
-def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
+def _show_plan(settled: Settled, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from hyperprune.plan.estimate import estimate
-    from hyperprune.plan.make import make_plan
     from hyperprune.ui import tables
 
-    plan, cost = make_plan(recipe), estimate(recipe)
+    plan, cost = settled.plan, estimate(settled)
     if as_json:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:

@@ -1,4 +1,4 @@
-"""How the run went: who trained how long, when, and where the time was spent."""
+"""How the run went: how long each network trained, when, and where the time was spent."""
 
 from __future__ import annotations
 

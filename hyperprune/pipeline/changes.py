@@ -9,6 +9,7 @@ from hyperprune.errors import RunError
 from hyperprune.plan.crew import resources
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
+from hyperprune.store import layout
 from hyperprune.store.run import MAY_CHANGE, Run, environment
 
 
@@ -20,7 +21,7 @@ def check_unchanged(run: Run, overrides: Sequence[str] = ()) -> tuple[Recipe, li
     """
     made = run.made()
     run.check_code()  # before any of it is run
-    path = run.folder / "recipe.toml"
+    path = run.folder / layout.RECIPE
     if not path.exists():  # stopped before it was written, or lost
         run.write_recipe(made.recipe)
     recipe = load_recipe(path, overrides)

@@ -23,14 +23,14 @@ from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
-from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
+from hyperprune.plan.settle import Settled, settle
 from hyperprune.plugins import registry, said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.lock import owned
 from hyperprune.store.run import Run, check_name, check_new, environment, new_folder
 
@@ -56,14 +56,22 @@ def run(
         use(recipe.plugins)
     else:
         recipe = load_recipe(recipe, overrides, plugins=plugins)
-    settled = settle(recipe)  # what cannot begin leaves no folder
-    target = Path(folder) if folder is not None else new_folder(recipe.title)
+    return begin(settle(recipe), folder=folder, observers=observers)
+
+
+def begin(
+    settled: Settled,
+    *,
+    folder: Path | str | None = None,
+    observers: Sequence[Observer] = (),
+) -> RunResult:
+    """Carry out a settled recipe in a new run folder; what cannot begin has left none."""
+    target = Path(folder) if folder is not None else new_folder(settled.recipe.title)
     check_new(target)  # before a lock is put there
     with owned(target):
-        made = Run.create(target, recipe, environment(settled.workers, settled.threads))
-        settled = replace(
-            settled, recipe=made.made().recipe
-        )  # with the run's own copies of plugins
+        made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
+        # The recipe from here on names the run's own copies of plugin files.
+        settled = replace(settled, recipe=made.made().recipe)
         return _carry_out(made, settled, observers, resumed=False)
 
 
@@ -83,7 +91,7 @@ def resume(
     with owned(folder):
         opened = Run.open(folder)
         recipe, notices = check_unchanged(opened, overrides)
-        if (folder / "result.json").exists():
+        if (folder / layout.RESULT).exists():
             return load_run(folder)
         return _carry_out(
             opened, _settle_again(opened, recipe), observers, resumed=True, notices=notices
@@ -97,7 +105,7 @@ def _settle_again(opened: Run, recipe: Recipe) -> Settled:
     except CorpusError as error:
         raise CorpusError(
             f"{error}\nwhere the text has moved, say so by data.root in "
-            f"{opened.folder / 'recipe.toml'}: the same text goes on with the run"
+            f"{opened.folder / layout.RECIPE}: the same text goes on with the run"
         ) from error
 
 
@@ -105,9 +113,9 @@ def load_run(folder: Path | str) -> RunResult:
     """Read the result of a finished run; raises RunError when there is none yet."""
     path = Path(folder)
     Run.open(path)
-    if not (path / "result.json").exists():
+    if not (path / layout.RESULT).exists():
         raise RunError(f"{path} is not finished; `hyperprune resume {path}` goes on with it")
-    return RunResult.from_json(atomic.read_json(path / "result.json"), path)
+    return RunResult.from_json(atomic.read_json(path / layout.RESULT), path)
 
 
 def _carry_out(
@@ -135,7 +143,7 @@ def _carry_out(
         raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
-    atomic.write_json(opened.folder / "result.json", result.to_json())
+    atomic.write_json(opened.folder / layout.RESULT, result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
 
@@ -149,7 +157,7 @@ def _open_executor(settled: Settled, notify: Observer, stopping: Callable[[], bo
 
 
 def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
-    """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
+    """Log every event and tell every observer; an observer that fails is dropped, and the run goes on."""
     listening = list(observers)
 
     def notify(event: Event) -> None:
@@ -199,7 +207,13 @@ def _stages(session: Session) -> RunResult:
     tidy(session, every, finalists)
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
     return conclude(
-        session.judge, dense.outcome, list(every.values()), finalists, repeats, saved=saved
+        session.judge,
+        session.settled.task,
+        dense.outcome,
+        list(every.values()),
+        finalists,
+        repeats,
+        saved=saved,
     )
 
 

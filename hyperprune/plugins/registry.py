@@ -22,30 +22,14 @@ import pluggy
 
 from hyperprune import hookspecs
 from hyperprune.errors import HyperpruneError, PluginError, nearest
+from hyperprune.hookspecs import GROUP, HOOKS
 from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
 
-GROUP = "hyperprune"
 AUTOLOAD = "HYPERPRUNE_AUTOLOAD"
 """Set to 0 to load only what hyperprune's own package registers."""
 STRICT = "HYPERPRUNE_STRICT"
 """Set to 1 to make any broken plugin an error."""
 
-HOOKS = {
-    "model": "hyperprune_models",
-    "corpus": "hyperprune_corpora",
-    "init": "hyperprune_inits",
-    "removal": "hyperprune_removals",
-    "growth": "hyperprune_growths",
-    "redistribution": "hyperprune_redistributions",
-    "schedule": "hyperprune_schedules",
-    "preset": "hyperprune_presets",
-    "distance": "hyperprune_distances",
-    "objective": "hyperprune_objectives",
-    "searcher": "hyperprune_searchers",
-    "executor": "hyperprune_executors",
-    "observer": "hyperprune_observers",
-}
-KINDS = tuple(HOOKS)
 GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
 """Positional arguments that hyperprune gives, where it is not one."""
 
@@ -293,7 +277,7 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
                 found.add_plugin(point.load(), package, version)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # what a stranger raises stays with the stranger
+        except BaseException as error:  # a plugin's error must not stop discovery
             reason = str(error) if isinstance(error, PluginError) else said(error)
             found.broken.append(Broken(package, version, point.name, reason))
     return found

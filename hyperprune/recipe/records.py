@@ -53,7 +53,7 @@ CHOICES = {
 
 
 BEYOND = 1e100
-"""Bound of a range: what lies beyond has no width that a float holds."""
+"""Largest magnitude of a range's ends: the width of a larger range would overflow a float."""
 
 
 class Section(BaseModel):
@@ -229,7 +229,7 @@ class Spectrum(Section):
 
     @property
     def raw(self) -> bool:
-        """Whether distances take exponents below the resolution at their word."""
+        """Whether distances use exponents below the resolution as measured."""
         return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 

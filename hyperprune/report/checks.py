@@ -93,11 +93,9 @@ def check_run(folder: Path) -> Iterator[Check]:
 def _going_on(run: Run) -> Iterator[Check]:
     """Whether a run can go on here, and to the same bits."""
     from hyperprune.pipeline.changes import check_unchanged
-    from hyperprune.plan.make import make_plan
 
     try:
-        recipe, notices = check_unchanged(run)
-        make_plan(recipe)
+        _, notices = check_unchanged(run)
     except HyperpruneError as error:
         yield Check("recipe", "wrong", str(error))
         return
@@ -109,9 +107,9 @@ def _going_on(run: Run) -> Iterator[Check]:
 
 
 def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator[Check]:
-    """What is lost or damaged of a training, and what to do: a finished run makes nothing again."""
+    """Files of a training that are lost or damaged, and what to do; a finished run makes none again."""
     from hyperprune.lyapunov import LyapunovSpectrum
-    from hyperprune.store import atomic
+    from hyperprune.store import atomic, layout
 
     outcome, folder = run.outcome(name), run.training(name)
     if outcome is not None and outcome.failure is not None:
@@ -124,7 +122,7 @@ def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator
                 yield Check(
                     name, "note", f"{path} is gone; resuming makes it again if it is needed"
                 )
-    spectra = sorted((folder.path / "spectra").glob("*.safetensors"))
+    spectra = sorted((folder.path / layout.SPECTRA).glob("*.safetensors"))
     for path in (*spectra, folder.best, folder.checkpoint):
         try:
             if path in spectra:

@@ -10,7 +10,7 @@ from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
 from hyperprune.runtime.garbage import collector_at_rest
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.ui.text import rests_on_few, short_names
 
@@ -108,7 +108,7 @@ def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def _recipe(folder: Path) -> str:
     try:
-        return (folder / "recipe.toml").read_text(encoding="utf-8", errors="replace")
+        return (folder / layout.RECIPE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "recipe.toml is gone; run.json still holds what it said"
 

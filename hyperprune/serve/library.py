@@ -18,6 +18,7 @@ from hyperprune.judgement.glance import Glance, glance, run_folders
 from hyperprune.plan.disk import show_bytes
 from hyperprune.report.html import contents
 from hyperprune.report.page import fill
+from hyperprune.store import layout
 from hyperprune.store.log import Logged, follow
 from hyperprune.ui.board import Board
 from hyperprune.ui.follow import LogClock, sitting
@@ -73,7 +74,7 @@ class Library:
         return self._listed[1]
 
     def page(self, name: str) -> bytes:
-        """A run's page, made anew when its journal has grown, and then not more than now and then."""
+        """A run's page, made anew when its journal has grown, at most once in a while."""
         path = self.path(name)
         with self._lock:
             stamp = _stamp(path)
@@ -180,7 +181,7 @@ def _news(known: list[Logged]) -> list[str]:
 def _stamp(path: Path) -> tuple[Any, ...]:
     """What changes when a run goes on."""
     found: list[Any] = []
-    for name in ("run.json", "journal.jsonl", "log.jsonl", "result.json", "lock"):
+    for name in (layout.MADE, layout.JOURNAL, layout.LOG, layout.RESULT, layout.LOCK):
         try:
             status = (path / name).lstat()
             found.append((status.st_mtime_ns, status.st_size))

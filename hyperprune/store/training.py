@@ -11,7 +11,7 @@ import torch
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.sparsity.maps import density_map
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
 from hyperprune.training.outcome import EpochRecord, comparable
 from hyperprune.training.trainer import Trainer
@@ -27,13 +27,13 @@ class TrainingFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoint = path / "checkpoint.safetensors"
-        self.best = path / "best.safetensors"
-        self.start = path / "start.safetensors"
+        self.checkpoint = path / layout.CHECKPOINT
+        self.best = path / layout.BEST
+        self.start = path / layout.START
 
     def spectrum(self, epoch: int) -> Path:
         """Where an epoch's spectrum lies."""
-        return self.path / "spectra" / f"{epoch:04d}.safetensors"
+        return self.path / layout.SPECTRA / f"{epoch:04d}.safetensors"
 
     def restore(self, trainer: Trainer) -> list[EpochRecord]:
         """Bring a fresh trainer to where the folder stands; returns the finished epochs."""

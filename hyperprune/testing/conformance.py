@@ -158,7 +158,7 @@ def verdict(item: Contribution, **options: Any) -> Verdict:
         check_in_run(item, **options)
     except unittest.SkipTest as skip:
         return Verdict(item.kind, item.name, "not tried", str(skip))
-    except Exception as error:  # whatever goes wrong in a stranger's code is what is asked for
+    except Exception as error:  # a plugin's code may raise anything, and that is the finding
         said = str(error) or "it fails without a word"
         named = isinstance(error, AssertionError)
         reason = said if named else f"{type(error).__name__}: {said}"

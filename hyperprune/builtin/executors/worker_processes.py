@@ -68,7 +68,7 @@ def _start_worker(name: str, device: str | None, events: Any, stop: Flag, thread
 
 
 def _leave_with_parent() -> None:
-    """End a worker whose parent was killed, idle or not: it must not work on beside the next."""
+    """End this worker when its parent is killed, so that it does not train beside a resumed run."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

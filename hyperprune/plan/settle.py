@@ -1,4 +1,4 @@
-"""The door: a recipe turned, once, into what the stages of its run need."""
+"""The door: a recipe turned, once, into what its run needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import torch
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.events import Plan
+from hyperprune.model import parameter_count
 from hyperprune.plan.crew import resources
+from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
-from hyperprune.recipe import space_of
+from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
-from hyperprune.search.space import Space
+from hyperprune.search.space import Configuration, Space
+from hyperprune.task import Task
 from hyperprune.training.build import (
     build_model,
     check_lengths,
@@ -28,9 +31,13 @@ class Settled:
     """A recipe with all that follows from it before anything has trained."""
 
     recipe: Recipe
-    plan: Plan
     corpus: Corpus
+    task: Task
     space: Space
+    first: Configuration | None  # tried before the searcher is asked
+    plan: Plan
+    weights: int  # of the network, dense
+    disk: int  # most bytes that the run folder may come to
     workers: int  # processes that train
     threads: int  # of torch, in each of them
 
@@ -40,12 +47,24 @@ def settle(recipe: Recipe) -> Settled:
 
     Raises RecipeError, CorpusError and PluginError for what cannot begin, before there is a run folder.
     """
-    plan = make_plan(recipe)
+    space = space_of(recipe)
+    plan = make_plan(recipe, space.size)
     resolve_device(recipe.train.device)
     corpus = load_corpus(recipe.data)
     task = load_task(recipe)
     check_lengths(recipe, task)
-    spectrum_text(recipe)
-    build_model(recipe, task.size, torch.device("cpu"))
+    spectrum_text(task, recipe.spectrum)
+    weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
     workers, threads = resources(recipe)
-    return Settled(recipe, plan, corpus, space_of(recipe), workers, threads)
+    return Settled(
+        recipe,
+        corpus,
+        task,
+        space,
+        default_configuration(recipe) if recipe.search.default_first else None,
+        plan,
+        weights,
+        run_bytes(plan, weights, recipe, space, workers),
+        workers,
+        threads,
+    )
