@@ -38,12 +38,23 @@ def packed(path: Path, names: tuple[str, ...]) -> dict[str, Item]:
     return found
 
 
+def to_go_on(path: Path) -> dict[str, Item]:
+    """What going on from a training's last epoch needs; nothing where it has none."""
+    return packed(path, (TrainingFolder(path).checkpoint.name,))
+
+
 def of_epoch(path: Path, epoch: int, known: Mapping[str, str]) -> dict[str, Item]:
     """What a training's folder has after an epoch that is not `known`: hashes by name."""
     folder = TrainingFolder(path)
     places = (folder.spectrum(epoch), folder.start, folder.best, folder.checkpoint)
     found = packed(path, tuple(place.relative_to(path).as_posix() for place in places))
     return {name: item for name, item in found.items() if known.get(name) != item.sha256}
+
+
+def of_end(path: Path, known: Mapping[str, str]) -> dict[str, Item]:
+    """What a training leaves that ended before an epoch was done: the masks at its start."""
+    found = packed(path, (TrainingFolder(path).start.name,))
+    return {name: item for name, item in found.items() if name not in known}
 
 
 def unpack(parcel: Parcel, path: Path) -> None:

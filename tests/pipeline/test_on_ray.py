@@ -1,5 +1,6 @@
 """What needs no Ray of the executor on Ray; tests/cluster has the rest."""
 
+import socket
 import sys
 
 import pytest
@@ -71,6 +72,21 @@ def test_workers_fit_node_by_node(monkeypatch):
     assert ray_cluster.demand({}, 2, gpu=True) == {"cpu": 2.0, "gpu": 1.0}
     assert ray_cluster.demand({"cpu": 1, "gpu": 0.5}, 2, gpu=True) == {"cpu": 1, "gpu": 0.5}
     assert ray_cluster.demand({}, 2, gpu=False) == {"cpu": 2.0, "gpu": 0.0}
+
+
+def test_nobody_at_an_address_leaves_no_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "library", FakeRay)
+    monkeypatch.setattr(FakeRay, "is_initialized", lambda self: False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(RunError, match="no Ray cluster answers at '127"):
+            tiny_run(tmp_path, f"search.executor={{name='ray', address='{address}'}}")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:99999999")
+    with pytest.raises(RunError, match="99999999"):
+        ray_cluster.named("")
+    assert ray_cluster.named("auto") == "auto"
 
 
 def test_how_ray_is_asked(monkeypatch):

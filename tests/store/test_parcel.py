@@ -40,6 +40,14 @@ def test_an_epoch_brings_what_is_new(tmp_path):
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
 
 
+def test_what_ends_early_leaves_its_start(tmp_path):
+    filled(tmp_path, start=b"m", checkpoint=b"c")
+    assert set(parcel.of_end(tmp_path, {})) == {"start.safetensors"}
+    assert parcel.of_end(tmp_path, {"start.safetensors": "sent"}) == {}
+    assert set(parcel.to_go_on(tmp_path)) == {"checkpoint.safetensors"}
+    assert parcel.to_go_on(tmp_path / "nowhere") == {}
+
+
 @pytest.mark.parametrize(
     "name", ["../checkpoint.safetensors", "/etc/passwd", "lock", "spectra/1.safetensors", ""]
 )

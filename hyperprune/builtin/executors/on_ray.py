@@ -237,7 +237,7 @@ class OnRay:
             "seen": str(self._leave_word(job)) if self.shared else "",
         }
         if not slot.direct:
-            found = parcel.packed(here.folder, ("checkpoint.safetensors",))
+            found = parcel.to_go_on(here.folder)
             task["checkpoint"] = [self.ray.put(found)] if found else None
         slot.ticket, slot.began, slot.stage = ticket, False, "working"
         slot.task = slot.actor.work.options(concurrency_group="work").remote(task)
@@ -262,7 +262,9 @@ class OnRay:
                 parcel.unpack(files, ticket.job.folder)
                 self.crew.emit(event)
             elif kind == "done":
-                ticket.outcome = what
+                outcome, files = what
+                parcel.unpack(files, ticket.job.folder)
+                ticket.outcome = outcome
             elif kind == "error":
                 ticket.error = what
         if not said and not slot.began:

@@ -40,7 +40,7 @@ def connect(address: str) -> bool:
     ray = library()
     if ray.is_initialized():
         return False
-    given = address or os.environ.get("RAY_ADDRESS", "")
+    given = named(address)
     how: dict[str, Any] = {"address": given or "local"}
     if not given:
         how |= {"num_cpus": cores(), "object_store_memory": STORE, "include_dashboard": False}
@@ -62,6 +62,24 @@ def connect(address: str) -> bool:
     return True
 
 
+def named(address: str) -> str:
+    """The cluster that is meant, or nothing: the address given, else `RAY_ADDRESS`.
+
+    Raises RunError where nobody answers at `host:port`; Ray itself tries for minutes.
+    """
+    given = address or os.environ.get("RAY_ADDRESS", "")
+    host, _, port = given.rpartition(":")
+    if host and port.isdigit() and "://" not in given:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise RunError(
+                f"no Ray cluster answers at {given!r} ({error}); `ray start --head` starts one and "
+                "says its address"
+            ) from error
+    return given
+
+
 def leave() -> None:
     """Leave the cluster; one that was started here ends."""
     library().shutdown()
@@ -74,9 +92,10 @@ def room_for(asked: Asked, address: str, resources: Mapping[str, float]) -> tupl
     """
     ray = library()
     threads = asked.threads or max(1, int(resources.get("cpu", 1)))
+    given = "" if ray.is_initialized() else named(address)
     if asked.workers:
         return asked.workers, threads
-    if not (address or os.environ.get("RAY_ADDRESS") or ray.is_initialized()):
+    if not (given or ray.is_initialized()):
         return max(1, int(cores() / max(resources.get("cpu", 1.0), 1e-3))), threads
     ours = connect(address)
     try:

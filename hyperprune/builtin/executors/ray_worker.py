@@ -95,7 +95,8 @@ class Worker:
             self._said.append((kind, what))
             self._more.notify_all()
 
-    def _done(self, task: dict[str, Any]) -> Any:
+    def _done(self, task: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The outcome of a job, and files that no epoch has brought yet."""
         import time
 
         import ray
@@ -137,9 +138,11 @@ class Worker:
         with telling(self.name, emit):
             here = Job(job.candidate, folder, job.recipe, job.sparse, job.epochs)
             outcome = work(here, emit, self._stop.is_set)
-        if not direct:
-            shutil.rmtree(folder, ignore_errors=True)
-        return outcome
+        if direct:
+            return outcome, {}
+        files = parcel.of_end(folder, known)
+        shutil.rmtree(folder, ignore_errors=True)
+        return outcome, files
 
     def _folder(self, candidate: str) -> Path:
         """An empty folder on this machine, for one job; those of workers that died are removed."""
