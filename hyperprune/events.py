@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from hyperprune.training.outcome import DENSE as DENSE
+DENSE = "dense"
+"""The candidate name under which events speak of the dense reference."""
 
 
 @dataclass(frozen=True)
