@@ -1,10 +1,13 @@
 """What several seeds say together, held against scipy and against samples small enough to work out."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from scipy import stats
 
 from hyperprune.errors import RunError
@@ -14,6 +17,7 @@ from hyperprune.judgement.study import figures_of
 from hyperprune.ui.sheet import Sheet, comma_separated, latex, markdown
 from hyperprune.ui.study import interval, rows_of, sheet_of, spread
 
+ROOT = Path(__file__).resolve().parents[2]
 NUMBER = st.integers(10, 10_000).map(lambda number: number / 8)
 """Perplexities with room between them."""
 
@@ -51,6 +55,23 @@ def test_as_scipy_has_it(pairs):
     held = stats.ttest_rel([*a.values()], [*b.values()]).confidence_interval(0.95)
     assert math.isclose(difference.low, held.low, rel_tol=1e-6, abs_tol=1e-6)
     assert math.isclose(difference.high, held.high, rel_tol=1e-6, abs_tol=1e-6)
+
+
+def test_the_recorded_study_as_scipy_has_it_and_as_the_readme_prints_it():
+    recorded = json.loads((ROOT / "benchmarks" / "results" / "methods.json").read_text("utf-8"))
+    arms = TypeAdapter(tuple[Arm, ...]).validate_python(recorded["arms"])
+    readme = (ROOT / "README.md").read_text("utf-8")
+    dense, *others = figures_of(arms, {})
+    reference = [*arms[0].values("valid_perplexity").values()]
+    for item, found in zip(arms[1:], others, strict=True):
+        values = [*item.values("valid_perplexity").values()]
+        held = stats.ttest_rel(values, reference).confidence_interval(0.95)
+        assert math.isclose(found.valid.std, stats.tstd(values), rel_tol=1e-9)
+        assert math.isclose(found.valid_difference.low, held.low, rel_tol=1e-9)
+        assert math.isclose(found.valid_difference.high, held.high, rel_tol=1e-9)
+        shown = (spread(found.valid, 2), spread(found.test, 2), interval(found.valid_difference, 2))
+        assert f"| {item.name} | 3 | {' | '.join(shown)} |" in readme
+    assert f"| dense | 3 | {spread(dense.valid, 2)} | {spread(dense.test, 2)} |" in readme
 
 
 def arm(name, candidate, values, failed=()):
