@@ -76,8 +76,10 @@ def run(
         return
     from hyperprune.corpus.load import load_corpus
     from hyperprune.pipeline import run as pipeline
+    from hyperprune.runtime.patience import patient
 
-    load_corpus(loaded.data)  # a download has the screen to itself
+    with patient(loaded.search.silence):
+        load_corpus(loaded.data)  # a download has the screen to itself
     with _watched(quiet, as_json, observe) as observers:
         result = pipeline.run(loaded, folder=out, observers=observers)
     _show_result(result, as_json=as_json)

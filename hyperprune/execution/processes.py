@@ -11,12 +11,14 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event as Flag
 from types import TracebackType
@@ -28,21 +30,26 @@ from hyperprune.errors import Stopped
 from hyperprune.events import Event
 from hyperprune.execution.job import Job
 from hyperprune.execution.worker import advance
+from hyperprune.runtime.patience import GRACE
 from hyperprune.training.outcome import Failure, Outcome
 
 PULSE = 0.05
 """Seconds between looks at the workers."""
+SPARE = 60.0
+"""Seconds that a worker has beyond its limit to say by itself that it was silent, before it is ended."""
+NOTE = 256
+"""Bytes in which a worker notes who is at work."""
 
-_channel: Any = None  # in a worker: (events to the parent, the stop flag)
+_channel: Any = None  # in a worker: (events to the parent, the stop flag, the note)
 
 
-def _start_worker(events: Any, stop: Flag, threads: int) -> None:
+def _start_worker(events: Any, stop: Flag, note: Any, threads: int) -> None:
     global _channel
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and says so by the flag
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _channel = (events, stop)
+    _channel = (events, stop, note)
 
 
 def _leave_with_parent() -> None:
@@ -54,8 +61,12 @@ def _leave_with_parent() -> None:
 
 
 def _work(job: Job) -> Outcome:
-    events, stop = _channel
-    return advance(job, events.put, stop.is_set)
+    events, stop, note = _channel
+
+    def tell(who: str) -> None:
+        note.value = who.encode(errors="replace")[: NOTE - 1]
+
+    return advance(job, events.put, stop.is_set, tell)
 
 
 @contextmanager
@@ -89,8 +100,32 @@ class Ticket:
 class _Slot:
     pool: ProcessPoolExecutor
     events: Queue[Event]
+    note: Any  # shared memory: who is at work in the worker
     ticket: Ticket | None = None
     future: Future[Outcome] | None = field(default=None)
+    heard: float = 0.0  # when the worker last said something
+    worker: BaseProcess | None = None
+    silent: bool = False  # it was ended for it
+
+    def died(self) -> str:
+        """How its worker ended, and at whose work."""
+        if self.silent:
+            how = "said nothing for too long (search.silence) and was ended"
+        elif self.worker is None or (code := self._exit_code()) is None:
+            how = "died"
+        elif code < 0:
+            how = f"was killed by {_signal_name(-code)}" + (
+                " (out of memory?)" if code == -9 else ""
+            )
+        else:
+            how = f"left with exit code {code}"
+        who = self.note.value.decode(errors="replace")
+        return f"its worker process {how}" + (f" while {who} was at work" if who else "")
+
+    def _exit_code(self) -> int | None:
+        assert self.worker is not None
+        self.worker.join(1.0)
+        return self.worker.exitcode
 
     def close(self) -> None:
         """Wait until the worker has left."""
@@ -99,8 +134,19 @@ class _Slot:
         self.events.close()
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Processes:
-    """Runs up to `workers` jobs at a time, each in a process with `threads` torch threads."""
+    """Runs up to `workers` jobs at a time, each in a process with `threads` torch threads.
+
+    A worker that is silent for longer than its job's `search.silence`, and does not say so itself, is
+    ended; so is the silence of code that no signal reaches.
+    """
 
     def __init__(
         self,
@@ -161,10 +207,11 @@ class Processes:
 
     def _new_slot(self) -> _Slot:
         events: Queue[Event] = self._context.Queue()
+        note = self._context.RawArray("c", NOTE)
         pool = ProcessPoolExecutor(
-            1, self._context, _start_worker, (events, self._stop, self.threads)
+            1, self._context, _start_worker, (events, self._stop, note, self.threads)
         )
-        return _Slot(pool, events)
+        return _Slot(pool, events, note)
 
     def _pump(self, patience: float = 0.0) -> None:
         """Start what can start, pass on events, collect what is finished."""
@@ -178,14 +225,26 @@ class Processes:
                     self._slots[index] = slot = self._new_slot()
             if slot.future is None and self._waiting:
                 slot.ticket = self._waiting.popleft()
+                slot.heard = time.monotonic()
                 with _interrupts_blocked():  # the first job starts the process
                     slot.future = slot.pool.submit(_work, slot.ticket.job)
+                slot.worker = next(iter((slot.pool._processes or {}).values()), None)
+            self._end_the_silent(slot)
+
+    def _end_the_silent(self, slot: _Slot) -> None:
+        if slot.future is None or slot.ticket is None or slot.worker is None or slot.silent:
+            return
+        limit = float(slot.ticket.job.recipe["search"]["silence"])
+        if limit and time.monotonic() - slot.heard > limit + GRACE + SPARE:
+            slot.silent = True
+            slot.worker.kill()
 
     def _drain(self, slot: _Slot, patience: float) -> None:
         try:
-            self.emit(slot.events.get(timeout=patience) if patience else slot.events.get_nowait())
             while True:
-                self.emit(slot.events.get_nowait())
+                event = slot.events.get(timeout=patience) if patience else slot.events.get_nowait()
+                slot.heard, patience = time.monotonic(), 0.0
+                self.emit(event)
         except queue.Empty:
             pass
 
@@ -198,7 +257,7 @@ class Processes:
         try:
             ticket.outcome = future.result()
         except BrokenProcessPool:
-            failure = Failure("killed", "its worker process was killed (out of memory?)")
+            failure = Failure("killed", slot.died())
             ticket.outcome = Outcome(ticket.job.candidate, (), failure)
             return True
         except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import torch
@@ -20,7 +21,10 @@ from hyperprune.errors import (
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
+from hyperprune.plugins.registry import ENDINGS
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.patience import Note, Silent, at_work, patient, word
+from hyperprune.runtime.signals import by_a_person
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
@@ -32,8 +36,15 @@ LONGEST = 1000
 """Characters of a cause that are kept."""
 
 
-def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
+def advance(
+    job: Job,
+    emit: Callable[[Event], None],
+    stopping: Callable[[], bool],
+    note: Note | None = None,
+) -> Outcome:
     """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
+
+    `note` is told who is at work, for whoever finds this process dead.
 
     Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
@@ -42,7 +53,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
     history: list[EpochRecord] = []
-    elsewhere: list[BaseException] = []
+    elsewhere: list[BaseException] = []  # raised by who listens, and by who stops
 
     def tell(event: Event) -> None:
         try:
@@ -52,11 +63,12 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        _look_for_text(recipe)
-        with owned(job.folder, PATIENCE):
-            _train(job, recipe, history, tell, stopping)
+        with patient(recipe.search.silence, note), at_work(job.candidate):
+            _look_for_text(recipe)
+            with owned(job.folder, PATIENCE):
+                _train(job, recipe, history, tell, stopping, elsewhere)
         return Outcome(job.candidate, tuple(history))
-    except (Stopped, RunError, KeyboardInterrupt):
+    except (Stopped, RunError):
         raise
     except RecipeError as error:  # the device is gone: no one's failure
         raise RunError(str(error)) from error
@@ -65,6 +77,8 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
         if any(error is other for other in elsewhere):
             raise  # who listens ends the run
+        if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+            raise
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
@@ -82,11 +96,17 @@ def _look_for_text(recipe: Recipe) -> None:
 
 def _cause(error: BaseException, recipe: Recipe) -> str:
     """Why a candidate failed, in words; what a plugin's network raises is raised in its name."""
-    if isinstance(error, HyperpruneError):
+    if isinstance(error, (HyperpruneError, Silent)) and not isinstance(error, ENDINGS):
         return str(error)
+    whose = _stranger(recipe)
+    return f"{whose}: {said(error)}" if whose else said(error)
+
+
+def _stranger(recipe: Recipe) -> str:
+    """The network's plugin, where it is not ours: it is at work in every step."""
     model = registry().contributions.get(("model", recipe.model.name))
-    whose = f"model {model.name!r} of {model.package}: " if model and model.package != GROUP else ""
-    return whose + said(error)
+    known = model is None or model.package == GROUP
+    return "" if known or model is None else f"model {model.name!r} of {model.package}"
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
@@ -104,20 +124,32 @@ def _train(
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
+    elsewhere: list[BaseException],
 ) -> None:
     folder = TrainingFolder(job.folder)
     trainer = build_trainer(recipe, sparse=job.sparse)
     text = spectrum_text(recipe)
     history += folder.restore(trainer)
 
+    whose = _stranger(recipe)
+
     def on_step(step: int, steps: int) -> None:
+        word()
         if stopping():
-            raise Stopped("stopped")
+            elsewhere.append(Stopped("stopped"))
+            raise elsewhere[-1]
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
     while trainer.epoch < job.epochs:
-        metrics = trainer.run_epoch(on_step)
-        spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+        with at_work(whose) if whose else nullcontext():
+            try:
+                metrics = trainer.run_epoch(on_step)
+                word()
+                spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+            except ENDINGS as error:
+                if whose and not any(error is other for other in elsewhere):  # the network's own
+                    raise PluginError(f"{whose} raised {said(error)}") from error
+                raise
         topology = trainer.sparse.topology() if trainer.sparse else None
         history.append(
             EpochRecord(

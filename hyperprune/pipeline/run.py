@@ -28,7 +28,8 @@ from hyperprune.pipeline.stages import halve, propose, rescue
 from hyperprune.plugins import said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
-from hyperprune.runtime.signals import stop_on_signal
+from hyperprune.runtime.patience import patient
+from hyperprune.runtime.signals import by_a_person, stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
@@ -117,11 +118,18 @@ def _carry_out(
 ) -> RunResult:
     notify = teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
+    if who := opened.left_at_work():
+        notices = [
+            *notices,
+            f"the sitting before this one ended without a word while {who} was at work",
+        ]
     for notice in notices:
         notify(events.Notice(notice))
     try:
         with (
             stop_on_signal() as stopping,
+            opened.noting() as note,
+            patient(settled.recipe.search.silence, note),
             torch_threads(settled.threads),
             make_executor(notify, stopping, settled.workers, settled.threads) as executor,
         ):
@@ -148,7 +156,9 @@ def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
                 observer(event)
             except HyperpruneError:
                 raise
-            except Exception as error:  # a full disk under a log, a screen that is gone
+            except BaseException as error:  # a full disk under a log, a screen that is gone
+                if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+                    raise
                 listening.remove(observer)
                 notify(events.Notice(f"an observer failed, told no more: {said(error)}"))
 

@@ -6,6 +6,7 @@ record with its reason, and only a recipe that needs it fails.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -21,8 +22,17 @@ from typing import Any
 import pluggy
 
 from hyperprune import hookspecs
-from hyperprune.errors import HyperpruneError, PluginError, nearest
+from hyperprune.errors import (
+    HyperpruneError,
+    PluginError,
+    RecipeError,
+    RunError,
+    Stopped,
+    nearest,
+)
 from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
+from hyperprune.runtime.patience import Silent, at_work
+from hyperprune.runtime.signals import by_a_person
 
 GROUP = "hyperprune"
 AUTOLOAD = "HYPERPRUNE_AUTOLOAD"
@@ -45,6 +55,8 @@ HOOKS = {
     "observer": "hyperprune_observers",
 }
 KINDS = tuple(HOOKS)
+ENDINGS = (RecipeError, RunError, Stopped)
+"""What ends a run in words of ours; a plugin that raises it is at fault as with any other."""
 GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
 """Positional arguments that hyperprune gives, where it is not one."""
 
@@ -95,19 +107,27 @@ class Contribution:
         """The callable with its options; what a stranger raises becomes a PluginError that names it.
 
         Also what is no Exception, such as the SystemExit of `sys.exit()`: a plugin does not end the
-        process. Errors in words, Ctrl-C and a lack of memory pass, since they say something else.
+        process, nor a run. Errors in words and a person's Ctrl-C pass, since they say something else;
+        a silence that is too long is said in its name.
         """
+        who = f"{self.kind} {self.name!r} of {self.package}"
+        watched = (
+            contextlib.nullcontext if self.package == GROUP else functools.partial(at_work, who)
+        )
 
         @functools.wraps(self.target)
         def call(*given: Any, **options: Any) -> Any:
             try:
-                return self.target(*given, **options)
-            except (HyperpruneError, KeyboardInterrupt, MemoryError):
-                raise
+                with watched():
+                    return self.target(*given, **options)
+            except Silent as error:
+                raise PluginError(str(error)) from error
             except BaseException as error:
-                raise PluginError(
-                    f"{self.kind} {self.name!r} of {self.package} raised {said(error)}"
-                ) from error
+                if isinstance(error, HyperpruneError) and not isinstance(error, ENDINGS):
+                    raise
+                if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+                    raise
+                raise PluginError(f"{who} raised {said(error)}") from error
 
         bound = functools.partial(call, **options)  # its `keywords` show what is chosen
         bound.__dict__["__name__"] = self.name
@@ -132,7 +152,10 @@ class Broken:
 
 def said(error: BaseException) -> str:
     """An exception in words: its class, and what it says where it says something."""
-    text = str(error)
+    try:
+        text = str(error)
+    except BaseException:  # an exception may be a stranger's, and fail at this too
+        text = "it cannot say what"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

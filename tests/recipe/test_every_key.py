@@ -99,6 +99,7 @@ ELSEWHERE = {
     "final.rescue": "tests/pipeline/test_pipeline.py: it counts where the eliminated look better",
     "rounds.hedge": "tests/search/test_ranking.py: it counts where objective and loss disagree",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
+    "search.silence": "tests/reliability/test_strangers.py: a plugin that hangs",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
 SECTIONS_ALONE = {"data.options", "model.options"}
