@@ -9,6 +9,7 @@ import pytest
 import hyperprune
 from hyperprune.plugins import KINDS, registry
 from hyperprune.plugins.defaults import NAMES
+from hyperprune.store import layout
 
 ROOT = Path(hyperprune.__file__).parent
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -20,11 +21,11 @@ LAYERS = (
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
-    ("builtin", "training"),
+    ("training",),
     ("events",),
     ("plan", "store"),
     ("execution", "judgement"),
-    ("export", "pipeline", "ui"),
+    ("builtin", "export", "pipeline", "ui"),
     ("figures", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
@@ -53,6 +54,7 @@ OTHER_MEANINGS = {
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("testing/conformance", "text"): "a folder",
+    ("testing/executors", "text"): "a folder",
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
     ("ui/live", "loss"): "a heading",
@@ -188,3 +190,14 @@ def writes(path: Path) -> bool:
 def test_one_room_writes():
     found = {module(p) for p in FILES if room(p) not in ("store", "bench", "builtin") and writes(p)}
     assert found == set(WRITERS), "store/ writes run folders; others say in WRITERS what they write"
+
+
+def test_one_place_names_the_files_of_a_run():
+    files = {value for name, value in vars(layout).items() if name.isupper() and "." in value}
+    found = {
+        pair
+        for path in FILES
+        if module(path) != "store/layout"
+        for pair in names_quoted(path, files)
+    }
+    assert found == {("testing/observers", "journal.jsonl")}, "take the name from store/layout"

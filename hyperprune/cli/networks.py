@@ -43,7 +43,11 @@ def score(
     from hyperprune.ui.tables import facts
 
     words = f"{len(found.words):,}, of which {found.unknown:,} are not in the vocabulary"
-    rows = {"perplexity": f"{found.perplexity:.4f}", "nats per word": f"{found.loss:.4f}"}
+    rows = {
+        "perplexity": f"{found.perplexity:.4f} per word",
+        "nats per word": f"{found.loss:.4f}",
+        "bits per byte": f"{found.bits_per_byte:.4f}",
+    }
     show(facts([*rows.items(), ("words", words)]))
 
 
@@ -143,6 +147,7 @@ def _as_json(found: Score) -> dict[str, object]:
     return {
         "perplexity": found.perplexity,
         "loss": found.loss,
+        "bits_per_byte": found.bits_per_byte,
         "unknown": found.unknown,
         "tokens": [
             {"word": word, "log_probability": value}

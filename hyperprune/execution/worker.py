@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 import torch
 
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import (
     CorpusError,
     Diverged,
@@ -27,7 +26,8 @@ from hyperprune.runtime.patience import Note, Silent, at_work, patient, word
 from hyperprune.runtime.signals import by_a_person
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.task import Task
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 PATIENCE = 60.0
@@ -42,7 +42,7 @@ def advance(
     stopping: Callable[[], bool],
     note: Note | None = None,
 ) -> Outcome:
-    """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
+    """Train until the job's epoch, saving a checkpoint after each; a failure is a value, not an exception.
 
     `note` is told who is at work, for whoever finds this process dead.
 
@@ -64,19 +64,19 @@ def advance(
 
     try:
         with patient(recipe.search.silence, note), at_work(job.candidate):
-            _look_for_text(recipe)
+            task = _data(recipe)
             with owned(job.folder, PATIENCE):
-                _train(job, recipe, history, tell, stopping, elsewhere)
+                _train(job, recipe, task, history, tell, stopping, elsewhere)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError):
         raise
-    except RecipeError as error:  # the device is gone: no one's failure
+    except RecipeError as error:  # the device is gone: no candidate's failure
         raise RunError(str(error)) from error
     except Diverged as error:
         failure = Failure("diverged", str(error))
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
         if any(error is other for other in elsewhere):
-            raise  # who listens ends the run
+            raise  # an observer's: it may end the run
         if isinstance(error, KeyboardInterrupt) and by_a_person(error):
             raise
         if _out_of_memory(error):
@@ -86,10 +86,10 @@ def advance(
     return Outcome(job.candidate, tuple(history), failure)
 
 
-def _look_for_text(recipe: Recipe) -> None:
-    """Load the text; raises RunError where it is gone, which is no candidate's failure."""
+def _data(recipe: Recipe) -> Task:
+    """Load what is trained on; raises RunError where it is gone, which is no candidate's failure."""
     try:
-        load_corpus(recipe.data)
+        return load_task(recipe)
     except (CorpusError, PluginError) as error:
         raise RunError(str(error)) from error
 
@@ -121,15 +121,18 @@ def _out_of_memory(error: BaseException | None) -> bool:
 def _train(
     job: Job,
     recipe: Recipe,
+    task: Task,
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
     elsewhere: list[BaseException],
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, sparse=job.sparse)
-    text = spectrum_text(recipe)
+    trainer = build_trainer(recipe, task, sparse=job.sparse)
+    text = spectrum_text(task, recipe.spectrum)
     history += folder.restore(trainer)
+    if not history:
+        folder.save_start(trainer)
 
     whose = _stranger(recipe)
 

@@ -38,7 +38,7 @@ def start(
 ) -> Started:
     """Hand out a training until an epoch, unless its outcome is a fact and its files are there.
 
-    `weights`: its best weights will be needed; those of who is eliminated are gone, and not lost.
+    `weights`: its best weights must be there; an eliminated candidate's were deleted on purpose.
     """
     folder = session.run.training(name)
     job = Job(name, folder.path, recipe.model_dump(mode="json"), sparse, epoch)
@@ -54,7 +54,7 @@ def start(
 
 
 def finish(session: Session, started: Started) -> Outcome:
-    """Wait for work, retry what may pass, judge it, and make it a fact."""
+    """Wait for work, retry transient failures, judge the outcome and journal it."""
     outcome = started.outcome
     if outcome is None:
         outcome = session.executor.wait(started.ticket)
@@ -85,7 +85,7 @@ def _scored(outcome: Outcome) -> bool:
 
 
 def _score(session: Session, name: str, epoch: int) -> Distance | None:
-    """LS distance for observers; None where it cannot be had, which `_judged` says if it counts."""
+    """LS distance for observers; None where it cannot be measured (`_judged` reports that if it matters)."""
     with contextlib.suppress(PluginError, SpectrumError):
         return session.judge.score(name, epoch)
     return None

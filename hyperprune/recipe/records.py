@@ -47,13 +47,13 @@ PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
     "spectrum": ("distance",),
-    "search": ("searcher", "objective"),
+    "search": ("searcher", "objective", "executor"),
 }
 """Keys that choose a plugin; each is named after its kind."""
 
 
 BEYOND = 1e100
-"""Bound of a range: what lies beyond has no width that a float holds."""
+"""Largest magnitude of a range's ends: the width of a larger range would overflow a float."""
 
 
 class Section(BaseModel):
@@ -229,7 +229,7 @@ class Spectrum(Section):
 
     @property
     def raw(self) -> bool:
-        """Whether distances take exponents below the resolution at their word."""
+        """Whether distances use exponents below the resolution as measured."""
         return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 
@@ -244,7 +244,12 @@ class Search(Section):
         default=Choice(name=NAMES["objective"]), description="what is minimised early"
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
-    workers: Positive = 1
+    workers: Positive | Literal["auto"] = Field(
+        default=1, description="candidates that train side by side; auto: as many as fit"
+    )
+    executor: Choice = Field(
+        default=Choice(name=NAMES["executor"]), description="where candidates train"
+    )
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )

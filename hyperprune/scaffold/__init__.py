@@ -28,6 +28,7 @@ SECTIONS = {
     "distance": '[spectrum]\ndistance = "{}"',
     "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',
+    "executor": '[search]\nexecutor = "{}"',
 }
 
 

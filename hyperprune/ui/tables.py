@@ -114,7 +114,7 @@ def result_facts(result: RunResult) -> RenderableType:
 
 
 def _distance(item: CandidateResult) -> str:
-    """A distance with what it is worth: its error, and how far one model lies from itself."""
+    """A distance with its standard error and the same-model noise."""
     said = [f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"]
     if item.distance_noise is not None:
         said += [
@@ -160,7 +160,7 @@ def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
-    """A candidate that went out and had been better than the winner came to be: said, not hidden."""
+    """The eliminated candidate with a lower perplexity than the winner's, if any: shown, not hidden."""
     found = next((item for item in result.candidates if item.name == result.overlooked), None)
     if found is not None:
         yield (
@@ -314,9 +314,9 @@ def plan_facts(plan: Plan) -> RenderableType:
     )
 
 
-def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
+def estimate_facts(cost: Estimate) -> RenderableType:
     """What a run costs on this machine, as timed."""
-    side = f", {workers} candidates side by side" if workers > 1 else ""
+    side = f", {cost.workers} candidates side by side" if cost.workers > 1 else ""
     return facts(
         [
             ("model", f"{cost.parameters:,} parameters"),

@@ -47,7 +47,7 @@ class PluginObserver:
                     self.observe = self.make(Path(event.folder))
                 if self.observe is not None:
                     self.observe(event)
-        except BaseException as error:  # a stranger's mistake does not cost a person their run
+        except BaseException as error:  # a plugin's mistake must not end the run
             if isinstance(error, KeyboardInterrupt) and by_a_person(error):
                 raise
             self.broken = True

@@ -25,6 +25,7 @@ INSTEAD = {
     "distance": ("l2", {}),
     "objective": ("both", {}),
     "searcher": ("random", {}),
+    "executor": ("local", {}),
     "observer": None,
 }
 """What each kind does where it does nothing strange."""
@@ -34,6 +35,7 @@ PLACES = {
     "distance": "spectrum.distance",
     "objective": "search.objective",
     "searcher": "search.searcher",
+    "executor": "search.executor",
 }
 """Keys under which a recipe names a kind; all others are of `[prune]`."""
 
@@ -158,7 +160,22 @@ def stranger(kind, what, when):
             built.forward = odd
         return built
 
-    chosen = {"observer": observer, "model": network}.get(kind)
+    def elsewhere(crew):
+        """What a stranger has train."""
+        made = strange(crew) if when == 0 else usual(crew)
+        if when:  # strange when it is waited for
+            wait = made.wait
+
+            def odd(handle):
+                nonlocal calls
+                calls += 1
+                strange_, answer = act(what) if calls > when else (False, None)
+                return answer if strange_ else wait(handle)
+
+            made.wait = odd
+        return made
+
+    chosen = {"observer": observer, "model": network, "executor": elsewhere}.get(kind)
     chosen = chosen or globals()[f"of_{kind}" if f"of_{kind}" in globals() else "of_one"](strange)
     chosen.__dict__.update(vars(getattr(usual, "func", strange)))
     chosen.__name__ = NAME
@@ -222,4 +239,6 @@ def drawn(seed):
     """One stranger, of any kind and behaviour; strange at once, or after some calls."""
     draw = random.Random(seed)
     kind = draw.choice(list(INSTEAD))
-    return {"kind": kind, "what": draw.choice(behaviours()), "when": draw.choice([0, 0, 1, 3])}
+    able = [what for what in behaviours() if kind != "executor" or "hang" not in what]
+    # An executor waits for trainings, as long as they take: only its making has a limit.
+    return {"kind": kind, "what": draw.choice(able), "when": draw.choice([0, 0, 1, 3])}
