@@ -11,6 +11,7 @@ from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.execution import Executor
 from hyperprune.execution.job import Job
 from hyperprune.plugins import said
+from hyperprune.runtime.patience import at_work
 from hyperprune.runtime.signals import by_a_person
 from hyperprune.training.outcome import Outcome
 
@@ -67,7 +68,8 @@ class Guarded:
     @contextmanager
     def _named(self) -> Iterator[None]:
         try:
-            yield
+            with at_work(self.who, timed=False):
+                yield
         except HyperpruneError:
             raise
         except BaseException as error:

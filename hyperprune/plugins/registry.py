@@ -23,10 +23,13 @@ import pluggy
 
 from hyperprune import hookspecs
 from hyperprune.errors import (
+    CorpusError,
     HyperpruneError,
     PluginError,
     RecipeError,
     RunError,
+    SparsityError,
+    SpectrumError,
     Stopped,
     nearest,
 )
@@ -42,6 +45,8 @@ STRICT = "HYPERPRUNE_STRICT"
 
 ENDINGS = (RecipeError, RunError, Stopped)
 """What ends a run in words of ours; a plugin that raises it is at fault as with any other."""
+REASONS = (CorpusError, SparsityError, SpectrumError)
+"""What a stranger may raise to say why there is no answer; it is said in its name."""
 GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
 """Positional arguments that hyperprune gives, where it is not one."""
 
@@ -108,8 +113,11 @@ class Contribution:
             except Silent as error:
                 raise PluginError(str(error)) from error
             except BaseException as error:
-                if isinstance(error, HyperpruneError) and not isinstance(error, ENDINGS):
-                    raise
+                if isinstance(error, HyperpruneError) and (ours or self.kind == "searcher"):
+                    if not isinstance(error, ENDINGS):
+                        raise
+                elif type(error) in REASONS:
+                    raise type(error)(f"{who}: {error}") from error
                 if isinstance(error, KeyboardInterrupt) and by_a_person(error):
                     raise
                 raise PluginError(f"{who} raised {said(error)}") from error

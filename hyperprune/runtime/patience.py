@@ -61,18 +61,24 @@ def patient(limit: float, note: Note | None = None) -> Iterator[None]:
         return
     _watch.limit = limit
     handler = signal.signal(signal.SIGALRM, _ring)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
         _watch = before
+        _tell()
         word()
 
 
 @contextmanager
-def at_work(who: str) -> Iterator[None]:
-    """Say who is at work within the block."""
+def at_work(who: str, *, timed: bool = True) -> Iterator[None]:
+    """Say who is at work within the block; `timed=False` for who only waits, and has no limit."""
+    if not timed:
+        with patient(0.0), at_work(who):
+            yield
+        return
     _watch.who.append(who)
     _tell()
     word()
