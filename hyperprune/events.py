@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from hyperprune.training.outcome import DENSE as DENSE
+DENSE = "dense"
+"""The candidate name under which events speak of the dense reference."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,20 @@ class WorkerSaid:
 
 
 @dataclass(frozen=True)
+class TimeSpent:
+    """Where the time of a network's epoch went, or (`candidate` empty) of the process that leads the run.
+
+    Told where a run is asked for it. `parts` has seconds by name, `other` for what has none; `wall` is
+    the same stretch of time by another clock.
+    """
+
+    candidate: str
+    epoch: int
+    parts: Mapping[str, float]
+    wall: float
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something a person should know that is neither progress nor failure."""
 
@@ -153,6 +168,7 @@ Event: TypeAlias = (
     | RoundFinished
     | WorkerChanged
     | WorkerSaid
+    | TimeSpent
     | Notice
     | RunFinished
 )

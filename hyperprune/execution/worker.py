@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -17,11 +18,12 @@ from hyperprune.errors import (
     RunError,
     Stopped,
 )
-from hyperprune.events import EpochFinished, Event, StepFinished
+from hyperprune.events import EpochFinished, Event, StepFinished, TimeSpent
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.plugins.registry import ENDINGS
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.clock import Clock, part
 from hyperprune.runtime.patience import Note, Silent, at_work, patient, word
 from hyperprune.runtime.signals import by_a_person
 from hyperprune.store.lock import owned
@@ -50,6 +52,7 @@ def advance(
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
+    spent = _Spent(job, emit) if job.profile else None
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
     history: list[EpochRecord] = []
@@ -66,7 +69,7 @@ def advance(
         with patient(recipe.search.silence, note), at_work(job.candidate):
             task = _data(recipe)
             with owned(job.folder, PATIENCE):
-                _train(job, recipe, task, history, tell, stopping, elsewhere)
+                _train(job, recipe, task, history, tell, stopping, elsewhere, spent)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError):
         raise
@@ -83,7 +86,23 @@ def advance(
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
             failure = Failure("raised", _cause(error, recipe)[:LONGEST])
+    if spent is not None:
+        spent.tell(len(history) + 1)
     return Outcome(job.candidate, tuple(history), failure)
+
+
+class _Spent:
+    """Tells where the time of a training goes, an epoch at a time, from the moment it is made."""
+
+    def __init__(self, job: Job, emit: Callable[[Event], None]) -> None:
+        self.job, self.emit = job, emit
+        self.clock, self.since = Clock(), time.monotonic()
+
+    def tell(self, epoch: int) -> None:
+        """Tell what has passed since the last call."""
+        parts, now = self.clock.take(), time.monotonic()
+        self.emit(TimeSpent(self.job.candidate, epoch, parts, now - self.since))
+        self.since = now
 
 
 def _data(recipe: Recipe) -> Task:
@@ -126,13 +145,20 @@ def _train(
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
     elsewhere: list[BaseException],
+    spent: _Spent | None,
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, task, sparse=job.sparse)
-    text = spectrum_text(task, recipe.spectrum)
-    history += folder.restore(trainer)
+    clock = spent.clock if spent else None
+    with part(clock, "loading"):
+        trainer = build_trainer(recipe, task, sparse=job.sparse)
+        text = spectrum_text(task, recipe.spectrum)
+        history += folder.restore(trainer)
     if not history:
         folder.save_start(trainer)
+    if clock is not None:
+        if trainer.device.type == "cuda":
+            clock.settle = torch.cuda.synchronize
+        trainer.time_with(clock)
 
     whose = _stranger(recipe)
 
@@ -148,7 +174,8 @@ def _train(
             try:
                 metrics = trainer.run_epoch(on_step)
                 word()
-                spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+                with part(clock, "spectra"):
+                    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
             except ENDINGS as error:
                 if whose and not any(error is other for other in elsewhere):  # the network's own
                     raise PluginError(f"{whose} raised {said(error)}") from error
@@ -164,7 +191,8 @@ def _train(
                 exponents=len(spectrum.exponents),
             )
         )
-        folder.save(trainer, spectrum, history)
+        with part(clock, "saving"):
+            folder.save(trainer, spectrum, history)
         emit(
             EpochFinished(
                 job.candidate,
@@ -174,3 +202,5 @@ def _train(
                 metrics.averaging,
             )
         )
+        if spent is not None:
+            spent.tell(metrics.epoch)

@@ -101,9 +101,8 @@ class Contribution:
         a silence that is too long is said in its name.
         """
         who = f"{self.kind} {self.name!r} of {self.package}"
-        watched = (
-            contextlib.nullcontext if self.package == GROUP else functools.partial(at_work, who)
-        )
+        ours = self.package == GROUP
+        watched = contextlib.nullcontext if ours else functools.partial(at_work, who)
 
         @functools.wraps(self.target)
         def call(*given: Any, **options: Any) -> Any:
