@@ -36,8 +36,14 @@ def _keys(section: str, name: str) -> Keys:
 
 def preset_keys(name: str) -> Mapping[str, Any]:
     """Keys of `[prune]` that a preset sets; raises PluginError."""
-    keys: Mapping[str, Any] = registry().bind("preset", name)()
-    return keys
+    item = registry().get("preset", name)
+    answer = item.bind({})()
+    if not (isinstance(answer, Mapping) and all(isinstance(key, str) for key in answer)):
+        raise PluginError(
+            f"preset {name!r} of {item.package} returned {type(answer).__name__}, not keys of [prune] "
+            "with their values"
+        )
+    return answer
 
 
 def _fill(document: dict[str, Any], keys: Keys, strong: bool, overridden: set[str]) -> None:
