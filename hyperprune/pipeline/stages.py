@@ -140,7 +140,7 @@ def halve(
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
-    values = session.judge.objectives([item.outcome for item in alive], judged)
+    values = session.judge.standings([item.outcome for item in alive], judged).scores
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
     losses = {item.name: item.best_loss for item in alive}
     kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)

@@ -240,6 +240,11 @@ class Search(Section):
         default=None, description="a named search that fills in keys here and in other sections"
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
+    goal: Goal = Field(
+        default="perplexity",
+        description="the lowest perplexity, the smallest network that meets the dense target, or the "
+        "frontier of both; the last two with `prune.sparsity` in the space",
+    )
     objective: Choice = Field(
         default=Choice(name=NAMES["objective"]), description="what is minimised early"
     )
