@@ -34,13 +34,6 @@ class Candidate:
         return self.outcome.failure is None and len(self.outcome.epochs) >= budget
 
 
-def active_weights(outcome: Outcome, sparsity: float) -> int:
-    """Active masked weights after the last epoch; where pruning is gradual, those at its end."""
-    last = outcome.epochs[-1]
-    masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
-    return min(last.active, round((1 - sparsity) * masked))
-
-
 def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
     """The candidate that went out with a lower loss than every finalist's best; None as a rule.
 

@@ -162,9 +162,12 @@ class Judge:
         return Standings([Score(place[index]) for index in range(len(points))], points, bound)
 
     def size(self, outcome: Outcome) -> int:
-        """Active masked weights of a candidate."""
+        """Active masked weights of a candidate; where pruning is gradual, those at its end."""
+        last = outcome.epochs[-1]
+        masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
         configuration = self.run.proposed().get(outcome.candidate, {})
-        return active_weights(outcome, apply(self.recipe, configuration).prune.sparsity)
+        sparsity = apply(self.recipe, configuration).prune.sparsity
+        return min(int(last.active), round((1 - sparsity) * masked))
 
     def _dense_until(self, epoch: int) -> Progress:
         """The dense reference as a candidate: at no distance from itself."""
@@ -203,9 +206,7 @@ def observed(
     bound: float | None = None,
 ) -> Observation:
     """What a searcher is told of a candidate's score."""
-    return Observation(
-        configuration, score.value, score.standard_error, point=point, bound=bound
-    )
+    return Observation(configuration, score.value, score.standard_error, point=point, bound=bound)
 
 
 def nearest_epoch(loss: float, curve: Sequence[float]) -> int:

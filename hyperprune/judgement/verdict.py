@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus

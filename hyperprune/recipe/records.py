@@ -17,6 +17,7 @@ from pydantic import (
 
 from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.search.goal import Goal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
