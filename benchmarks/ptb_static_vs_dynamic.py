@@ -35,7 +35,9 @@ from hyperprune.optim import build_optimizer
 from hyperprune.plugins import registry
 from hyperprune.runtime.seeds import seeded
 from hyperprune.sparsity import SparseTraining
-from hyperprune.training.trainer import Segments, Trainer
+from hyperprune.task import Cut
+from hyperprune.task.language import LanguageModelling
+from hyperprune.training.trainer import Trainer
 
 TARGET = Path(__file__).parent / "results" / "ptb_static_vs_dynamic.json"
 SEEDS = (1, 2, 3)
@@ -64,6 +66,7 @@ def train(
 ) -> dict[str, Any]:
     """Train one network; its validation perplexity after each epoch."""
     text, valid, vocabulary = frequent(corpus, words)
+    text = text[: round(share * text.numel())]
     build = registry().bind(
         "model", "stacked_lstm", {"hidden": hidden, "dropout": DROPOUT, "init_range": INIT}
     )
@@ -84,16 +87,16 @@ def train(
     trainer = Trainer(
         model,
         optimizer,
-        text[: round(share * text.numel())],
-        valid,
-        segments=Segments(BATCH, BPTT),
+        LanguageModelling(
+            Corpus("ptb", tuple(map(str, range(vocabulary))), text, valid, valid),
+        ),
+        cut=Cut(BATCH, BPTT),
         epochs=EPOCHS,
         clip=CLIP,
         seed=seed,
         sparse=sparse,
         update=SIDES[side],
         eval_batch=40,
-        vocabulary=vocabulary,
     )
     curve, start = [], time.process_time()
     for _ in range(EPOCHS):

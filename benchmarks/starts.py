@@ -28,7 +28,7 @@ def like_dense(trainer: Trainer, recipe: Recipe) -> None:
     assert isinstance(model, StackedLSTM)
     twin = build_model(recipe, len(load_corpus(recipe.data).vocabulary), trainer.device)
     assert isinstance(twin, StackedLSTM)
-    tokens = trainer.train_text[: trainer.segments.bptt]
+    tokens = next(iter(trainer.task.epoch(trainer.cut, 0))).inputs
     model.eval()
     twin.eval()
 

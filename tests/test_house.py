@@ -15,17 +15,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "hookspecs", "model", "runtime"),  # what everything speaks of
+    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
     ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
     ("recipe", "sparsity"),
-    ("corpus",),
+    ("corpus", "integrations"),
+    ("task",),
     ("builtin", "training"),
-    ("plan",),
     ("events",),
-    ("store",),
+    ("plan", "store"),
     ("execution", "judgement"),
     ("export", "pipeline", "ui"),
-    ("figures",),
+    ("figures", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
     ("cli",),
@@ -63,6 +63,7 @@ WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
+    "integrations/transformers": "a file in a checkpoint of another library's",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",
     "report/checks": "tries whether folders can be written",
     "report/compare": "writes a comparison to where a person says",

@@ -20,6 +20,8 @@ PUBLIC = {
     "hyperprune.events",
     "hyperprune.figures",
     "hyperprune.hookspecs",
+    "hyperprune.integrations.lightning",
+    "hyperprune.integrations.transformers",
     "hyperprune.layers",
     "hyperprune.lyapunov",
     "hyperprune.lyapunov.tangent",

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from hyperprune.cli.output import screen, show, warn
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import GROUP, KINDS, normal
+from hyperprune.plugins import GROUP, KINDS, is_file, normal
 from hyperprune.ui.text import safe
 
 COLOURS = {"passed": "green", "failed": "red", "not tried": "yellow"}
@@ -30,12 +30,22 @@ def new(
     folder: Annotated[
         Path, typer.Option("--folder", metavar="DIR", help="Where the new folder goes.")
     ] = Path(),
+    file: Annotated[
+        bool, typer.Option("--file", help="One file for a recipe to name, and no package.")
+    ] = False,
 ) -> None:
     """Write a plugin to start from: module, tests, README, CI; its tests pass untouched."""
-    from hyperprune.scaffold import write_scaffold
+    from hyperprune.scaffold import write_file, write_scaffold
 
-    made = write_scaffold(name, kind, folder)
+    made = write_file(name, kind, folder) if file else write_scaffold(name, kind, folder)
     typer.echo(str(made))
+    if file:
+        screen(stderr=True).print(
+            f'next: hyperprune plugins check {safe(str(made))}; then plugins = ["{safe(made.name)}"] '
+            f"at the top of a recipe beside it, or --plugin {safe(str(made))}",
+            soft_wrap=True,
+        )
+        return
     screen(stderr=True).print(
         f"next: cd {safe(str(made))}, pip install -e '.[test]', pytest; "
         f"then write your own {kind} and its test",
@@ -45,21 +55,24 @@ def new(
 
 def check(
     packages: Annotated[
-        list[str], typer.Argument(metavar="PACKAGE...", help="Installed packages.")
+        list[str],
+        typer.Argument(
+            metavar="PACKAGE...", help="Installed packages, or files such as my_gru.py."
+        ),
     ],
 ) -> None:
-    """Run the conformance suite on a package: a verdict for everything that it registers."""
+    """Run the conformance suite on a package or a file: a verdict for everything that it registers."""
     from hyperprune.testing import contributions, verdict
     from hyperprune.ui.tables import plain_table
 
-    items = [item for package in packages for item in contributions(normal(package))]
     table = plain_table("kind", "name", "verdict", "why")
     failed = 0
-    for item in items:
-        found = verdict(item)
-        failed += found.state == "failed"
-        name, reason = Text(safe(found.name)), Text(safe(found.reason, 2000))
-        table.add_row(found.kind, name, Text(found.state, COLOURS[found.state]), reason)
+    for package in packages:
+        for item in contributions(package if is_file(package) else normal(package)):
+            found = verdict(item)
+            failed += found.state == "failed"
+            name, reason = Text(safe(found.name)), Text(safe(found.reason, 2000))
+            table.add_row(found.kind, name, Text(found.state, COLOURS[found.state]), reason)
     show(table)
     if failed:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import show, show_json
+from hyperprune.cli.output import Plugin, show, show_json
 from hyperprune.errors import CorpusError, RunError
 from hyperprune.ui.text import safe
 
@@ -27,6 +27,7 @@ def score(
     run: Source,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A text, UTF-8; - is stdin.")],
     candidate: Which = None,
+    plugin: Plugin = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every word's log-probability as JSON.")
     ] = False,
@@ -35,7 +36,7 @@ def score(
     text = _read(file)
     from hyperprune.export.exported import open_network
 
-    found = open_network(run, candidate).score(text)
+    found = open_network(run, candidate, plugins=plugin or ()).score(text)
     if as_json:
         show_json(_as_json(found))
         return
@@ -55,11 +56,12 @@ def generate(
     ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
     candidate: Which = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write words with a run's winner, one at a time."""
     from hyperprune.export.exported import open_network
 
-    network = open_network(run, candidate)
+    network = open_network(run, candidate, plugins=plugin or ())
     between = network.reader.between
     fresh = not prompt
     if prompt:
@@ -96,6 +98,7 @@ def export(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
     candidate: Which = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write a run's winner as a file for elsewhere, with a card beside it."""
     from hyperprune.export.exported import trained_network
@@ -107,7 +110,7 @@ def export(
         raise RunError("say where the file goes: --out FILE")
     if out is not None and out.exists() and not force:
         raise RunError(f"{out} exists; --force replaces it")
-    network = trained_network(run, candidate)
+    network = trained_network(run, candidate, plugins=plugin or ())
     if format is not None and out is not None:
         written = network.export(format, out, dtype=dtype, form=form, int8=int8)
         typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")

@@ -6,14 +6,20 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Annotated, Any, TextIO
 
+import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from hyperprune.plugins import registry
 from hyperprune.ui.text import safe
 
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file with plugins, which is run."),
+]
 UNSEEN = 160
 """Columns of a table that goes to a file or a pipe."""
 

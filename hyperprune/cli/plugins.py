@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from hyperprune.cli import authoring
-from hyperprune.cli.output import show, show_json
+from hyperprune.cli.output import Plugin, show, show_json
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import KINDS, registry
+from hyperprune.plugins import KINDS, registry, use
 from hyperprune.ui.tables import facts, plain_table
 from hyperprune.ui.text import safe
 
@@ -36,8 +36,11 @@ def plugins(
         str | None, typer.Option("--kind", metavar="KIND", help=f"Only one of {', '.join(KINDS)}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    plugin: Plugin = None,
 ) -> None:
     """List everything registered: kind, name, package, version, status."""
+    if plugin:
+        use(plugin)
     if context.invoked_subcommand is not None:
         return
     if kind is not None and kind not in KINDS:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from hyperprune.cli.output import complain, show, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import Plugin, complain, show, show_json, warn_of_broken_plugins
 from hyperprune.errors import RecipeError
 from hyperprune.ui.text import safe
 
@@ -57,6 +57,7 @@ def validate(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Recipe files, or names of shipped ones.")
     ],
+    plugin: Plugin = None,
 ) -> None:
     """Check recipes and tell every mistake, with its file, key and what would be right."""
     from hyperprune.recipe import load_recipe
@@ -65,7 +66,7 @@ def validate(
     wrong = 0
     for file in files:
         try:
-            load_recipe(file)
+            load_recipe(file, plugins=plugin or ())
             typer.echo(f"{safe(file)}: ok")
         except RecipeError as error:
             wrong += 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import screen, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import Plugin, screen, show_json, warn_of_broken_plugins
 from hyperprune.cli.output import show as show_on_screen
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def run(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Candidates to train side by side."),
     ] = None,
+    plugin: Plugin = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -61,7 +62,7 @@ def run(
     from hyperprune.recipe import load_recipe
 
     chosen = [*(settings or []), *([f"search.workers={workers}"] if workers else [])]
-    loaded = load_recipe(recipe, chosen)
+    loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
     if dry_run:
         _show_plan(loaded, as_json=as_json)

@@ -16,11 +16,14 @@ from hyperprune.recipe.records import Data
 def load_corpus(data: Data) -> Corpus:
     """Load a recipe's text once a process, cut to the shares it asks for."""
     shares = (data.train_fraction, data.eval_fraction)
-    return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options))
+    files = registry().files  # the same name may mean another file's corpus
+    return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options), files)
 
 
 @functools.lru_cache(maxsize=2)
-def _load_corpus(name: str, root: str | None, shares: tuple[float, float], options: str) -> Corpus:
+def _load_corpus(
+    name: str, root: str | None, shares: tuple[float, float], options: str, files: object
+) -> Corpus:
     load = registry().bind("corpus", name, json.loads(options))
     corpus: Corpus = load(Path(root).expanduser() if root else None)
     if shares == (1.0, 1.0):

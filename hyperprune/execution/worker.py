@@ -19,7 +19,7 @@ from hyperprune.errors import (
 )
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
-from hyperprune.plugins import GROUP, registry, said
+from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
@@ -40,6 +40,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     also what is no Exception, ends the candidate.
     """
     recipe = Recipe.model_validate(job.recipe)
+    use(recipe.plugins)
     history: list[EpochRecord] = []
     elsewhere: list[BaseException] = []
 

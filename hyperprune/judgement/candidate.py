@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hyperprune.errors import PluginError, SpectrumError
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import CandidateResult, CandidateState
+from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
 from hyperprune.training.outcome import Outcome, comparable
 
@@ -32,6 +33,18 @@ class Candidate:
     def finished(self, budget: int) -> bool:
         """Whether it has trained to the full budget."""
         return self.outcome.failure is None and len(self.outcome.epochs) >= budget
+
+
+def keep_best(
+    judge: Judge, alive: Sequence[Candidate], keep: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who stays of candidates that have trained equally long, best first, and who goes out."""
+    judged = min(len(item.outcome.epochs) for item in alive)
+    values = judge.objectives([item.outcome for item in alive], judged)
+    scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
+    losses = {item.name: item.best_loss for item in alive}
+    kept = survivors(scores, losses, keep, hedge=judge.recipe.rounds.hedge)
+    return tuple(kept), tuple(name for name in scores if name not in kept)
 
 
 def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass, replace
+=======
+from dataclasses import replace
+>>>>>>> 4a8f6c35372eea31a7d92da3db5ffff29f68341d
 from typing import Any
 
 from hyperprune.errors import PluginError, RunError, SpectrumError
@@ -13,12 +18,16 @@ from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
+<<<<<<< HEAD
 from hyperprune.search.goal import Point, ordered
 from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
+=======
+from hyperprune.search.objective import Comparison, Objective, Progress, Score, needs_of, scores
+>>>>>>> 4a8f6c35372eea31a7d92da3db5ffff29f68341d
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
-from hyperprune.training.outcome import DENSE, Outcome
+from hyperprune.training.outcome import DENSE, Failure, Outcome
 
 
 @dataclass(frozen=True)
@@ -34,16 +43,29 @@ class Judge:
     """Scores candidates of a run against its dense reference."""
 
     def __init__(self, recipe: Recipe, run: Run) -> None:
-        choice = recipe.spectrum.distance
-        self.name = choice.name
-        bound = registry().bind("distance", choice.name, choice.options)
-        self.metric = numeric(choice.name, bound)
-        aim = recipe.search.objective
-        self.objective = registry().bind("objective", aim.name, aim.options)
-        self.needs = needs_of(self.objective)
+        self.name = recipe.spectrum.distance.name
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
+
+    @functools.cached_property
+    def metric(self) -> Metric:
+        """The recipe's distance; raises PluginError where nobody offers it, as in a look at a run
+        whose own code is not run."""
+        choice = self.recipe.spectrum.distance
+        return numeric(choice.name, registry().bind("distance", choice.name, choice.options))
+
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """What the recipe minimises early; raises PluginError as `metric` does."""
+        aim = self.recipe.search.objective
+        bound: Objective = registry().bind("objective", aim.name, aim.options)
+        return bound
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the objective cannot do without."""
+        return needs_of(self.objective)
 
     @property
     def needs_distance(self) -> bool:
@@ -111,6 +133,19 @@ class Judge:
     def learn(self, outcome: Outcome) -> None:
         """Take note of the losses of a training that the journal does not know yet."""
         self._losses[outcome.candidate] = [record.valid_loss for record in outcome.epochs]
+
+    def checked(self, outcome: Outcome) -> Outcome:
+        """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
+        self.learn(outcome)
+        try:
+            for record in outcome.epochs:
+                self.score(outcome.candidate, record.epoch)
+        except (PluginError, SpectrumError) as error:
+            if not self.needs_distance:
+                return outcome
+            self.check_metric(outcome.epochs[0].epoch)
+            return replace(outcome, failure=Failure("raised", str(error)))
+        return outcome
 
     def compared(self, outcomes: Sequence[Outcome], epoch: int) -> Comparison:
         """What is known of candidates after an epoch, and of the dense reference to its end."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
@@ -153,6 +152,5 @@ def _test_perplexity(run: Run, name: str, recipe: Recipe) -> float:
     trainer = build_trainer(recipe, sparse=False)
     weights, _ = atomic.read_tensors(run.training(name).best)
     load_weights(trainer, weights)
-    batch = recipe.train.test_batch or recipe.train.eval_batch
-    test = batchify(load_corpus(recipe.data).test, batch).to(trainer.device)
-    return math.exp(trainer.evaluate(test))
+    test = trainer.heldout("test", recipe.train.test_batch)
+    return math.exp(trainer.evaluate(test).loss)

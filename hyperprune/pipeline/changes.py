@@ -19,6 +19,7 @@ def check_unchanged(run: Run) -> tuple[Recipe, list[str]]:
     plugins are named, and the run goes on, no longer promising the same bits.
     """
     made = run.made()
+    run.check_code()  # before any of it is run
     path = run.folder / "recipe.toml"
     if not path.exists():  # stopped before it was written, or lost
         run.write_recipe(made.recipe)

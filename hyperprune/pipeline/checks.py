@@ -9,7 +9,7 @@ from hyperprune.errors import RunError
 from hyperprune.model import parameter_count
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
-from hyperprune.training.build import build_model
+from hyperprune.training.build import build_model, load_task
 
 
 def pin_corpus(session: Session) -> None:
@@ -29,7 +29,7 @@ def pin_corpus(session: Session) -> None:
 def look_at_disk(session: Session) -> None:
     """Estimate the disk the run will fill; raises RunError where it cannot even begin."""
     settled, recipe, folder = session.settled, session.recipe, session.run.folder
-    model = build_model(recipe, len(settled.corpus.vocabulary), torch.device("cpu"))
+    model = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
     weights = parameter_count(model)
     need = disk.run_bytes(settled.plan, weights, recipe, settled.workers)
     first = disk.checkpoint_bytes(weights, recipe.train, 1) + disk.best_bytes(weights)

@@ -7,6 +7,7 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hyperprune import events
@@ -24,7 +25,7 @@ from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
-from hyperprune.plugins import said
+from hyperprune.plugins import said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.signals import stop_on_signal
@@ -38,24 +39,31 @@ def run(
     recipe: Recipe | Path | str,
     *,
     overrides: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
     folder: Path | str | None = None,
     observers: Sequence[Observer] = (),
 ) -> RunResult:
     """Carry out a recipe (a record, a file, or a shipped name) in a new run folder.
 
-    `overrides` are settings such as `"prune.sparsity=0.8"` (not with a record); the folder is
-    `runs/<title>-<time>` unless given; observers are told every event as it happens. A recipe with
-    `search.workers` above 1 starts processes: a script that calls this needs the usual
-    `if __name__ == "__main__":`. Raises RecipeError for what a recipe gets wrong, Stopped when
-    asked to stop by a signal, RunError when the run cannot go on; the last two leave a folder that
-    `resume` takes up.
+    `overrides` are settings such as `"prune.sparsity=0.8"`, `plugins` Python files to run beside those
+    that the recipe names (neither with a record); the folder is `runs/<title>-<time>` unless given;
+    observers are told every event as it happens. A recipe with `search.workers` above 1 starts
+    processes: a script that calls this needs the usual `if __name__ == "__main__":`. Raises RecipeError
+    for what a recipe gets wrong, Stopped when asked to stop by a signal, RunError when the run cannot go
+    on; the last two leave a folder that `resume` takes up.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    if isinstance(recipe, Recipe):
+        use(recipe.plugins)
+    else:
+        recipe = load_recipe(recipe, overrides, plugins=plugins)
     settled = settle(recipe)  # what cannot begin leaves no folder
     target = Path(folder) if folder is not None else new_folder(recipe.title)
     check_new(target)  # before a lock is put there
     with owned(target):
         made = Run.create(target, recipe, environment(settled.workers, settled.threads))
+        settled = replace(
+            settled, recipe=made.made().recipe
+        )  # with the run's own copies of plugins
         return _carry_out(made, settled, observers, resumed=False)
 
 
@@ -103,7 +111,7 @@ def _carry_out(
     resumed: bool,
     notices: Sequence[str] = (),
 ) -> RunResult:
-    notify = _teller(opened, observers)
+    notify = teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
     for notice in notices:
         notify(events.Notice(notice))
@@ -125,7 +133,7 @@ def _carry_out(
     return load_run(opened.folder)
 
 
-def _teller(opened: Run, observers: Sequence[Observer]) -> Observer:
+def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
     """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
     listening = list(observers)
 

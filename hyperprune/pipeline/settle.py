@@ -8,8 +8,8 @@ import torch
 
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
+from hyperprune.events import Plan
 from hyperprune.plan.make import make_plan
-from hyperprune.plan.record import Plan
 from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources
@@ -17,6 +17,7 @@ from hyperprune.search.space import Space
 from hyperprune.training.build import (
     build_model,
     check_lengths,
+    load_task,
     resolve_device,
     spectrum_text,
 )
@@ -42,8 +43,9 @@ def settle(recipe: Recipe) -> Settled:
     plan = make_plan(recipe)
     resolve_device(recipe.train.device)
     corpus = load_corpus(recipe.data)
-    check_lengths(recipe)
+    task = load_task(recipe)
+    check_lengths(recipe, task)
     spectrum_text(recipe)
-    build_model(recipe, len(corpus.vocabulary), torch.device("cpu"))
+    build_model(recipe, task.size, torch.device("cpu"))
     workers, threads = resources(recipe)
     return Settled(recipe, plan, corpus, space_of(recipe), workers, threads)

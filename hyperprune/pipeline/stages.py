@@ -9,7 +9,7 @@ from functools import partial
 
 from hyperprune import events
 from hyperprune.errors import PluginError, RunError
-from hyperprune.judgement.candidate import Candidate, overlooked
+from hyperprune.judgement.candidate import Candidate, keep_best, overlooked
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target
 from hyperprune.pipeline.session import Session
@@ -19,7 +19,6 @@ from hyperprune.plugins import Contribution, registry
 from hyperprune.recipe import default_configuration
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
-from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
 from hyperprune.training.outcome import Outcome
 
@@ -140,16 +139,20 @@ def halve(
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
+<<<<<<< HEAD
     values = session.judge.standings([item.outcome for item in alive], judged).scores
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
     losses = {item.name: item.best_loss for item in alive}
     kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)
     eliminated = [name for name in scores if name not in kept]
+=======
+    kept, eliminated = keep_best(session.judge, alive, keep)
+>>>>>>> 4a8f6c35372eea31a7d92da3db5ffff29f68341d
     if eliminated:
-        session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
-    bar = min(losses[name] for name in kept)
+        session.notify(events.RoundFinished(number, kept, eliminated))
+    losses = {item.name: item.best_loss for item in alive}
     for name in eliminated:
-        if losses[name] < bar and recipe.final.rescue:
+        if losses[name] < min(losses[other] for other in kept) and recipe.final.rescue:
             continue  # it may be trained on
         session.run.training(name).discard_state()
         if recipe.final.keep == "finalists" and judged < recipe.train.epochs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hyperprune import events
@@ -13,7 +13,7 @@ from hyperprune.execution.job import Job
 from hyperprune.lyapunov import Distance
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
-from hyperprune.training.outcome import DENSE, Failure, Outcome, is_repeat
+from hyperprune.training.outcome import DENSE, Outcome, is_repeat
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,7 @@ def finish(session: Session, started: Started) -> Outcome:
 
 def _judged(session: Session, outcome: Outcome) -> Outcome:
     """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
-    if not _scored(outcome):
-        return outcome
-    session.judge.learn(outcome)
-    try:
-        for record in outcome.epochs:
-            session.judge.score(outcome.candidate, record.epoch)
-    except (PluginError, SpectrumError) as error:
-        if not session.judge.needs_distance:
-            return outcome
-        session.judge.check_metric(outcome.epochs[0].epoch)
-        return replace(outcome, failure=Failure("raised", str(error)))
-    return outcome
+    return session.judge.checked(outcome) if _scored(outcome) else outcome
 
 
 def _scored(outcome: Outcome) -> bool:

@@ -58,9 +58,9 @@ def estimate(recipe: Recipe) -> Estimate:
         trainer = build_trainer(recipe, sparse=True)
         device = trainer.device
         step, steps = _time_steps(trainer)
-        length = len(trainer.valid_text)
-        piece = trainer.valid_text[: min(length, recipe.train.bptt + 1)]
-        validation = _timed(lambda: trainer.evaluate(piece), device) * length / len(piece)
+        held = trainer.heldout("valid")
+        piece = [held.make(0)]
+        validation = _timed(lambda: trainer.evaluate(piece), device) * len(held)
         settings = recipe.spectrum
         short = settings.model_copy(update={"burn_in": 1, "steps": 2, **SIMPLE})
         text = spectrum_text(recipe)[:3, :1]

@@ -58,6 +58,7 @@ class Contribution:
     target: Callable[..., Any]
     package: str
     version: str
+    file: str = ""  # where it comes from one file that was named, and from no package
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
@@ -163,6 +164,7 @@ class Registry:
 
     contributions: dict[tuple[str, str], Contribution] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
+    files: tuple[tuple[str, str], ...] = ()  # names and versions of plugin files among them
 
     def names(self, kind: str) -> list[str]:
         """Names registered for a kind, sorted."""
@@ -193,7 +195,7 @@ class Registry:
         """Return a named contribution's callable with its options set."""
         return self.get(kind, name).bind(options or {})
 
-    def add_plugin(self, plugin: object, package: str, version: str) -> None:
+    def add_plugin(self, plugin: object, package: str, version: str, file: str = "") -> None:
         """Register all that one plugin object offers, or nothing; raises PluginError."""
         manager = pluggy.PluginManager("hyperprune")
         manager.add_hookspecs(hookspecs.Hooks)
@@ -219,7 +221,7 @@ class Registry:
                         raise PluginError(
                             f"{kind} {name!r} is registered by {clash.package} already"
                         )
-                    new[kind, name] = Contribution(kind, name, target, package, version)
+                    new[kind, name] = Contribution(kind, name, target, package, version, file)
         for contribution in new.values():
             check_signature(contribution)
         self.contributions.update(new)
@@ -295,7 +297,7 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
 
 
 @functools.cache
-def registry() -> Registry:
+def installed() -> Registry:
     """Everything installed, loaded once a process."""
     points: Iterable[metadata.EntryPoint] = metadata.entry_points(group=GROUP)
     if os.environ.get(AUTOLOAD, "1") == "0":
@@ -305,3 +307,19 @@ def registry() -> Registry:
         lines = [f"plugin {item.package} is broken: {item.reason}" for item in found.broken]
         raise PluginError("\n".join(lines))
     return found
+
+
+@dataclass
+class _Active:
+    """Which plugin files count now, and registries by the files they have (`plugins.files`)."""
+
+    key: tuple[tuple[str, str], ...] = ()
+    known: dict[tuple[tuple[str, str], ...], Registry] = field(default_factory=dict)
+
+
+active = _Active()
+
+
+def registry() -> Registry:
+    """Everything installed, and what the files offer that the recipe in hand names."""
+    return active.known[active.key] if active.key else installed()

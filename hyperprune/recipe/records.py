@@ -348,6 +348,9 @@ class Recipe(Section):
 
     title: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    plugins: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="Python files whose plugins this recipe uses, relative to it"
+    )
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()

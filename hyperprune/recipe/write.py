@@ -13,6 +13,8 @@ from hyperprune.recipe.records import Choice, PluginSection, Range, Recipe, Sect
 def dumps(recipe: Recipe) -> str:
     """Write a recipe as TOML, every setting named; `loads` gives the same recipe back."""
     lines = [f"title = {inline(recipe.title)}", f"seed = {recipe.seed}"]
+    if recipe.plugins:
+        lines.append(f"plugins = {inline(recipe.plugins)}")
     for name in Recipe.model_fields:
         section = getattr(recipe, name)
         if isinstance(section, (Section, Mapping)):

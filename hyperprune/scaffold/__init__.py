@@ -1,4 +1,4 @@
-"""A new plugin package of any kind: pyproject, module, tests, README and CI that pass untouched.
+"""A new plugin of any kind: a package whose tests pass untouched, or one file for a recipe to name.
 
 Imports plugins, for what a kind is called. Called by `cli.authoring`.
 """
@@ -20,6 +20,7 @@ from hyperprune.plugins import KINDS, providers, registry
 PREFIX = "hyperprune-"
 SUFFIX = ".txt"
 """Templates end in it, so that no tool takes them for code."""
+TEMPLATES = resources.files("hyperprune.scaffold").joinpath("templates")
 SECTIONS = {
     "model": '[model]\nname = "{}"',
     "corpus": '[data]\ncorpus = "{}"',
@@ -57,6 +58,38 @@ def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
     Raises PluginError for an unknown kind, a name that is no name or is taken, or a folder that is
     there already.
     """
+    names = free_names(asked, kind)
+    folder = parent / names.package
+    if folder.exists():
+        raise PluginError(f"{folder} is there already; nothing was written")
+    try:
+        for part in ("common", kind):
+            fill(TEMPLATES.joinpath(part), folder, names, values_of(names, kind))
+    except OSError as error:
+        raise PluginError(f"cannot write {folder}: {error.strerror}") from error
+    return folder
+
+
+def write_file(asked: str, kind: str, parent: Path) -> Path:
+    """Write a plugin as one Python file that a recipe may name; returns the file.
+
+    Raises PluginError as `write_scaffold` does.
+    """
+    names = free_names(asked.removesuffix(".py"), kind)
+    path = parent / f"{names.name}.py"
+    if path.exists():
+        raise PluginError(f"{path} is there already; nothing was written")
+    whole = TEMPLATES.joinpath("files", f"{kind}.py{SUFFIX}")  # where a package has two modules
+    try:
+        template = whole if whole.is_file() else TEMPLATES.joinpath(kind, f"MODULE.py{SUFFIX}")
+        fill(template, path, names, values_of(names, kind))
+    except OSError as error:
+        raise PluginError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def free_names(asked: str, kind: str) -> Names:
+    """Names for a new plugin of a kind; raises PluginError where kind or name cannot be had."""
     if kind not in KINDS:
         raise PluginError(f"no kind {kind!r}{nearest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
     names = names_of(asked)
@@ -64,10 +97,12 @@ def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
     others = [taken.package] if taken else providers(kind, names.name)
     if others:
         raise PluginError(f"{others[0]} has a {kind} {names.name!r} already; choose another name")
-    folder = parent / names.package
-    if folder.exists():
-        raise PluginError(f"{folder} is there already; nothing was written")
-    values = {
+    return names
+
+
+def values_of(names: Names, kind: str) -> dict[str, str]:
+    """What templates have filled in."""
+    return {
         "name": names.name,
         "package": names.package,
         "module": names.module,
@@ -76,13 +111,6 @@ def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
         "title": f"A {kind} for hyperprune: what it is, and the paper it is from.",
         "usage": usage(kind, names.name),
     }
-    templates = resources.files("hyperprune.scaffold").joinpath("templates")
-    try:
-        for part in ("common", kind):
-            fill(templates.joinpath(part), folder, names, values)
-    except OSError as error:
-        raise PluginError(f"cannot write {folder}: {error.strerror}") from error
-    return folder
 
 
 def usage(kind: str, name: str) -> str:

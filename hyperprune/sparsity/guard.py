@@ -200,10 +200,12 @@ class Guard:
                 SparsityNotice,
                 stacklevel=4,
             )
-        self.before()
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
+            self.before()
             return None
+        for tensor in self._held():
+            tensor.settle()  # gradients that are gathered already count, and the closure adds to them
 
         @functools.wraps(closure)
         def masked() -> Any:

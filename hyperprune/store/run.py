@@ -4,7 +4,7 @@ recipe.toml       the resolved recipe            journal.jsonl   facts, without 
 run.json          recipe, seeds, versions        log.jsonl       every event, with its time
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
-vocabulary.json   the words that ids stand for
+vocabulary.json   the words that ids stand for   plugins/        the recipe's own code
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import Any
 import torch
 
 import hyperprune
-from hyperprune.errors import RunError
+from hyperprune.errors import PluginError, RunError
 from hyperprune.events import Event, StepFinished
-from hyperprune.plugins import registry
+from hyperprune.plugins import in_use, read_file, registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
 from hyperprune.store import atomic
@@ -58,8 +58,11 @@ MAY_CHANGE = frozenset(
 
 The text may have moved: its hash says whether it is the same.
 """
+CODE = "plugins"
+"""Where a run keeps the plugin files that its recipe names."""
 OURS = re.compile(
-    r"(recipe\.toml|(run|result|vocabulary)\.json|(journal|log)\.jsonl|lock|dense|winner|c[0-9]{3,5})"
+    r"(recipe\.toml|(run|result|vocabulary)\.json|(journal|log)\.jsonl|lock|dense|winner|plugins|"
+    r"c[0-9]{3,5})"
     r"(\.partial)?"
 )
 """Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
@@ -98,6 +101,7 @@ class Run:
         """Make a new run folder; raises RunError when there is anything in it but a run's lock."""
         check_new(folder)
         run = cls(folder)
+        recipe = run._keep_code(recipe)
         said = {"format": FORMAT, "recipe": recipe.model_dump(mode="json"), "made_with": made_with}
         # Unsorted: a searcher draws its settings in the order in which the space names them.
         atomic.write_json(folder / "run.json", said, sort=False)
@@ -117,9 +121,30 @@ class Run:
         return run
 
     def made(self) -> RunRecord:
-        """What run.json says: the recipe as it was, and what the run was made with."""
+        """What run.json says: the recipe as it was, and what the run was made with.
+
+        The recipe names the run's own copies of plugin files, wherever the folder lies now.
+        """
         path = self.folder / "run.json"
-        return read_run_record(atomic.read_json(path), path)
+        record = read_run_record(atomic.read_json(path), path)
+        files = tuple(str(self.folder.absolute() / name) for name in record.recipe.plugins)
+        recipe = record.recipe.model_copy(update={"plugins": files})
+        return record.model_copy(update={"recipe": recipe})
+
+    def _keep_code(self, recipe: Recipe) -> Recipe:
+        """Copy the plugin files that a recipe names; returns the recipe that names the copies.
+
+        Raises PluginError for a file that has changed since the recipe was read.
+        """
+        used = in_use()
+        names = []
+        for path in recipe.plugins:
+            file = read_file(path)
+            if used.get(file.name) != file.version:
+                raise PluginError(f"{path} changed while its run was being prepared; run it again")
+            atomic.write_bytes(self.folder / CODE / file.name, file.source)
+            names.append(f"{CODE}/{file.name}")
+        return recipe.model_copy(update={"plugins": tuple(names)})
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
@@ -135,6 +160,27 @@ class Run:
         """The words that ids stand for; None in a run that an older hyperprune made."""
         path = self.folder / "vocabulary.json"
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
+
+    def check_code(self) -> tuple[Path, ...]:
+        """The run's own copies of plugin files, unread by Python; raises RunError where one is another.
+
+        Whoever runs them says so by `plugins.use`.
+        """
+        made = self.made()
+        versions = made.made_with.get("plugins", {})
+        for path in made.recipe.plugins:
+            try:
+                file = read_file(path)
+            except PluginError as error:
+                raise RunError(
+                    f"{error}; put back the file as it was when the run began"
+                ) from error
+            if versions.get(file.name) != file.version:
+                raise RunError(
+                    f"{path} was changed since the run began (sha256 {versions.get(file.name)}…, now "
+                    f"{file.version}…); change it back, or start a new run"
+                )
+        return tuple(Path(path) for path in made.recipe.plugins)
 
     def training(self, candidate: str) -> TrainingFolder:
         """The folder of one training of this run."""
@@ -218,7 +264,7 @@ def new_folder(title: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, record: str = "run.json") -> None:
     """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
 
     Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
@@ -235,7 +281,7 @@ def check_new(folder: Path) -> None:
         raise RunError(
             f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
         )
-    begun = {"run.json.partial"} | ({"lock"} if is_lock(folder / "lock") else set())
+    begun = {f"{record}.partial"} | ({"lock", CODE} if is_lock(folder / "lock") else set())
     if strange := [name for name in found if name not in begun]:
         listed = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
         raise RunError(

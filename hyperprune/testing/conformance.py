@@ -19,7 +19,7 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.corpus import Corpus
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import Contribution, registry
+from hyperprune.plugins import Contribution, is_file, read_file, registry, use
 from hyperprune.plugins.parameters import check_options
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
@@ -50,18 +50,25 @@ class Verdict:
 
 
 def contributions(package: str) -> list[Contribution]:
-    """All that an installed package registers; raises PluginError where it cannot be used."""
+    """All that an installed package, or a file such as `my_gru.py`, registers; raises PluginError.
+
+    A file is run.
+    """
+    if is_file(package):
+        file = read_file(package)
+        found = use([package]).contributions.values()
+        return [item for item in found if item.package == file.name]
     for broken in registry().broken:
         if broken.package == package:
             raise PluginError(f"{package} {broken.version} cannot be used: {broken.reason}")
-    found = [item for item in registry().contributions.values() if item.package == package]
-    if not found:
+    items = [item for item in registry().contributions.values() if item.package == package]
+    if not items:
         known = {item.package for item in registry().contributions.values()}
         raise PluginError(
             f"{package!r} registers nothing here{nearest(package, known)}; packages that do: "
             f"{', '.join(sorted(known))}"
         )
-    return found
+    return items
 
 
 def check(item: Contribution, **options: Any) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import CorpusError, PluginError, RecipeError
+from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Choice, Prune, Recipe, Train
+from hyperprune.recipe.records import Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
-from hyperprune.training.trainer import Segments, Trainer, copy_into
+from hyperprune.task import Cut, Split, Task
+from hyperprune.task.language import LanguageModelling
+from hyperprune.training.pruning import pruning
+from hyperprune.training.trainer import Trainer, copy_into
 
 
 def resolve_device(name: str) -> torch.device:
@@ -47,19 +48,17 @@ def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Mod
 
 def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
-    corpus = load_corpus(recipe.data)
-    train = recipe.train
-    check_lengths(recipe)
-    model = build_model(recipe, len(corpus.vocabulary), resolve_device(train.device))
+    task, train = load_task(recipe), recipe.train
+    check_lengths(recipe, task)
+    model = build_model(recipe, task.size, resolve_device(train.device))
     optimizer = build_optimizer(
         train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
     )
     trainer = Trainer(
         model,
         optimizer,
-        corpus.train,
-        corpus.valid,
-        segments=Segments(train.batch, train.bptt, train.variable_bptt, train.max_bptt),
+        task,
+        cut=Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt),
         epochs=train.epochs,
         clip=train.clip,
         seed=recipe.seed,
@@ -68,27 +67,34 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
         eval_batch=train.eval_batch,
         micro_batch=train.micro_batch,
         precision=train.precision,
-        vocabulary=len(corpus.vocabulary),
         rate=_learning_rate(train),
     )
     if sparse:
-        trainer.sparse = _sparse_training(recipe.prune, trainer, recipe.seed)
+        trainer.sparse = SparseTraining(
+            model,
+            optimizer,
+            **pruning(recipe.prune),
+            gradients=trainer.gradients,
+            seed=derive(recipe.seed, "masks"),
+        )
     return trainer
 
 
-def check_lengths(recipe: Recipe) -> None:
+def load_task(recipe: Recipe) -> Task:
+    """The task of a recipe, with its data."""
+    return LanguageModelling(load_corpus(recipe.data))
+
+
+def check_lengths(recipe: Recipe, task: Task) -> None:
     """Raise CorpusError where a split is too short for its batch."""
-    corpus, train = load_corpus(recipe.data), recipe.train
-    for split, tokens, key, batch in (
-        ("training", corpus.train, "train.batch", train.batch),
-        ("validation", corpus.valid, "train.eval_batch", train.eval_batch),
-        ("test", corpus.test, "train.test_batch", train.test_batch or train.eval_batch),
-    ):
-        if tokens.numel() < 2 * batch:
-            raise CorpusError(
-                f"{key}: the {split} text of {corpus.name} has {tokens.numel():,} tokens; "
-                f"a batch of {batch:,} needs at least {2 * batch:,}"
-            )
+    train = recipe.train
+    splits: tuple[tuple[Split, str, int], ...] = (
+        ("train", "train.batch", train.batch),
+        ("valid", "train.eval_batch", train.eval_batch),
+        ("test", "train.test_batch", train.test_batch or train.eval_batch),
+    )
+    for split, key, batch in splits:
+        task.check(Cut(batch, train.bptt), split, key)
 
 
 def _learning_rate(train: Train) -> LearningRate:
@@ -103,49 +109,16 @@ def _learning_rate(train: Train) -> LearningRate:
     )
 
 
-def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTraining:
-    def bind(kind: str, choice: Choice) -> Callable[..., Any]:
-        bound: Callable[..., Any] = registry().bind(kind, choice.name, choice.options)
-        return bound
-
-    return SparseTraining(
-        trainer.model,
-        trainer.optimizer,
-        density=1.0 - prune.sparsity,
-        initial_density=None if prune.initial_sparsity is None else 1.0 - prune.initial_sparsity,
-        init=bind("init", prune.init),
-        init_scale=prune.init_scale,
-        removal=bind("removal", prune.removal),
-        growth=bind("growth", prune.growth),
-        redistribution=bind("redistribution", prune.redistribution),
-        schedule=bind("schedule", prune.schedule),
-        removal_rate=prune.removal_rate,
-        regrown=prune.regrown,
-        stop=prune.stop,
-        exclude=prune.exclude,
-        block=prune.block,
-        gradients=trainer.gradients,
-        seed=derive(seed, "masks"),
-    )
-
-
 def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     """Put saved evaluation weights into a trainer's network."""
     copy_into(trainer.model.named_parameters(), tensors)
 
 
 def spectrum_text(recipe: Recipe) -> Tensor:
-    """Held-out tokens (T, B) that drive every spectrum of a run: the same for every network."""
+    """Held-out inputs (T, B, …) that drive every spectrum of a run: the same for every network."""
     settings = recipe.spectrum
-    valid = load_corpus(recipe.data).valid
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
-    if valid.numel() < steps * settings.sequences:
-        raise CorpusError(
-            f"the validation text has {valid.numel():,} tokens; a spectrum of "
-            f"{settings.sequences} sequences × {steps} steps (spectrum.sequences, steps, burn_in) "
-            f"needs {steps * settings.sequences:,}"
-        )
-    return batchify(valid, settings.sequences)[:steps]
+    return load_task(recipe).driving(settings.sequences, steps)
 
 
 def measure_spectrum(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,51 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.corpus import batchify
 from hyperprune.errors import Diverged, RunError
-from hyperprune.model import State, detach, losses
+from hyperprune.model import State, detach
 from hyperprune.optim import Optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
-
-EXPLODED = 2.0
-"""A validation loss above this multiple of ln V, a uniform guess's, counts as diverged."""
+from hyperprune.task import Batch, Batches, Cut, Evaluation, Split, Task
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch came to. Losses are nats per token; validation is of the weights that would be
-    saved (averages, once averaging runs)."""
+    """What one epoch came to. Losses are in the task's unit; validation is of the weights that would
+    be saved (averages, once averaging runs)."""
 
     epoch: int
     train_loss: float
     valid_loss: float
     averaging: bool
-
-
-@dataclass(frozen=True)
-class Segments:
-    """How the text is cut for truncated back-propagation."""
-
-    batch: int
-    bptt: int
-    variable: bool = False
-    longest: int = 0  # 0: bptt + 20, the published bound
-
-    def of_epoch(self, length: int, seed: int) -> Iterator[tuple[int, int]]:
-        """Yield (start, length) of each segment; drawn lengths follow Merity et al. 2018, §5."""
-        draw = random.Random(seed)
-        start = 0
-        while start < length - 1:
-            size = self.bptt
-            if self.variable:
-                base = self.bptt if draw.random() < 0.95 else self.bptt / 2
-                size = max(5, int(draw.gauss(base, 5)))
-                size = min(size, self.longest or self.bptt + 20)
-            size = min(size, length - 1 - start)
-            yield start, size
-            start += size
 
 
 class Trainer:
@@ -71,10 +43,9 @@ class Trainer:
         self,
         model: nn.Module,
         optimizer: Optimizer,
-        train: Tensor,
-        valid: Tensor,
+        task: Task,
         *,
-        segments: Segments,
+        cut: Cut,
         epochs: int,
         clip: float,
         seed: int,
@@ -84,20 +55,17 @@ class Trainer:
         eval_batch: int = 10,
         micro_batch: int = 0,
         precision: str = "float32",
-        vocabulary: int = 0,
         rate: LearningRate | None = None,
     ) -> None:
         self.model, self.optimizer, self.sparse = model, optimizer, sparse
         self.device = next(model.parameters()).device
-        self.train_text = batchify(train, segments.batch).to(self.device)  # (steps, B)
-        self.valid_text = batchify(valid, eval_batch).to(self.device)
-        self.segments, self.epochs, self.clip, self.seed = segments, epochs, clip, seed
+        self.task, self.cut, self.eval_batch = task, cut, eval_batch
+        self.epochs, self.clip, self.seed = epochs, clip, seed
         self.update, self.finetune = update, finetune
-        self.rows = micro_batch or segments.batch
+        self.rows = micro_batch or cut.batch
         self.precision = precision
         self.rate = rate or LearningRate(epochs=epochs)
         self.valid_losses: list[float] = []
-        self.bound = EXPLODED * math.log(vocabulary) if vocabulary > 1 else math.inf
         self.epoch = 0
         self.global_step = 0
 
@@ -108,26 +76,27 @@ class Trainer:
 
         Raises Diverged when a loss is no longer finite or the validation loss explodes.
         """
-        length = self.train_text.shape[0]
-        plan = list(self.segments.of_epoch(length, derive(self.seed, "segments", self.epoch)))
-        states = [self._initial(rows.stop - rows.start) for rows in self._rows()]
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        batches = self.task.epoch(self.cut, derive(self.seed, "segments", self.epoch))
+        states: list[State] = []
+        weight, total = 0, torch.zeros((), dtype=torch.float64, device=self.device)
         self.model.train()
         with seeded(derive(self.seed, "dropout", self.epoch), self.device):
-            for step, (start, size) in enumerate(plan):
-                nll = self._accumulate(start, size, states)
-                total += nll.double() * size
+            for step, batch in enumerate(batches):
+                states = self._begin(batch) if batch.begins else states
+                mean = self._accumulate(batch, states)
+                total += mean.double() * batch.weight
+                weight += batch.weight
                 if not step % 50 and not math.isfinite(float(total)):
-                    raise Diverged(f"the training loss is {float(nll)} in epoch {self.epoch + 1}")
-                self._step(step, len(plan), size)
-                on_step(step + 1, len(plan))
-        train_loss = float(total) / (length - 1)
-        valid_loss = self.evaluate(self.valid_text)
+                    raise Diverged(f"the training loss is {float(mean)} in epoch {self.epoch + 1}")
+                self._step(step, len(batches), batch.rate)
+                on_step(step + 1, len(batches))
+        train_loss = float(total) / weight
+        valid_loss = self.evaluate(self.heldout("valid")).loss
         self.epoch += 1
         for name, loss in (("training", train_loss), ("validation", valid_loss)):
-            if not math.isfinite(loss) or loss > self.bound:
+            if not math.isfinite(loss) or loss > self.task.bound:
                 raise Diverged(
-                    f"the {name} loss is {loss:.4g} nats per token in epoch {self.epoch}"
+                    f"the {name} loss is {loss:.4g} {self.task.unit} in epoch {self.epoch}"
                 )
         self.valid_losses.append(valid_loss)
         self.optimizer.observe(valid_loss)
@@ -136,12 +105,12 @@ class Trainer:
         return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging)
 
     def gradients(self) -> dict[str, Tensor]:
-        """Dense gradients of the first segment, for initialisations that score by them."""
-        states = [self._initial(rows.stop - rows.start) for rows in self._rows()]
-        size = min(self.segments.bptt, self.train_text.shape[0] - 1)
+        """Dense gradients of the first batch, for initialisations that score by them."""
+        even = Cut(self.cut.batch, self.cut.bptt)
+        batch = next(iter(self.task.epoch(even, derive(self.seed, "segments", 0))))
         self.model.train()
         with seeded(derive(self.seed, "first gradients"), self.device):
-            self._accumulate(0, size, states)
+            self._accumulate(batch, self._begin(batch))
         named = self.model.named_parameters()
         found = {name: p.grad.detach().clone() for name, p in named if p.grad is not None}
         self.optimizer.zero_grad(set_to_none=True)
@@ -182,42 +151,48 @@ class Trainer:
         if self.sparse is not None:
             yield "sparse", self.sparse.state_dict
 
-    def _rows(self) -> list[slice]:
-        batch = self.segments.batch
-        return [slice(i, min(i + self.rows, batch)) for i in range(0, batch, self.rows)]
+    def heldout(self, split: Split, batch: int = 0) -> Batches:
+        """The batches of a held-out split, `eval_batch` sequences side by side unless said."""
+        return self.task.heldout(Cut(batch or self.eval_batch, self.cut.bptt), split)
+
+    def _rows(self, width: int) -> list[slice]:
+        return [slice(i, min(i + self.rows, width)) for i in range(0, width, self.rows)]
+
+    def _begin(self, batch: Batch) -> list[State]:
+        """Zero states, one for each micro-batch of rows."""
+        return [self._initial(rows.stop - rows.start) for rows in self._rows(batch.width)]
 
     def _initial(self, batch: int) -> State:
         state: State = self.model.initial_state(batch)  # type: ignore[operator]
         return state
 
-    def _accumulate(self, start: int, size: int, states: list[State]) -> Tensor:
-        """Back-propagate one segment in micro-batches of rows; mean loss (nats per token), detached."""
+    def _accumulate(self, batch: Batch, states: list[State]) -> Tensor:
+        """Back-propagate one batch in micro-batches of rows; its mean loss, detached."""
         self.optimizer.zero_grad(set_to_none=True)
-        network = losses(self.model)
-        nll = torch.zeros((), device=self.device)
-        for part, rows in enumerate(self._rows()):
-            tokens = self.train_text[start : start + size, rows]  # (T, b)
-            targets = self.train_text[start + 1 : start + 1 + size, rows]  # (T, b)
-            share = tokens.shape[1] / self.segments.batch
+        batch = batch.to(self.device)
+        mean = torch.zeros((), device=self.device)
+        for number, rows in enumerate(self._rows(batch.width)):
+            part = batch.rows(rows)
+            share = sum(part.scored) / sum(batch.scored)
             with self._autocast():
-                loss, part_nll, state = network.training_loss(tokens, targets, detach(states[part]))
+                loss, part_mean, state = self.task.training_loss(
+                    self.model, part, detach(states[number])
+                )
             (loss * share).backward()
-            states[part] = detach(state)
-            nll += part_nll.detach().float() * share
-        return nll
+            states[number] = detach(state)
+            mean += part_mean.detach().float() * share
+        return mean
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _step(self, step: int, steps: int, size: int) -> None:
+    def _step(self, step: int, steps: int, rate: float) -> None:
         """Clip, change the topology when due, and take one optimiser step."""
         if self.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        factor = self.rate.factor(self.epoch + (step + 0.5) / steps, self.valid_losses)
-        if self.segments.variable:
-            factor *= size / self.segments.bptt
+        factor = self.rate.factor(self.epoch + (step + 0.5) / steps, self.valid_losses) * rate
         with self.optimizer.rescaled(factor):
             if self.sparse is None:
                 self.optimizer.step()
@@ -235,21 +210,26 @@ class Trainer:
         return self.global_step > 0 and self.global_step % int(self.update) == 0
 
     @torch.no_grad()
-    def evaluate(self, text: Tensor) -> float:
-        """Mean negative log likelihood of a text (steps, B), nats per token, of the saved weights."""
-        network = losses(self.model)
+    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
+        """Mean loss of held-out batches by the saved weights, and the cost where it is another."""
         self.model.eval()
-        state = self._initial(text.shape[1])
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        length = text.shape[0] - 1
+        state: State = ()
+        weight, total = 0, torch.zeros(2, dtype=torch.float64, device=self.device)
+        costly = False
         with self.optimizer.averaged():
-            for start in range(0, length, self.segments.bptt):
-                size = min(self.segments.bptt, length - start)
-                tokens, targets = text[start : start + size], text[start + 1 : start + 1 + size]
+            for batch in batches:
+                state = self._initial(batch.width) if batch.begins else state
                 with self._autocast():
-                    nll, state = network.evaluation_loss(tokens, targets, state)
-                total += nll.double() * size
-        return float(total) / length
+                    loss, cost, state = self.task.evaluation_loss(
+                        self.model, batch.to(self.device), state
+                    )
+                total[0] += loss.double() * batch.weight
+                if cost is not None:
+                    costly = True
+                    total[1] += cost.double() * batch.weight
+                weight += batch.weight
+        mean, cost_mean = (float(part) / weight for part in total)
+        return Evaluation(mean, cost_mean if costly else None)
 
 
 @torch.no_grad()

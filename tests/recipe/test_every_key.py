@@ -89,6 +89,7 @@ IN_RUN = {
 """Keys that only a whole run shows."""
 
 ELSEWHERE = {
+    "plugins": "tests/plugins/test_files.py: what a file offers can be named",
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
     "spectrum.dtype": "only one value of it is still taken",

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from hyperprune.corpus import batchify
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Diverged
 from hyperprune.recipe import load_recipe
@@ -78,8 +77,11 @@ def test_validation_is_of_the_saved_weights(toy_recipe, tmp_path):
     tensors, about = atomic.read_tensors(folder.best)
     other = build_trainer(recipe, sparse=False)
     load_weights(other, tensors)
-    valid = batchify(load_corpus(recipe.data).valid, recipe.train.eval_batch)
-    assert other.evaluate(valid) == about["valid_loss"] == min(r.valid_loss for r in history)
+    assert (
+        other.evaluate(other.heldout("valid")).loss
+        == about["valid_loss"]
+        == min(r.valid_loss for r in history)
+    )
     for name, weight in other.model.named_parameters():
         if f"mask/{name}" in tensors:
             assert not weight[~tensors[f"mask/{name}"]].any()
@@ -106,7 +108,9 @@ def test_losses_are_nats_per_token(toy_recipe):
         for parameter in trainer.model.parameters():
             parameter.zero_()
     words = len(load_corpus(recipe.data).vocabulary)
-    assert trainer.evaluate(trainer.valid_text) == pytest.approx(math.log(words), abs=1e-6)
+    assert trainer.evaluate(trainer.heldout("valid")).loss == pytest.approx(
+        math.log(words), abs=1e-6
+    )
 
 
 def test_an_exploding_loss_is_a_divergence(toy_recipe):

@@ -7,12 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.builtin.models import MODELS
+from hyperprune.corpus import Corpus
 from hyperprune.optim import build_optimizer
 from hyperprune.runtime.seeds import seeded
-from hyperprune.training.trainer import Segments, Trainer
+from hyperprune.task import Cut
+from hyperprune.task.language import LanguageModelling
+from hyperprune.task.segments import pieces
+from hyperprune.training.trainer import Trainer
 
 VOCABULARY = 11
 TEXT = torch.randint(VOCABULARY, (400,), generator=torch.Generator().manual_seed(1))
+TASK = LanguageModelling(Corpus("", tuple("abcdefghijk"), TEXT, TEXT[:60], TEXT[:60]))
 
 
 def trainer(dropout: float = 0.0, variable: bool = False, **options) -> Trainer:
@@ -21,9 +26,8 @@ def trainer(dropout: float = 0.0, variable: bool = False, **options) -> Trainer:
     return Trainer(
         model,
         build_optimizer("snt_asgd", model, lr=2.0, weight_decay=1e-4),
-        TEXT,
-        TEXT[:60],
-        segments=Segments(batch=4, bptt=10, variable=variable),
+        TASK,
+        cut=Cut(batch=4, bptt=10, variable=variable),
         epochs=4,
         clip=0.25,
         seed=1,
@@ -45,16 +49,16 @@ def test_micro_batches_add_up_to_the_batch(rows):
 
 
 def test_drawn_segments_cover_the_text_once_within_bounds():
-    segments = Segments(batch=4, bptt=70, variable=True)
-    plan = list(segments.of_epoch(20_000, seed=3))
+    cut = Cut(batch=4, bptt=70, variable=True)
+    plan = list(pieces(cut, 20_000, seed=3))
     sizes = [size for _, size in plan]
     assert [start for start, _ in plan] == [sum(sizes[:i]) for i in range(len(sizes))]
     assert sum(sizes) == 19_999
     assert all(5 <= size <= 90 for size in sizes[:-1])
     halved = sum(size < 50 for size in sizes) / len(sizes)  # N(35, 5) one time in twenty
     assert 0.01 < halved < 0.1
-    assert list(segments.of_epoch(20_000, seed=3)) == plan
-    assert list(segments.of_epoch(20_000, seed=4)) != plan
+    assert list(pieces(cut, 20_000, seed=3)) == plan
+    assert list(pieces(cut, 20_000, seed=4)) != plan
 
 
 def test_learning_rate_follows_the_length_of_a_segment():
@@ -62,7 +66,7 @@ def test_learning_rate_follows_the_length_of_a_segment():
     rates = []
     step = run.optimizer.step
     run.optimizer.step = lambda: (rates.append(run.optimizer.param_groups[0]["lr"]), step())[1]
-    lengths = [size for _, size in run.segments.of_epoch(100, _segment_seed(run))]
+    lengths = [size for _, size in pieces(run.cut, 100, _segment_seed(run))]
     run.run_epoch()
     assert rates == pytest.approx([2.0 * size / 10 for size in lengths])
     assert run.optimizer.param_groups[0]["lr"] == 2.0
@@ -82,7 +86,9 @@ def test_restart_goes_on_from_the_averages():
     assert run.optimizer.averaging
     assert run.optimizer.averaged_steps == 0
     assert not run.optimizer.state
-    assert run.evaluate(run.valid_text) == before  # what was the average is now the weight
+    assert (
+        run.evaluate(run.heldout("valid")).loss == before
+    )  # what was the average is now the weight
     restarted = weights(run)
     run.run_epoch()
     assert run.optimizer.averaged_steps == 10  # steps of one epoch: of these alone is the average

@@ -1,0 +1,59 @@
+"""What the quality of a trained network is told in: perplexity is one metric among others.
+
+Everything that is compared is a *cost*, of which less is better; a metric says how people read it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a cost is told to people, and under which name.
+
+    `name` and `plural` are words joined by `_`, as keys of JSON have them. `of` is how a value follows
+    from the cost: itself, its exp, or 1 less it. `form` is Python's format of a value, `unit` what
+    stands behind it.
+    """
+
+    name: str
+    plural: str
+    of: Literal["cost", "exp", "complement"] = "cost"
+    form: str = ".4g"
+    unit: str = ""
+
+    @property
+    def better(self) -> Literal["lower", "higher"]:
+        """Which values are better."""
+        return "higher" if self.of == "complement" else "lower"
+
+    @property
+    def words(self) -> str:
+        """The name as people read it."""
+        return self.name.replace("_", " ")
+
+    @property
+    def many(self) -> str:
+        """The plural as people read it."""
+        return self.plural.replace("_", " ")
+
+    def value(self, cost: float) -> float:
+        """The value that a cost stands for."""
+        if self.of == "exp":
+            return math.exp(cost)
+        return 1.0 - cost if self.of == "complement" else cost
+
+    def meets(self, value: float, target: float) -> bool:
+        """Whether a value is as good as a target."""
+        return value >= target if self.better == "higher" else value <= target
+
+    def text(self, value: float) -> str:
+        """A value in words: `97.2 %`."""
+        return f"{value:{self.form}}{self.unit}"
+
+
+PERPLEXITY = Metric("perplexity", "perplexities", of="exp", form=".2f")
+"""exp of nats per token."""

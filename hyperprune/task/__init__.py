@@ -1,0 +1,20 @@
+"""What a network is trained for: how data become batches, what is lost, and how well is said.
+
+Imports corpora, models and the metric. Called by `training`, and by plugins that bring tasks.
+"""
+
+from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.task.contract import Batch, Batches, Cut, Evaluation, Split, Task
+from hyperprune.task.segments import segments_of
+
+__all__ = [
+    "PERPLEXITY",
+    "Batch",
+    "Batches",
+    "Cut",
+    "Evaluation",
+    "Metric",
+    "Split",
+    "Task",
+    "segments_of",
+]
