@@ -5,11 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-<<<<<<< HEAD
 from dataclasses import dataclass, replace
-=======
-from dataclasses import replace
->>>>>>> 4a8f6c35372eea31a7d92da3db5ffff29f68341d
 from typing import Any
 
 from hyperprune.errors import PluginError, RunError, SpectrumError
@@ -18,12 +14,8 @@ from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
-<<<<<<< HEAD
 from hyperprune.search.goal import Point, ordered
-from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
-=======
 from hyperprune.search.objective import Comparison, Objective, Progress, Score, needs_of, scores
->>>>>>> 4a8f6c35372eea31a7d92da3db5ffff29f68341d
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
@@ -208,14 +200,15 @@ class Judge:
         """The dense reference as a candidate: at no distance from itself."""
         dense = self.run.outcome(DENSE)
         assert dense is not None
-        records, nothing = dense.epochs[:epoch], [0.0] * epoch
-        lost = [record.lost for record in records]
+        nothing = [0.0] * epoch
+        lost = [record.lost or 0.0 for record in dense.epochs[:epoch]]
         return replace(
             self._progress(dense, epoch, {}),
             distances=nothing,
             errors=nothing,
             noises=nothing,
-            lost=[value if value is not None else 0.0 for value in lost],
+            lost=lost,
+            reference_lost=lost,
         )
 
     def observations(

@@ -139,15 +139,7 @@ def halve(
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
-<<<<<<< HEAD
-    values = session.judge.standings([item.outcome for item in alive], judged).scores
-    scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
-    losses = {item.name: item.best_loss for item in alive}
-    kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)
-    eliminated = [name for name in scores if name not in kept]
-=======
     kept, eliminated = keep_best(session.judge, alive, keep)
->>>>>>> 4a8f6c35372eea31a7d92da3db5ffff29f68341d
     if eliminated:
         session.notify(events.RoundFinished(number, kept, eliminated))
     losses = {item.name: item.best_loss for item in alive}
