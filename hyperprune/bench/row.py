@@ -37,9 +37,11 @@ def train_row(
         while trainer.epoch < recipe.train.epochs:
             started = time.process_time()
             metrics = trainer.run_epoch()
+            trained = time.process_time()
             for state in STATES:
                 settings = recipe.spectrum.model_copy(update={"state": state})
                 known.add(state, measure_spectrum(trainer, text, settings))
+            known.series["measuring"].append(time.process_time() - trained)
             topology = trainer.sparse.topology() if trainer.sparse else None
             known.series["train_loss"].append(metrics.train_loss)
             known.series["valid_loss"].append(metrics.valid_loss)

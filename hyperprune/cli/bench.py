@@ -60,6 +60,11 @@ def make(
     )
 
 
+Every = Annotated[
+    bool, typer.Option("--every", help="Every objective with every searcher, not on random pools.")
+]
+
+
 @app.command()
 def spread(table: TableFile) -> None:
     """Say how far apart final losses lie against the noise, and look at nothing else."""
@@ -76,9 +81,7 @@ def replay(
     tables: Annotated[list[Path], typer.Argument(metavar="TABLE…", help="Tables of `bench make`.")],
     seeds: Seeds = 20,
     candidates: Candidates = None,
-    every: Annotated[
-        bool, typer.Option("--every", help="Every objective, not the default and loss alone.")
-    ] = False,
+    every: Every = False,
     workers: Workers = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -108,11 +111,17 @@ def replay(
 def report(
     table: TableFile,
     out: Annotated[Path | None, typer.Option(help="The page; default: TABLE.html.")] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another table, on which a learned objective is fitted; repeatable."),
+    ] = None,
     seeds: Seeds = 20,
     candidates: Candidates = None,
+    every: Every = False,
     workers: Workers = 0,
 ) -> None:
     """Write a table's findings: TABLE.evidence.json and a page with the figures."""
+    from hyperprune.bench.early import learned
     from hyperprune.bench.evidence import evidence
     from hyperprune.bench.report import evidence_path, write_html
     from hyperprune.bench.signals import study
@@ -120,9 +129,13 @@ def report(
     from hyperprune.store import atomic
 
     whole = Table.load(table)
+    own = study(whole, table.stem)
+    others = [study(Table.load(path), path.stem) for path in beside or () if path != table]
     found = evidence(
-        study(whole, table.stem),
+        own,
         raw=study(whole, table.stem, raw=True),
+        learned=learned(own, others) if others else None,
+        every=every,
         seeds=seeds,
         candidates=candidates,
         workers=workers or cores(),

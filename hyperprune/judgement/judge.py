@@ -165,6 +165,7 @@ class Judge:
             errors=[score.standard_error for score in scores],
             noises=[score.noise for score in scores],
             lost=[score.lost for score in scores],
+            reference_lost=[score.reference_lost for score in scores],
             exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
             configuration=configuration,
         )
