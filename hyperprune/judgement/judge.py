@@ -195,7 +195,7 @@ class Judge:
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
         configuration = self.run.proposed().get(outcome.candidate, {})
         sparsity = apply(self.recipe, configuration).prune.sparsity
-        return min(int(last.active), round((1 - sparsity) * masked))
+        return int(min(last.active, round((1 - sparsity) * masked)))
 
     def _dense_until(self, epoch: int) -> Progress:
         """The dense reference as a candidate: at no distance from itself."""

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
-from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
 from hyperprune.search.goal import Goal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -247,13 +247,22 @@ class Search(Section):
         "frontier of both; the last two with `prune.sparsity` in the space",
     )
     objective: Choice = Field(
-        default=Choice(name=NAMES["objective"]), description="what is minimised early"
+        default=Choice(name=NAMES["objective"]),
+        description="what is minimised early; loss, where the goal is a small network",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive = 1
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_goal(cls, value: Any) -> Any:
+        """A search for a small network minimises the loss early, unless it says otherwise."""
+        if not isinstance(value, Mapping) or value.get("goal", "perplexity") == "perplexity":
+            return value
+        return {"objective": SIZED_OBJECTIVE, **value}
 
 
 class Rounds(Section):
