@@ -119,6 +119,7 @@ def _plugins(keep: Any) -> Iterator[str]:
         "distance",
         "objective",
         "searcher",
+        "executor",
     ):
         yield f"\n### {PLURALS[kind]}\n"
         what = "what it sets" if kind == "preset" else "options"
@@ -162,6 +163,7 @@ PLURALS = {
     "distance": "Distances",
     "objective": "Objectives",
     "searcher": "Searchers",
+    "executor": "Executors",
 }
 
 

@@ -91,7 +91,10 @@ def make_table(
     rows = plan_rows(recipe, configurations, repeated, seeds)
     folder = path.with_suffix(".rows")
     if path.exists():
-        table = Table.load(path)
+        try:
+            table = Table.load(path)
+        except RunError as error:
+            raise RunError(f"{error}; it is left as it is: give another path") from error
         if table.recipe != recipe:
             raise RunError(f"{path} was made by another recipe; give another path")
         unpack(table, folder)
@@ -148,6 +151,8 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         file = folder / f"{name}.safetensors"
         if file.exists():
             tensors, metadata = atomic.read_tensors(file)
+            if "row" not in metadata:
+                raise RunError(f"{file} is no row of a table; move it elsewhere")
             made = Row(**{**metadata["row"], "failure": metadata["failure"]})
             found.append((made, tensors))
     # The last row made knows every series, also where the first were made before one was added.

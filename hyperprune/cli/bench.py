@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hyperprune.cli.output import show_json
+from hyperprune.cli.output import Force, check_target, show_json
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -119,6 +119,7 @@ def report(
     candidates: Candidates = None,
     every: Every = False,
     workers: Workers = 0,
+    force: Force = False,
 ) -> None:
     """Write a table's findings: TABLE.evidence.json and a page with the figures."""
     from hyperprune.bench.early import learned
@@ -126,9 +127,12 @@ def report(
     from hyperprune.bench.report import evidence_path, write_html
     from hyperprune.bench.signals import study
     from hyperprune.bench.table import Table
+    from hyperprune.report.page import SIGNED
     from hyperprune.store import atomic
 
     whole = Table.load(table)
+    page = check_target(out or table.with_suffix(".html"), force=force, own=SIGNED.encode())
+    figures = check_target(evidence_path(table), force=force, own=b'"correlations"')
     own = study(whole, table.stem)
     others = [study(Table.load(path), path.stem) for path in beside or () if path != table]
     found = evidence(
@@ -141,6 +145,6 @@ def report(
         workers=workers or cores(),
         report=typer.echo,
     )
-    atomic.write_json(evidence_path(table), found)
-    typer.echo(str(evidence_path(table)))
-    typer.echo(str(write_html(table, found, out or table.with_suffix(".html"))))
+    atomic.write_json(figures, found)
+    typer.echo(str(figures))
+    typer.echo(str(write_html(table, found, page)))

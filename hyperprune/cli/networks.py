@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import Plugin, show, show_json
-from hyperprune.errors import CorpusError, RunError
+from hyperprune.cli.output import Plugin, check_target, show, show_json
+from hyperprune.errors import RunError
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def score(
     from hyperprune.ui.tables import facts
 
     words = f"{len(found.words):,}, of which {found.unknown:,} are not in the vocabulary"
-    rows = {"perplexity": f"{found.perplexity:.4f}", "nats per word": f"{found.loss:.4f}"}
+    rows = {
+        "perplexity": f"{found.perplexity:.4f} per word",
+        "nats per word": f"{found.loss:.4f}",
+        "bits per byte": f"{found.bits_per_byte:.4f}",
+    }
     show(facts([*rows.items(), ("words", words)]))
 
 
@@ -96,7 +100,7 @@ def export(
     measured: Annotated[
         bool, typer.Option("--measure", help="Print what every form costs on this machine.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files.")] = False,
     candidate: Which = None,
     plugin: Plugin = None,
 ) -> None:
@@ -108,8 +112,9 @@ def export(
         raise RunError("say what to do: --format FORMAT --out FILE, or --measure")
     if format is not None and out is None:
         raise RunError("say where the file goes: --out FILE")
-    if out is not None and out.exists() and not force:
-        raise RunError(f"{out} exists; --force replaces it")
+    if out is not None:
+        check_target(out, force=force)
+        check_target(out.with_name(f"{out.name}.md"), force=force)  # the card
     network = trained_network(run, candidate, plugins=plugin or ())
     if format is not None and out is not None:
         written = network.export(format, out, dtype=dtype, form=form, int8=int8)
@@ -131,21 +136,18 @@ def _measure(run: Path, network: TrainedNetwork, *, winner: bool) -> None:
 
 def _read(file: str) -> str:
     """A text from a file or stdin; raises CorpusError."""
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return content.decode("utf-8")
-    except OSError as error:
-        raise CorpusError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{file} is not UTF-8 text: {error.reason} at byte {error.start}"
-        ) from error
+    from hyperprune.corpus.text import decoded, read_text
+
+    if file == "-":
+        return "".join(decoded(sys.stdin.buffer, "stdin")).replace("\r\n", "\n")
+    return read_text(Path(file))
 
 
 def _as_json(found: Score) -> dict[str, object]:
     return {
         "perplexity": found.perplexity,
         "loss": found.loss,
+        "bits_per_byte": found.bits_per_byte,
         "unknown": found.unknown,
         "tokens": [
             {"word": word, "log_probability": value}

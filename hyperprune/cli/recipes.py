@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from hyperprune.cli.output import Plugin, complain, show, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import (
+    Force,
+    Plugin,
+    check_target,
+    complain,
+    show,
+    show_json,
+    warn_of_broken_plugins,
+)
 from hyperprune.errors import RecipeError
 from hyperprune.ui.text import safe
 
@@ -35,15 +43,13 @@ def recipes(context: typer.Context) -> None:
 def copy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")],
     target: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file.")] = False,
+    force: Force = False,
 ) -> None:
     """Copy a shipped recipe to make it your own."""
     from hyperprune.recipe import find_recipe
 
     source = find_recipe(name)
-    path = target / source.name if target.is_dir() else target
-    if path.exists() and not force:
-        raise RecipeError([f"{path} exists; --force replaces it"])
+    path = check_target(target / source.name if target.is_dir() else target, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import (
     CorpusError,
     Diverged,
@@ -17,13 +17,15 @@ from hyperprune.errors import (
     RunError,
     Stopped,
 )
-from hyperprune.events import EpochFinished, Event, StepFinished
+from hyperprune.events import EpochFinished, Event, StepFinished, TimeSpent
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.clock import Clock, part
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.task import Task
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 PATIENCE = 60.0
@@ -33,12 +35,13 @@ LONGEST = 1000
 
 
 def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
-    """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
+    """Train until the job's epoch, saving a checkpoint after each; a failure is a value, not an exception.
 
     Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
+    spent = _Spent(job, emit) if job.profile else None
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
     history: list[EpochRecord] = []
@@ -52,30 +55,46 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        _look_for_text(recipe)
+        task = _data(recipe)
         with owned(job.folder, PATIENCE):
-            _train(job, recipe, history, tell, stopping)
+            _train(job, recipe, task, history, tell, stopping, spent)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
-    except RecipeError as error:  # the device is gone: no one's failure
+    except RecipeError as error:  # the device is gone: no candidate's failure
         raise RunError(str(error)) from error
     except Diverged as error:
         failure = Failure("diverged", str(error))
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
         if any(error is other for other in elsewhere):
-            raise  # who listens ends the run
+            raise  # an observer's: it may end the run
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
             failure = Failure("raised", _cause(error, recipe)[:LONGEST])
+    if spent is not None:
+        spent.tell(len(history) + 1)
     return Outcome(job.candidate, tuple(history), failure)
 
 
-def _look_for_text(recipe: Recipe) -> None:
-    """Load the text; raises RunError where it is gone, which is no candidate's failure."""
+class _Spent:
+    """Tells where the time of a training goes, an epoch at a time, from the moment it is made."""
+
+    def __init__(self, job: Job, emit: Callable[[Event], None]) -> None:
+        self.job, self.emit = job, emit
+        self.clock, self.since = Clock(), time.monotonic()
+
+    def tell(self, epoch: int) -> None:
+        """Tell what has passed since the last call."""
+        parts, now = self.clock.take(), time.monotonic()
+        self.emit(TimeSpent(self.job.candidate, epoch, parts, now - self.since))
+        self.since = now
+
+
+def _data(recipe: Recipe) -> Task:
+    """Load what is trained on; raises RunError where it is gone, which is no candidate's failure."""
     try:
-        load_corpus(recipe.data)
+        return load_task(recipe)
     except (CorpusError, PluginError) as error:
         raise RunError(str(error)) from error
 
@@ -101,14 +120,24 @@ def _out_of_memory(error: BaseException | None) -> bool:
 def _train(
     job: Job,
     recipe: Recipe,
+    task: Task,
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
+    spent: _Spent | None,
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, sparse=job.sparse)
-    text = spectrum_text(recipe)
-    history += folder.restore(trainer)
+    clock = spent.clock if spent else None
+    with part(clock, "loading"):
+        trainer = build_trainer(recipe, task, sparse=job.sparse)
+        text = spectrum_text(task, recipe.spectrum)
+        history += folder.restore(trainer)
+    if not history:
+        folder.save_start(trainer)
+    if clock is not None:
+        if trainer.device.type == "cuda":
+            clock.settle = torch.cuda.synchronize
+        trainer.time_with(clock)
 
     def on_step(step: int, steps: int) -> None:
         if stopping():
@@ -117,7 +146,8 @@ def _train(
 
     while trainer.epoch < job.epochs:
         metrics = trainer.run_epoch(on_step)
-        spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+        with part(clock, "spectra"):
+            spectrum = measure_spectrum(trainer, text, recipe.spectrum)
         topology = trainer.sparse.topology() if trainer.sparse else None
         history.append(
             EpochRecord(
@@ -129,7 +159,8 @@ def _train(
                 exponents=len(spectrum.exponents),
             )
         )
-        folder.save(trainer, spectrum, history)
+        with part(clock, "saving"):
+            folder.save(trainer, spectrum, history)
         emit(
             EpochFinished(
                 job.candidate,
@@ -139,3 +170,5 @@ def _train(
                 metrics.averaging,
             )
         )
+        if spent is not None:
+            spent.tell(metrics.epoch)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, RunError, nearest
@@ -18,7 +18,7 @@ from hyperprune.judgement.result import RunResult
 from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
 from hyperprune.training.outcome import DENSE
@@ -39,8 +39,8 @@ def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
     result = _result(run)
     if result is None:
         raise RunError(f"{run.folder} has no winner yet; `hyperprune resume {run.folder}` goes on")
-    weights, _ = atomic.read_tensors(run.folder / "winner" / "weights.safetensors")
-    masks, _ = atomic.read_tensors(run.folder / "winner" / "masks.safetensors")
+    weights, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.WEIGHTS)
+    masks, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.MASKS)
     return _network(run, result, result.winner, weights, masks)
 
 
@@ -82,7 +82,7 @@ def assemble(
     """
     about.check_plugins()
     _check_shapes(about, weights, where)
-    model = build_model(about.recipe, len(about.vocabulary), torch.device("cpu"))
+    model = _initial(about, torch.device("cpu"))
     own = dict(model.named_parameters())
     copy_into(own.items(), weights)
     for name, mask in masks.items():
@@ -94,10 +94,15 @@ def assemble(
     return TrainedNetwork(model, {name: mask.bool() for name, mask in masks.items()}, about)
 
 
+def _initial(about: About, device: torch.device) -> nn.Module:
+    """The network that a record describes, with its initial weights."""
+    return build_model(about.recipe, len(about.vocabulary), device)
+
+
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
     with torch.device("meta"):
-        model = build_model(about.recipe, len(about.vocabulary), torch.device("meta"))
+        model = _initial(about, torch.device("meta"))
     own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(own.keys() | found.keys()):
@@ -138,7 +143,7 @@ def _check_code(run: Run) -> None:
 
 
 def _result(run: Run) -> RunResult | None:
-    path = run.folder / "result.json"
+    path = run.folder / layout.RESULT
     return RunResult.from_json(atomic.read_json(path), run.folder) if path.exists() else None
 
 

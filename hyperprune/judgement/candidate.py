@@ -48,10 +48,10 @@ def keep_best(
 
 
 def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
-    """The candidate that went out with a lower loss than every finalist's best; None as a rule.
+    """The eliminated candidate whose loss is below every finalist's best; usually None.
 
-    Where rounds keep the lowest loss (`rounds.hedge`, from two places up) there is none: whoever goes
-    out has a higher loss than somebody who stays. Only failures, or a hedge that is off, make one.
+    With `rounds.hedge` and two places or more, each round keeps the lowest loss, so there is one only
+    after failures, or with the hedge off.
     """
     candidates = [item for item in every if item.outcome.failure is None]
     names = set(finalists)

@@ -61,7 +61,7 @@ class Judge:
 
     @property
     def needs_distance(self) -> bool:
-        """Whether candidates are judged by LS distance; where not, one that fails costs nothing."""
+        """Whether candidates are judged by LS distance; if not, a distance that fails costs nothing."""
         return "distances" in self.needs
 
     @property
@@ -76,10 +76,11 @@ class Judge:
         """
         try:
             dense = self.spectrum(DENSE, epoch)
-        except SpectrumError:  # lost: that is no fault of the metric's
+        except SpectrumError:  # the file is lost, which is not the metric's fault
             return
         try:
-            self.metric(dense, dense)
+            if not math.isfinite(value := self.metric(dense, dense)):
+                raise PluginError(f"distance {self.name!r} gave {value}, which is no distance")
         except (PluginError, SpectrumError) as error:
             raise RunError(
                 f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
@@ -106,7 +107,7 @@ class Judge:
         return self._known[candidate, epoch]
 
     def _dense_epoch(self, candidate: str, epoch: int) -> int:
-        """Epoch of the dense spectrum that a candidate is held against."""
+        """Epoch of the dense spectrum that a candidate's is compared with."""
         which = self.recipe.spectrum.reference
         if which == "same_epoch":
             return epoch

@@ -13,7 +13,11 @@ from pydantic import TypeAdapter
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.margin import Margin
+<<<<<<< HEAD
 from hyperprune.search.goal import Goal
+=======
+from hyperprune.store import layout
+>>>>>>> main
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,6 +136,6 @@ class RunResult:
             _ = found.best
         except (TypeError, ValueError, StopIteration) as error:
             raise RunError(
-                f"{folder / 'result.json'} is damaged; without it, resuming finds the same result"
+                f"{folder / layout.RESULT} is damaged; without it, resuming finds the same result"
             ) from error
         return found

@@ -15,7 +15,7 @@ from hyperprune.judgement.result import CandidateResult, RunResult
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.draw import repeats
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE
 
@@ -35,14 +35,15 @@ class Standing:
     ended: str | None = None  # why it is over without a result
 
 
-def standing(folder: Path) -> Standing:
-    """Read a run folder; raises RunError where it is none, or damaged."""
-    run = open_run(folder)
+def standing(source: Path | Run) -> Standing:
+    """Read a run folder, or one that is open; raises RunError where it is none, or damaged."""
+    run = source if isinstance(source, Run) else open_run(source)
+    folder = run.folder
     recipe = recipe_of(run)
     dense = run.outcome(DENSE)
     losses = [record.valid_loss for record in dense.epochs] if dense else []
     target = math.exp(min(losses)) if losses else None
-    path = folder / "result.json"
+    path = folder / layout.RESULT
     result = RunResult.from_json(atomic.read_json(path), folder) if path.exists() else None
     topology = None
     if result is not None:
@@ -90,7 +91,7 @@ def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, Lyap
         raise RunError(f"no candidate {name!r} in {folder}{nearest(name, known)}")
     training = run.training(name)
     stored = sorted(
-        int(path.stem) for path in (training.path / "spectra").glob("[0-9]*.safetensors")
+        int(path.stem) for path in (training.path / layout.SPECTRA).glob("[0-9]*.safetensors")
     )
     if not stored:
         raise RunError(f"{name} has no spectrum yet")

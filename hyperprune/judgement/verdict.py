@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
@@ -18,15 +17,17 @@ from hyperprune.recipe.records import Recipe
 from hyperprune.search.goal import Point, fronts
 from hyperprune.search.goal import winner as won
 from hyperprune.search.ranking import spearman
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
+from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
     judge: Judge,
+    task: Task,
     dense: Outcome,
     every: Sequence[Candidate],
     finalists: Sequence[str],
@@ -65,10 +66,10 @@ def conclude(
         "candidate": winner.name,
         "configuration": dict(winner.configuration),
         "model": {"name": settings.model.name, **settings.model.options},
-        "vocabulary": len(load_corpus(settings.data).vocabulary),
+        "vocabulary": task.size,
     }
     active, masked, total = save_winner(
-        run.folder / "winner", run.training(winner.name).best, about
+        run.folder / layout.WINNER, run.training(winner.name).best, about
     )
     return RunResult(
         title=recipe.title,
@@ -85,8 +86,8 @@ def conclude(
             for item in every
         ),
         dense_perplexity=target,
-        dense_test_perplexity=_test_perplexity(run, DENSE, recipe),
-        test_perplexity=_test_perplexity(run, winner.name, settings),
+        dense_test_perplexity=_test_perplexity(run, DENSE, recipe, task),
+        test_perplexity=_test_perplexity(run, winner.name, settings, task),
         active=active,
         masked=masked,
         total=total,
@@ -130,8 +131,8 @@ def _best_losses(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     """Correlate what was known at the first judgement with the perplexity last known.
 
-    Over the survivors of the first round only: the rest were not trained on, so nothing is known of
-    them that was not known then.
+    Over the survivors of the first round only: the others trained no further, so nothing more is known
+    of them.
     """
     first = judge.recipe.rounds.first
     survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]
@@ -147,9 +148,9 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     )
 
 
-def _test_perplexity(run: Run, name: str, recipe: Recipe) -> float:
+def _test_perplexity(run: Run, name: str, recipe: Recipe, task: Task) -> float:
     """Perplexity of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, sparse=False)
+    trainer = build_trainer(recipe, task, sparse=False)
     weights, _ = atomic.read_tensors(run.training(name).best)
     load_weights(trainer, weights)
     test = trainer.heldout("test", recipe.train.test_batch)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
 from hyperprune import events
 from hyperprune.errors import RunError
-from hyperprune.model import parameter_count
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
-from hyperprune.training.build import build_model, load_task
 
 
 def pin_corpus(session: Session) -> None:
@@ -28,11 +24,8 @@ def pin_corpus(session: Session) -> None:
 
 def look_at_disk(session: Session) -> None:
     """Estimate the disk the run will fill; raises RunError where it cannot even begin."""
-    settled, recipe, folder = session.settled, session.recipe, session.run.folder
-    model = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
-    weights = parameter_count(model)
-    need = disk.run_bytes(settled.plan, weights, recipe, settled.workers)
-    first = disk.checkpoint_bytes(weights, recipe.train, 1) + disk.best_bytes(weights)
-    doubt = disk.check_space(folder, need, first)
+    weights, train = session.settled.weights, session.recipe.train
+    first = disk.checkpoint_bytes(weights, train, 1) + disk.best_bytes(weights)
+    doubt = disk.check_space(session.run.folder, session.settled.disk, first)
     if doubt is not None:
         session.notify(events.Notice(doubt))

@@ -48,13 +48,13 @@ PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
     "spectrum": ("distance",),
-    "search": ("searcher", "objective"),
+    "search": ("searcher", "objective", "executor"),
 }
 """Keys that choose a plugin; each is named after its kind."""
 
 
 BEYOND = 1e100
-"""Bound of a range: what lies beyond has no width that a float holds."""
+"""Largest magnitude of a range's ends: the width of a larger range would overflow a float."""
 
 
 class Section(BaseModel):
@@ -161,7 +161,10 @@ class Train(Section):
     max_bptt: Annotated[int, Field(ge=0)] = Field(
         default=0, description="longest drawn segment; 0: bptt + 20"
     )
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32",
+        description="of matrix products; auto: bfloat16 where a few timed steps gain by it",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0)] = Field(
         default=0, description="torch threads; 0: cores / workers"
@@ -230,7 +233,7 @@ class Spectrum(Section):
 
     @property
     def raw(self) -> bool:
-        """Whether distances take exponents below the resolution at their word."""
+        """Whether distances use exponents below the resolution as measured."""
         return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 
@@ -251,7 +254,12 @@ class Search(Section):
         description="what is minimised early; loss, where the goal is a small network",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
-    workers: Positive = 1
+    workers: Positive | Literal["auto"] = Field(
+        default=1, description="candidates that train side by side; auto: as many as fit"
+    )
+    executor: Choice = Field(
+        default=Choice(name=NAMES["executor"]), description="where candidates train"
+    )
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import HyperpruneError, RunError
+from hyperprune.judgement.profile import profile_of
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
-from hyperprune.store import atomic
+from hyperprune.runtime.garbage import collector_at_rest
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.ui.text import rests_on_few, short_names
 
@@ -33,8 +35,9 @@ def render(folder: Path) -> str:
         from hyperprune.figures import look
     except ImportError as error:
         raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
-    view = look(folder)
-    return fill("report.html", view.now.title or "run", contents(view))
+    with collector_at_rest():
+        view = look(folder)
+        return fill("report.html", view.now.title or "run", contents(view))
 
 
 def contents(view: RunView) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "rests_on_few": rests_on_few,
         "topology": _sound(now.topology),
         "measures": _measures(view.run.folder),
+        "profile": profile_of(view.run.folder),
         "recipe": _recipe(view.run.folder),
         "made_with": _made_with(view.run),
     }
@@ -106,7 +110,7 @@ def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def _recipe(folder: Path) -> str:
     try:
-        return (folder / "recipe.toml").read_text(encoding="utf-8", errors="replace")
+        return (folder / layout.RECIPE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "recipe.toml is gone; run.json still holds what it said"
 

@@ -1,4 +1,4 @@
-"""A new plugin of any kind: a package whose tests pass untouched, or one file for a recipe to name.
+"""A new plugin: a package of one kind or several whose tests pass untouched, or one file for a recipe.
 
 Imports plugins, for what a kind is called. Called by `cli.authoring`.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -27,6 +28,7 @@ SECTIONS = {
     "distance": '[spectrum]\ndistance = "{}"',
     "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',
+    "executor": '[search]\nexecutor = "{}"',
 }
 
 
@@ -37,6 +39,7 @@ class Names:
     name: str
     package: str
     module: str
+    test: str  # tests/test_NAME.py
 
 
 def names_of(asked: str) -> Names:
@@ -49,25 +52,39 @@ def names_of(asked: str) -> Names:
     name = stem.replace("-", "_")
     if keyword.iskeyword(name):
         raise PluginError(f"{name!r} is a word of Python's own; choose another name")
-    return Names(name, PREFIX + stem, f"hyperprune_{name}")
+    return Names(name, PREFIX + stem, f"hyperprune_{name}", name)
 
 
-def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
+def write_scaffold(asked: str, kinds: str | Sequence[str], parent: Path) -> Path:
     """Write a new plugin package into a new folder of `parent`; returns the folder.
 
-    Raises PluginError for an unknown kind, a name that is no name or is taken, or a folder that is
-    there already.
+    A package of several kinds has a module and an entry point for each. Raises PluginError for an
+    unknown kind, a name that is no name or is taken, or a folder that is there already.
     """
-    names = free_names(asked, kind)
+    kinds = [kinds] if isinstance(kinds, str) else list(dict.fromkeys(kinds))
+    names, *_ = [free_names(asked, kind) for kind in kinds]
     folder = parent / names.package
     if folder.exists():
         raise PluginError(f"{folder} is there already; nothing was written")
+    parts = {kind: names if len(kinds) == 1 else _of_kind(names, kind) for kind in kinds}
+    whole = {
+        **values_of(names, " and a ".join(kinds)),
+        "shown": "\n".join(f"hyperprune plugins show {kind}:{names.name}" for kind in kinds),
+        "entries": "\n".join(f'{part.test} = "{part.module}"' for part in parts.values()),
+        "usage": "\n\n".join(usage(kind, names.name) for kind in kinds),
+    }
     try:
-        for part in ("common", kind):
-            fill(TEMPLATES.joinpath(part), folder, names, values_of(names, kind))
+        fill(TEMPLATES.joinpath("common"), folder, names, whole)
+        for kind, part in parts.items():
+            fill(TEMPLATES.joinpath(kind), folder, part, values_of(part, kind))
     except OSError as error:
         raise PluginError(f"cannot write {folder}: {error.strerror}") from error
     return folder
+
+
+def _of_kind(names: Names, kind: str) -> Names:
+    """Names of one kind's part in a package of several."""
+    return replace(names, module=f"{names.module}_{kind}", test=f"{names.test}_{kind}")
 
 
 def write_file(asked: str, kind: str, parent: Path) -> Path:
@@ -126,7 +143,7 @@ def fill(template: Traversable, target: Path, names: Names, values: dict[str, st
     if template.is_dir():
         for part in template.iterdir():
             own = part.name.removesuffix(SUFFIX)
-            own = own.replace("MODULE", names.module).replace("NAME", names.name)
+            own = own.replace("MODULE", names.module).replace("NAME", names.test)
             fill(part, target / own, names, values)
     elif template.name.endswith(SUFFIX):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from hyperprune.plugins.parameters import check_options
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
 from hyperprune.testing.distances import check_distance
+from hyperprune.testing.executors import check_executor
 from hyperprune.testing.models import check_model
 from hyperprune.testing.objectives import check_objective
 from hyperprune.testing.observers import check_observer
@@ -97,6 +98,7 @@ PLAIN: dict[str, Callable[[Any], None]] = {
     "distance": check_distance,
     "objective": check_objective,
     "searcher": check_searcher,
+    "executor": check_executor,
     "observer": check_observer,
 }
 
@@ -156,7 +158,7 @@ def verdict(item: Contribution, **options: Any) -> Verdict:
         check_in_run(item, **options)
     except unittest.SkipTest as skip:
         return Verdict(item.kind, item.name, "not tried", str(skip))
-    except Exception as error:  # whatever goes wrong in a stranger's code is what is asked for
+    except Exception as error:  # a plugin's code may raise anything, and that is the finding
         said = str(error) or "it fails without a word"
         named = isinstance(error, AssertionError)
         reason = said if named else f"{type(error).__name__}: {said}"

@@ -190,5 +190,6 @@ def _place(item: Contribution, options: dict[str, Any], text: Path) -> list[str]
         "distance": "spectrum.distance",
         "searcher": "search.searcher",
         "objective": "search.objective",
+        "executor": "search.executor",
     }
     return [f"{section.get(item.kind, f'prune.{item.kind}')}={inline(named)}"]

@@ -46,9 +46,13 @@ def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Mod
     return model.to(device)
 
 
-def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
+def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
-    task, train = load_task(recipe), recipe.train
+    train = recipe.train
+    if train.precision == "auto":
+        raise RecipeError(
+            ["train.precision: found 'auto', which only a run settles; say float32 or bfloat16"]
+        )
     check_lengths(recipe, task)
     model = build_model(recipe, task.size, resolve_device(train.device))
     optimizer = build_optimizer(
@@ -114,11 +118,10 @@ def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     copy_into(trainer.model.named_parameters(), tensors)
 
 
-def spectrum_text(recipe: Recipe) -> Tensor:
+def spectrum_text(task: Task, settings: SpectrumSettings) -> Tensor:
     """Held-out inputs (T, B, …) that drive every spectrum of a run: the same for every network."""
-    settings = recipe.spectrum
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
-    return load_task(recipe).driving(settings.sequences, steps)
+    return task.driving(settings.sequences, steps)
 
 
 def measure_spectrum(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.events import Event, Plan
 from hyperprune.training.outcome import DENSE, is_repeat
+from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
 
@@ -49,6 +50,7 @@ class Board:
         self.stage = ""
         self.dense = Row(DENSE)
         self.candidates: dict[str, Row] = {}
+        self.workers = Workers(clock)
         self.notices: list[str] = []
         self.result: Mapping[str, Any] | None = None
         self._lost = 0  # epochs that failed candidates will not train
@@ -56,6 +58,7 @@ class Board:
 
     def tell(self, event: Event) -> None:
         """Take in an event."""
+        self.workers.tell(event)
         match event:
             case events.RunStarted():
                 self.plan, self.folder, self.resumed = event.plan, event.folder, event.resumed
@@ -92,6 +95,10 @@ class Board:
                     self.row(name).state = "kept"
                 for name in event.eliminated:
                     self.row(name).state = "eliminated"
+            case events.WorkerChanged() if event.state in ("gone", "refused"):
+                self.notices.append(f"worker {event.worker} is {event.state}: {event.cause}")
+            case events.WorkerSaid():
+                self.notices.append(f"{event.worker}: {event.message}")
             case events.Notice():
                 self.notices.append(event.message)
             case events.RunFinished():

@@ -28,6 +28,7 @@ from hyperprune.ui.text import (
 from hyperprune.ui.text import two_places as places
 
 if TYPE_CHECKING:
+    from hyperprune.judgement.profile import Profile
     from hyperprune.judgement.standing import Standing
     from hyperprune.plan.estimate import Estimate
 
@@ -109,7 +110,7 @@ def result_facts(result: RunResult) -> RenderableType:
 
 
 def _distance(item: CandidateResult) -> str:
-    """A distance with what it is worth: its error, and how far one model lies from itself."""
+    """A distance with its standard error and the same-model noise."""
     said = [f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"]
     if item.distance_noise is not None:
         said += [
@@ -182,7 +183,7 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
-    """A candidate that went out and had been better than the winner came to be: said, not hidden."""
+    """The eliminated candidate with a lower perplexity than the winner's, if any: shown, not hidden."""
     found = next((item for item in result.candidates if item.name == result.overlooked), None)
     if found is not None:
         yield (
@@ -310,9 +311,9 @@ def plan_facts(plan: Plan) -> RenderableType:
     )
 
 
-def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
+def estimate_facts(cost: Estimate) -> RenderableType:
     """What a run costs on this machine, as timed."""
-    side = f", {workers} candidates side by side" if workers > 1 else ""
+    side = f", {cost.workers} candidates side by side" if cost.workers > 1 else ""
     return facts(
         [
             ("model", f"{cost.parameters:,} parameters"),
@@ -331,6 +332,17 @@ def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
 def duration_of_step(seconds: float) -> str:
     """Seconds of something short."""
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def profile_table(profile: Profile) -> RenderableType:
+    """Seconds of each network by part, and of the process that leads the run."""
+    columns = profile.columns
+    table = plain_table("network", *columns, "all", right=(*columns, "all"))
+    for row in profile.rows:
+        name = Text(safe(row.name), no_wrap=True) if row.name else Text("the run itself", "dim")
+        cells = (f"{row.parts[part]:.2f}" if part in row.parts else "–" for part in columns)
+        table.add_row(name, *cells, f"{row.total:.2f}")
+    return table
 
 
 def measure_table(rows: Sequence[Measured]) -> RenderableType:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from hyperprune.builtin.corpora.folder import text
+from hyperprune.builtin.corpora.pieces import bpe
 from hyperprune.builtin.corpora.published import ptb, wikitext2
 from hyperprune.builtin.corpora.pydoc_topics import pydoc
 from hyperprune.hookspecs import Contributions
 
-CORPORA: Contributions = {"pydoc": pydoc, "ptb": ptb, "wikitext2": wikitext2, "text": text}
+CORPORA: Contributions = {
+    "pydoc": pydoc,
+    "ptb": ptb,
+    "wikitext2": wikitext2,
+    "text": text,
+    "bpe": bpe,
+}
