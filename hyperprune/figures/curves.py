@@ -72,13 +72,8 @@ def frontier(run: Source) -> go.Figure:
     """
     view = look(run)
     figure = blank("active weights, and those never masked", "best validation perplexity")
-<<<<<<< HEAD
-    chosen = colours(view.states)
-    points, masked = [], 0
-=======
     chosen = view.colours
-    points = []
->>>>>>> main
+    points, masked = [], 0
     for item in view.now.candidates:
         tensors = list(view.tensors(item.name).values())
         if tensors and item.valid_perplexity is not None:

@@ -13,11 +13,8 @@ from pydantic import TypeAdapter
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.margin import Margin
-<<<<<<< HEAD
 from hyperprune.search.goal import Goal
-=======
 from hyperprune.store import layout
->>>>>>> main
 
 if TYPE_CHECKING:
     import pandas as pd
