@@ -14,6 +14,7 @@ from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.arms import Arm
 from hyperprune.judgement.margin import Margin
+from hyperprune.search.goal import Goal
 from hyperprune.store import layout
 
 if TYPE_CHECKING:
@@ -72,6 +73,17 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class FrontierPoint:
+    """A finalist that no other beats in both active weights and perplexity (validation)."""
+
+    name: str
+    active: int
+    sparsity: float
+    perplexity: float
+    meets_target: bool
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The outcome of a run. Perplexities are exp of nats per token; counts are numbers of weights."""
 
@@ -94,6 +106,8 @@ class RunResult:
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
     arms: tuple[Arm, ...] = ()  # of a study, the dense network first
+    goal: Goal = "perplexity"
+    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
     folder: str = ""
 
     @property
