@@ -17,15 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
     ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
-    (
-        "",
-        "events",
-        "layers",
-        "lyapunov",
-        "optim",
-        "plugins",
-        "search",
-    ),  # "": hyperprune/__init__.py
+    ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
