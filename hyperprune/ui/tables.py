@@ -56,8 +56,14 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
         header_style="bold",
     )
     for name in columns:
-        justify: JustifyMethod = "right" if name in right else "left"
-        table.add_column(Text(safe(name), no_wrap=True), justify=justify, overflow="fold")
+        count = name in right  # what is a number stays on its line, or is cut with a mark
+        justify: JustifyMethod = "right" if count else "left"
+        table.add_column(
+            Text(safe(name), no_wrap=True),
+            justify=justify,
+            no_wrap=count,
+            overflow="ellipsis" if count else "fold",
+        )
     return table
 
 
@@ -185,39 +191,65 @@ def candidate_table(
     """Every candidate, best first: settings, epochs, LS distance, best perplexity, state.
 
     Where `width` has no room for a column a setting, they share one, and what is said elsewhere
-    (errors, when the target was met) is left out.
+    (errors, when the target was met) is left out; where it has none for all others, some are.
     """
-    wide = _candidates(candidates, target, separate=True)
+    wide = _wide_candidates(candidates)
     fits = Console(width=10_000).measure(wide).maximum <= width
-    return wide if fits else _candidates(candidates, target, separate=False)
+    return wide if fits else _narrow_candidates(candidates, width)
 
 
-def _candidates(
-    candidates: Sequence[CandidateResult], target: float | None, *, separate: bool
-) -> Table:
+LEFT_OUT = {"distance": 67, "epochs": 57, "settings": 49}
+"""Columns of a narrow table, and the window's width below which it goes without them."""
+
+
+def _narrow_candidates(candidates: Sequence[CandidateResult], width: int) -> Table:
+    columns = ("candidate", "settings", "epochs", "distance", "perplexity", "state")
+    shown = [name for name in columns if width >= LEFT_OUT.get(name, 0)]
+    table = plain_table(*shown, right=("epochs", "distance", "perplexity"))
     names = short_names(path for item in candidates for path in item.configuration)
-    numbers = ["epochs", "LS distance" if separate else "distance", "perplexity"]
-    numbers[2:2] = ["lost"] if separate else []
-    numbers += ["met target"] if separate else []
-    settings = names.values() if separate else ("settings",)
-    table = plain_table("candidate", *settings, *numbers, "state", right=numbers)
     for item in sorted(candidates, key=_rank):
-        values = {path: setting(item.configuration.get(path, "–")) for path in names}
-        shown = list(values.values()) if separate else [" · ".join(values.values())]
-        met = item.met_target is not None
-        state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+        values = [setting(item.configuration.get(path, "–")) for path in names]
+        cells = {
+            "candidate": Text(safe(item.name), no_wrap=True),
+            "settings": Text(" · ".join(values)),
+            "epochs": Text(str(item.epochs)),
+            "distance": Text(measured(item.distance, None)),
+            "perplexity": _best_perplexity(item),
+            "state": _state(item),
+        }
+        style = "dim" if item.state == "eliminated" else ""
+        table.add_row(*(cells[name] for name in shown), style=style)
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _wide_candidates(candidates: Sequence[CandidateResult]) -> Table:
+    names = short_names(path for item in candidates for path in item.configuration)
+    numbers = ["epochs", "LS distance", "lost", "perplexity", "met target"]
+    table = plain_table("candidate", *names.values(), *numbers, "state", right=numbers)
+    for item in sorted(candidates, key=_rank):
         table.add_row(
             Text(safe(item.name), no_wrap=True),
-            *map(Text, shown),
+            *(Text(setting(item.configuration.get(path, "–"))) for path in names),
             str(item.epochs),
-            Text(measured(item.distance, item.distance_error if separate else None), no_wrap=True),
-            *([number(item.lost)] if separate else []),
-            Text(places(item.valid_perplexity), "green" if met else "", no_wrap=True),
-            *([_epoch(item.met_target)] if separate else []),
-            Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause),
+            Text(measured(item.distance, item.distance_error), no_wrap=True),
+            number(item.lost),
+            _best_perplexity(item),
+            _epoch(item.met_target),
+            _state(item),
             style="dim" if item.state == "eliminated" else "",
         )
     return table
+
+
+def _best_perplexity(item: CandidateResult) -> Text:
+    met = item.met_target is not None
+    return Text(places(item.valid_perplexity), "green" if met else "", no_wrap=True)
+
+
+def _state(item: CandidateResult) -> Text:
+    state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+    return Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause)
 
 
 def _epoch(epoch: int | None) -> str:
