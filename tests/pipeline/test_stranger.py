@@ -109,9 +109,10 @@ def stopper(after):
     seen = []
 
     def observe(event):
-        seen.append(isinstance(event, events.EpochFinished))
-        if sum(seen) >= after:
-            raise KeyboardInterrupt
+        if isinstance(event, events.EpochFinished):
+            seen.append(event)
+            if len(seen) == after:
+                signal.raise_signal(signal.SIGINT)
 
     return observe
 
