@@ -36,7 +36,7 @@ from hyperprune.plugins import registry
 from hyperprune.runtime.seeds import seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut
-from hyperprune.task.language import LanguageModelling
+from hyperprune.builtin.tasks.language import LanguageModelling
 from hyperprune.training.trainer import Trainer
 
 TARGET = Path(__file__).parent / "results" / "ptb_static_vs_dynamic.json"

@@ -18,6 +18,7 @@ from hyperprune.builtin.distances import DISTANCES
 from hyperprune.builtin.models import MODELS
 from hyperprune.builtin.objectives import OBJECTIVES
 from hyperprune.builtin.searchers import SEARCHERS
+from hyperprune.builtin.tasks import TASKS
 from hyperprune.hookspecs import Contributions, hookimpl
 
 
@@ -29,8 +30,14 @@ def hyperprune_models() -> Contributions:
 
 @hookimpl
 def hyperprune_corpora() -> Contributions:
-    """Texts."""
+    """Texts, and sequences of numbers."""
     return CORPORA
+
+
+@hookimpl
+def hyperprune_tasks() -> Contributions:
+    """Tasks."""
+    return TASKS
 
 
 @hookimpl

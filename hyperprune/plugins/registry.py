@@ -33,6 +33,7 @@ STRICT = "HYPERPRUNE_STRICT"
 HOOKS = {
     "model": "hyperprune_models",
     "corpus": "hyperprune_corpora",
+    "task": "hyperprune_tasks",
     "init": "hyperprune_inits",
     "removal": "hyperprune_removals",
     "growth": "hyperprune_growths",

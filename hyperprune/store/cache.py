@@ -31,7 +31,7 @@ def cache_root() -> Path:
 
 
 def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> str:
-    """Hash of what a dense reference depends on: text, network, training, protocol, seed, versions."""
+    """Hash of what a dense reference depends on: text, task, network, training, protocol, seed, versions."""
     said = recipe.model_dump(mode="json")
     compared = ("distance", "reference", "exponents")  # which change no spectrum
     spectrum = {k: v for k, v in said["spectrum"].items() if k not in compared}
@@ -40,6 +40,7 @@ def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> st
         "corpus": corpus_hash,
         "model": said["model"],
         "train": train,
+        **({"task": said["task"]} if "task" in said else {}),
         "spectrum": spectrum,
         "seed": recipe.seed,
         "made_with": {k: v for k, v in made_with.items() if k != "workers"},
