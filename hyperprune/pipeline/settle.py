@@ -8,8 +8,8 @@ import torch
 
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
+from hyperprune.events import Plan
 from hyperprune.plan.make import make_plan
-from hyperprune.plan.record import Plan
 from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.resources import resources

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hyperprune.errors import RunError
-from hyperprune.plan.record import Plan
+from hyperprune.events import Plan
 from hyperprune.plugins import registry
 from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe, Train

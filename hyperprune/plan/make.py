@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperprune.plan.record import Plan
+from hyperprune.events import Plan
 from hyperprune.recipe import Recipe, space_of
 from hyperprune.search.rounds import halving, spent
 

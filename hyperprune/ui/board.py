@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hyperprune import events
-from hyperprune.events import Event
-from hyperprune.plan.record import Plan
+from hyperprune.events import Event, Plan
 from hyperprune.training.outcome import DENSE, is_repeat
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]

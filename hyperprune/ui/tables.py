@@ -11,9 +11,9 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hyperprune.events import Plan
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.plan.disk import show_bytes
-from hyperprune.plan.record import Plan
 from hyperprune.ui.text import (
     configuration,
     duration,

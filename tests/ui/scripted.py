@@ -3,7 +3,7 @@
 import math
 
 from hyperprune import events
-from hyperprune.plan.record import Plan
+from hyperprune.events import Plan
 
 HOSTILE = "[bold red]x[/] \x1b[31mred\x1b]0;title\x07\r\nnext \u202eflipped"
 
