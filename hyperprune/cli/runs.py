@@ -95,19 +95,17 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
 ) -> None:
     """Print a run's result, its candidates, and where the winner's weights are."""
-    from dataclasses import asdict
-
     from hyperprune.judgement.standing import standing
     from hyperprune.ui import tables
 
     now = standing(folder)
     if as_json:
-        show_json({**asdict(now), "finished": now.result is not None})
+        show_json({**now.to_json(), "finished": now.result is not None})
         return
     if now.result is None:
         show_on_screen(
             tables.unfinished(now),
-            tables.candidate_table(now.candidates, now.target, screen().width),
+            tables.candidate_table(now.candidates, now.target, screen().width, now.metric),
         )
         return
     _show_result(now.result, as_json=False)
@@ -180,7 +178,9 @@ def _show_result(result: RunResult, *, as_json: bool) -> None:
         return
     from hyperprune.ui import tables
 
-    table = tables.candidate_table(result.candidates, result.dense_perplexity, screen().width)
+    table = tables.candidate_table(
+        result.candidates, result.dense_value, screen().width, result.metric
+    )
     show_on_screen(tables.result_facts(result), table)
 
 

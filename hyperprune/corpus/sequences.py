@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,8 +98,8 @@ def scaled(data: Sequences) -> Sequences:
         inside = (steps < part.lengths[:, None]).unsqueeze(-1)  # (N, T, 1)
         return Part(((part.x - mean) / scale) * inside, part.lengths, part.y)
 
-    parts = [new(part) for part in (data.train, data.valid, data.test)]
-    return Sequences(data.name, *parts, data.labels, mean, scale)
+    train, valid, test = (new(part) for part in (data.train, data.valid, data.test))
+    return Sequences(data.name, train, valid, test, data.labels, mean, scale)
 
 
 def _real(part: Part) -> Tensor:
@@ -107,7 +108,7 @@ def _real(part: Part) -> Tensor:
 
 
 def dealt(
-    name: str, whole: Part, by: Sequence[int], *, valid: float, test: float, seed: int
+    name: str, whole: Part, by: Sequence[Any], *, valid: float, test: float, seed: int
 ) -> tuple[Part, Part, Part]:
     """Deal sequences out to train, valid and test by the seed, whole groups of `by` together.
 
@@ -128,9 +129,7 @@ def dealt(
     return tuple(whole[(split == which).nonzero().flatten()] for which in range(3))  # type: ignore[return-value]
 
 
-def cut_in_time(
-    name: str, whole: Part, *, valid: float, test: float
-) -> tuple[Part, Part, Part]:
+def cut_in_time(name: str, whole: Part, *, valid: float, test: float) -> tuple[Part, Part, Part]:
     """Cut every sequence in time: its beginning trains, its end tests; raises CorpusError."""
     if whole.y is not None and not whole.a_step:
         raise CorpusError(

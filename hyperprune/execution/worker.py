@@ -136,5 +136,6 @@ def _train(
                 metrics.train_loss,
                 metrics.valid_loss,
                 metrics.averaging,
+                metrics.valid_cost,
             )
         )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, RunError, nearest
 from hyperprune.export.about import About, makers_of
@@ -147,8 +148,8 @@ def _perplexities(run: Run, result: RunResult | None, name: str) -> dict[str, An
 
     found = {"valid_perplexity": best(name), "dense_valid_perplexity": best(DENSE)}
     if result is not None:
-        found["dense_test_perplexity"] = result.dense_test_perplexity
-        tested = {result.winner: result.test_perplexity, DENSE: result.dense_test_perplexity}
+        found["dense_test_perplexity"] = result.dense_test_value
+        tested = {result.winner: result.test_value, DENSE: result.dense_test_value}
         found["test_perplexity"] = tested.get(name)
     return found
 
@@ -167,4 +168,4 @@ def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
     known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
     if known and known[0] != corpus.sha256:
         raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
-    return corpus.vocabulary
+    return corpus.vocabulary if isinstance(corpus, Corpus) else ()

@@ -24,10 +24,10 @@ class Candidate:
     outcome: Outcome
 
     @property
-    def best_loss(self) -> float:
-        """Lowest validation loss of the epochs that count, nats per token; infinite before them."""
+    def best_cost(self) -> float:
+        """Lowest cost of the epochs that count; infinite before them."""
         counted = comparable(self.outcome.epochs)
-        return min((record.valid_loss for record in counted), default=math.inf)
+        return min((record.cost for record in counted), default=math.inf)
 
     def finished(self, budget: int) -> bool:
         """Whether it has trained to the full budget."""
@@ -35,16 +35,16 @@ class Candidate:
 
 
 def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
-    """The candidate that went out with a lower loss than every finalist's best; None as a rule.
+    """The candidate that went out with a lower cost than every finalist's best; None as a rule.
 
     Where rounds keep the lowest loss (`rounds.hedge`, from two places up) there is none: whoever goes
     out has a higher loss than somebody who stays. Only failures, or a hedge that is off, make one.
     """
     candidates = [item for item in every if item.outcome.failure is None]
     names = set(finalists)
-    bar = min((item.best_loss for item in candidates if item.name in names), default=math.inf)
-    others = [item for item in candidates if item.name not in names and item.best_loss < bar]
-    return min(others, key=lambda item: (item.best_loss, item.name), default=None)
+    bar = min((item.best_cost for item in candidates if item.name in names), default=math.inf)
+    others = [item for item in candidates if item.name not in names and item.best_cost < bar]
+    return min(others, key=lambda item: (item.best_cost, item.name), default=None)
 
 
 def candidate_result(
@@ -55,12 +55,17 @@ def candidate_result(
     target: float | None,
     state: CandidateState,
 ) -> CandidateResult:
-    """How far a candidate came, against the target (a validation perplexity) where it is known."""
+    """How far a candidate came, against the target (a value of the metric) where it is known."""
     epochs = outcome.epochs if outcome else ()
     results = comparable(epochs)
     failure = outcome.failure if outcome else None
-    best = min(results, key=lambda record: record.valid_loss, default=None)
-    met = (r.epoch for r in results if target is not None and math.exp(r.valid_loss) <= target)
+    best = min(results, key=lambda record: record.cost, default=None)
+    metric = judge.run.metric
+    met = (
+        r.epoch
+        for r in results
+        if target is not None and metric.meets(metric.value(r.cost), target)
+    )
     score = None
     if epochs and not failure:
         with contextlib.suppress(PluginError, SpectrumError):  # or the dense one is not there yet
@@ -73,7 +78,7 @@ def candidate_result(
         distance=score.value if score else None,
         distance_error=score.standard_error if score else None,
         distance_noise=score.noise if score else None,
-        valid_perplexity=math.exp(best.valid_loss) if best else None,
+        valid_value=metric.value(best.cost) if best else None,
         best_epoch=best.epoch if best else None,
         met_target=next(met, None),
         cause=failure.cause if failure else None,

@@ -104,7 +104,7 @@ def _carry_out(
     notices: Sequence[str] = (),
 ) -> RunResult:
     notify = _teller(opened, observers)
-    notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
+    notify(events.RunStarted(str(opened.folder), settled.plan, resumed, settled.metric))
     for notice in notices:
         notify(events.Notice(notice))
     try:

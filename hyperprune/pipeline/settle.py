@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from hyperprune.corpus import Corpus
+from hyperprune.corpus import Corpus, Sequences
 from hyperprune.corpus.load import load_corpus
 from hyperprune.events import Plan
+from hyperprune.metric import Metric
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
@@ -29,7 +30,8 @@ class Settled:
 
     recipe: Recipe
     plan: Plan
-    corpus: Corpus
+    corpus: Corpus | Sequences
+    metric: Metric
     space: Space
     workers: int  # processes that train
     threads: int  # of torch, in each of them
@@ -48,4 +50,4 @@ def settle(recipe: Recipe) -> Settled:
     spectrum_text(recipe)
     build_model(recipe, task.size, torch.device("cpu"))
     workers, threads = resources(recipe)
-    return Settled(recipe, plan, corpus, space_of(recipe), workers, threads)
+    return Settled(recipe, plan, corpus, task.metric, space_of(recipe), workers, threads)

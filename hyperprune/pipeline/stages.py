@@ -142,7 +142,7 @@ def halve(
     judged = min(len(item.outcome.epochs) for item in alive)
     values = session.judge.objectives([item.outcome for item in alive], judged)
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
-    losses = {item.name: item.best_loss for item in alive}
+    losses = {item.name: item.best_cost for item in alive}
     kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)
     eliminated = [name for name in scores if name not in kept]
     if eliminated:

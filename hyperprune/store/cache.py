@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,4 +75,4 @@ def publish(key: str, source: TrainingFolder, history: tuple[EpochRecord, ...]) 
         for record in history:
             atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
         atomic.copy(source.best, target.best)
-        atomic.write_json(target.path / HISTORY, [asdict(record) for record in history])
+        atomic.write_json(target.path / HISTORY, [record.plain() for record in history])

@@ -28,6 +28,7 @@ import torch
 import hyperprune
 from hyperprune.errors import RunError
 from hyperprune.events import Event, StepFinished
+from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
@@ -136,6 +137,14 @@ class Run:
         path = self.folder / "vocabulary.json"
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
 
+    @property
+    def metric(self) -> Metric:
+        """What the results of the run are told in."""
+        for fact in self.journal.records:
+            if fact["fact"] == "corpus":
+                return Metric(**fact["metric"]) if fact.get("metric") else PERPLEXITY
+        return PERPLEXITY
+
     def training(self, candidate: str) -> TrainingFolder:
         """The folder of one training of this run."""
         return TrainingFolder(self.folder / candidate)
@@ -187,7 +196,7 @@ class Run:
         """Journal what is new in an outcome."""
         known = self.outcome(outcome.candidate)
         after = known.epochs[-1].epoch if known and known.epochs else 0
-        new = [asdict(record) for record in outcome.epochs if record.epoch > after]
+        new = [record.plain() for record in outcome.epochs if record.epoch > after]
         if known and not new and known.failure == outcome.failure:
             return  # trained again because its files were lost
         self.journal.append(

@@ -94,7 +94,7 @@ class SequenceTask(Task):
 def answers(model: nn.Module, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
     """Outputs (T, B, O) in training, the model's own penalty (0 where it has none), and the state."""
     if hasattr(model, "regularised"):
-        found: tuple[Tensor, Tensor, State] = model.regularised(inputs, state)
+        found: tuple[Tensor, Tensor, State] = model.regularised(inputs, state)  # type: ignore[operator]
         return found
     outputs, state = model(inputs, state)
     return outputs, outputs.new_zeros(()), state

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from hyperprune.model import Features
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
-from hyperprune.model import Features
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Choice, Prune, Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings

@@ -29,6 +29,7 @@ class EpochMetrics:
     train_loss: float
     valid_loss: float
     averaging: bool
+    valid_cost: float | None = None  # where the metric does not tell the validation loss
 
 
 class Trainer:
@@ -91,7 +92,7 @@ class Trainer:
                 self._step(step, len(batches), batch.rate)
                 on_step(step + 1, len(batches))
         train_loss = float(total) / weight
-        valid_loss = self.evaluate(self.heldout("valid")).loss
+        valid_loss, cost = self.evaluate(self.heldout("valid"))
         self.epoch += 1
         for name, loss in (("training", train_loss), ("validation", valid_loss)):
             if not math.isfinite(loss) or loss > self.task.bound:
@@ -102,7 +103,7 @@ class Trainer:
         self.optimizer.observe(valid_loss)
         if self.epoch in self.finetune:
             self.optimizer.restart()
-        return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging)
+        return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging, cost)
 
     def gradients(self) -> dict[str, Tensor]:
         """Dense gradients of the first batch, for initialisations that score by them."""

@@ -16,8 +16,7 @@ from hyperprune.events import Event
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board, Row
 from hyperprune.ui.plot import sparkline
-from hyperprune.ui.text import duration, measured, number, perplexity, safe, setting, short_names
-from hyperprune.ui.text import two_places as places
+from hyperprune.ui.text import duration, measured, number, safe, setting, short_names
 
 FIXED = 9 + 5 + 16 + 5 + 10 + 13 + 7 * 2
 """Columns of a wide table that settings leave to the rest, gaps included."""
@@ -107,7 +106,7 @@ def relevant(board: Board, room: int) -> tuple[list[Row], list[Row]]:
 
 
 def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
-    """The dense reference and candidates: settings, epoch, LS distance, perplexity, state.
+    """The dense reference and candidates: settings, epoch, LS distance, metric, state.
 
     Every setting has a column where there is room for all, and no column moves as a run goes on.
     """
@@ -131,7 +130,7 @@ def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
     table.add_column(distance[0], justify="right", no_wrap=True, width=distance[1])
     if separate:
         table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
-    table.add_column("perplexity", justify="right", no_wrap=True, width=10)
+    table.add_column(board.metric.words, justify="right", no_wrap=True, width=10)
     if sparks:
         table.add_column("loss", no_wrap=True, width=SPARK)
     table.add_column("state", no_wrap=True, width=13)
@@ -156,7 +155,7 @@ def _cells(
         settings = [Text(value if row.name != DENSE else "") for value in every]
     else:
         settings = [Text(" · ".join(values), no_wrap=True, overflow="ellipsis")]
-    loss = row.loss if row.state == "training" else row.best_loss
+    cost = row.cost if row.state == "training" else row.best_cost
     met = row is not board.dense and _meets(row, board)
     distance = measured(row.distance, row.distance_error if separate else None)
     return [
@@ -165,7 +164,7 @@ def _cells(
         f"{row.epoch}" if row.epoch else "–",
         "" if row.name == DENSE else distance,
         *([number(row.lost)] if separate else []),
-        Text(places(perplexity(loss)), style="green" if met else ""),
+        Text(board.metric.told(cost), style="green" if met else ""),
         *([Text(sparkline(row.losses, SPARK), style="cyan")] if sparks else []),
         _state(row),
     ]
@@ -176,8 +175,8 @@ def _row_style(row: Row) -> str:
 
 
 def _meets(row: Row, board: Board) -> bool:
-    target = board.target_loss
-    return row.best_loss is not None and target is not None and row.best_loss <= target
+    target = board.target_cost
+    return row.best_cost is not None and target is not None and row.best_cost <= target
 
 
 def _state(row: Row) -> Text:
@@ -224,10 +223,10 @@ def _stage(board: Board) -> str:
 def _standing(board: Board) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append("dense target ", style="dim")
-    line.append(places(perplexity(board.target_loss)))
+    line.append(board.metric.told(board.target_cost))
     if board.best is not None:
         line.append("   best so far ", style="dim")
-        line.append(f"{safe(board.best.name)} {places(perplexity(board.best.best_loss))}")
+        line.append(f"{safe(board.best.name)} {board.metric.told(board.best.best_cost)}")
         if _meets(board.best, board):
             line.append(" meets the target", style="green")
     return line

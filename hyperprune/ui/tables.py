@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich import box
@@ -12,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperprune.events import Plan
+from hyperprune.judgement.margin import Margin
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
+from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plan.disk import show_bytes
 from hyperprune.ui.text import (
     configuration,
@@ -62,7 +65,7 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def result_facts(result: RunResult) -> RenderableType:
     """The winner, beside the dense target, and what the search cost."""
-    best = result.best
+    best, metric = result.best, result.metric
     share = 1 - result.active / result.masked if result.masked else 0.0
     whole = (result.masked - result.active) / result.total if result.total else 0.0
     against = (
@@ -73,18 +76,18 @@ def result_facts(result: RunResult) -> RenderableType:
     )
     met = f"meets the dense target at epoch {best.met_target}" if best.met_target else ""
     verdict = Text.assemble(
-        places(best.valid_perplexity),
-        f" at epoch {best.best_epoch}; dense {places(result.dense_perplexity)}; ",
+        metric.text(best.valid_value),
+        f" at epoch {best.best_epoch}; dense {metric.text(result.dense_value)}; ",
         (met, "green") if met else ("does not meet the dense target", "yellow"),
     )
     return facts(
         [
             ("winner", Text(safe(result.winner), "bold green")),
             ("settings", configuration(best.configuration) or "the recipe's own"),
-            ("validation perplexity", verdict),
+            (f"validation {metric.words}", verdict),
             (
-                "test perplexity",
-                f"{places(result.test_perplexity)}; dense {places(result.dense_test_perplexity)}",
+                f"test {metric.words}",
+                f"{metric.text(result.test_value)}; dense {metric.text(result.dense_test_value)}",
             ),
             (
                 "sparsity",
@@ -130,19 +133,28 @@ def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     if result.margin is None or result.margin.low is None or result.margin.high is None:
         return
     own, dense = (
-        ", ".join(places(value) for value in values)
-        for values in (result.perplexities, result.dense_perplexities)
+        ", ".join(result.metric.text(value) for value in values)
+        for values in (result.values, result.dense_values)
     )
-    value, low, high = (
-        100 * math.expm1(loss)
-        for loss in (result.margin.value, result.margin.low, result.margin.high)
-    )
+    value, low, high, unit = margin_words(result.metric, result.margin)
     verdict = {True: "meets the target", False: "does not meet the target"}
     yield (
         "over seeds",
-        f"{own}; dense {dense}: {value:+.1f} %, 95 % interval {low:+.1f} … {high:+.1f} %, "
+        f"{own}; dense {dense}: {value}{unit}, 95 % interval {low} … {high}{unit}, "
         + (verdict[result.margin.met] if result.margin.met is not None else "which may be chance"),
     )
+
+
+def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
+    """A margin and its interval in words, and the unit: in per cent where the metric is an exp."""
+    ends = (margin.value, margin.low or 0.0, margin.high or 0.0)
+    if metric.of == "exp":
+        value, low, high = (f"{100 * math.expm1(cost):+.1f}" for cost in ends)
+        return value, low, high, " %"
+    shown = sorted(-cost for cost in ends[1:]) if metric.better == "higher" else ends[1:]
+    own = -ends[0] if metric.better == "higher" else ends[0]
+    value, low, high = (f"{cost:+{metric.form}}" for cost in (own, *shown))
+    return value, low, high, metric.unit
 
 
 def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
@@ -161,7 +173,7 @@ def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
             "overlooked",
             Text(
                 f"{safe(found.name)} went out after {found.epochs} epochs with "
-                f"{places(found.valid_perplexity)}, lower than the winner's: `final.rescue` would "
+                f"{result.metric.text(found.valid_value)}, better than the winner: `final.rescue` would "
                 "have trained it on",
                 "yellow",
             ),
@@ -173,34 +185,41 @@ def _signal(result: RunResult) -> str:
     if not signal.telling or (signal.early_distance is None and signal.early_loss is None):
         return f"{signal.survivors} survivors of round 1 say nothing of it: fewer than {TELLING}"
     return (
-        f"rank correlation with the last known perplexity over {signal.survivors} survivors: "
+        f"rank correlation with the last known {result.metric.words} over {signal.survivors} survivors: "
         f"LS distance {number(signal.early_distance, 2)}, loss {number(signal.early_loss, 2)}"
     )
 
 
 def candidate_table(
-    candidates: Sequence[CandidateResult], target: float | None, width: int
+    candidates: Sequence[CandidateResult],
+    target: float | None,
+    width: int,
+    metric: Metric = PERPLEXITY,
 ) -> Table:
-    """Every candidate, best first: settings, epochs, LS distance, best perplexity, state.
+    """Every candidate, best first: settings, epochs, LS distance, best of the metric, state.
 
     Where `width` has no room for a column a setting, they share one, and what is said elsewhere
     (errors, when the target was met) is left out.
     """
-    wide = _candidates(candidates, target, separate=True)
+    wide = _candidates(candidates, target, metric, separate=True)
     fits = Console(width=10_000).measure(wide).maximum <= width
-    return wide if fits else _candidates(candidates, target, separate=False)
+    return wide if fits else _candidates(candidates, target, metric, separate=False)
 
 
 def _candidates(
-    candidates: Sequence[CandidateResult], target: float | None, *, separate: bool
+    candidates: Sequence[CandidateResult],
+    target: float | None,
+    metric: Metric,
+    *,
+    separate: bool,
 ) -> Table:
     names = short_names(path for item in candidates for path in item.configuration)
-    numbers = ["epochs", "LS distance" if separate else "distance", "perplexity"]
+    numbers = ["epochs", "LS distance" if separate else "distance", metric.words]
     numbers[2:2] = ["lost"] if separate else []
     numbers += ["met target"] if separate else []
     settings = names.values() if separate else ("settings",)
     table = plain_table("candidate", *settings, *numbers, "state", right=numbers)
-    for item in sorted(candidates, key=_rank):
+    for item in sorted(candidates, key=partial(_rank, metric)):
         values = {path: setting(item.configuration.get(path, "–")) for path in names}
         shown = list(values.values()) if separate else [" · ".join(values.values())]
         met = item.met_target is not None
@@ -211,7 +230,7 @@ def _candidates(
             str(item.epochs),
             Text(measured(item.distance, item.distance_error if separate else None), no_wrap=True),
             *([number(item.lost)] if separate else []),
-            Text(places(item.valid_perplexity), "green" if met else "", no_wrap=True),
+            Text(metric.text(item.valid_value), "green" if met else "", no_wrap=True),
             *([_epoch(item.met_target)] if separate else []),
             Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause),
             style="dim" if item.state == "eliminated" else "",
@@ -223,10 +242,8 @@ def _epoch(epoch: int | None) -> str:
     return "–" if epoch is None else f"epoch {epoch}"
 
 
-def _rank(item: CandidateResult) -> tuple[int, float, str]:
-    perplexity = item.valid_perplexity
-    known = perplexity if perplexity is not None else float("inf")
-    return ORDER.index(item.state), known, item.name
+def _rank(metric: Metric, item: CandidateResult) -> tuple[int, float, str]:
+    return ORDER.index(item.state), metric.order(item.valid_value), item.name
 
 
 def topology_table(topology: Mapping[str, Any]) -> RenderableType:
@@ -347,7 +364,7 @@ def unfinished(standing: Standing) -> RenderableType:
             ("run", Text(safe(standing.title or "untitled"), "bold")),
             ("state", Text("over, without a result" if over else "not finished", "yellow")),
             ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs"),
-            ("dense target", places(standing.target)),
+            ("dense target", standing.metric.text(standing.target)),
             ("cause", safe(standing.ended, 2000))
             if over
             else ("go on with", f"hyperprune resume {safe(standing.folder)}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,9 @@ def _from_arrays(path: Path) -> Table:
     held = _load(path)
     if "x" not in held:
         hint = nearest("x", list(held))
-        raise CorpusError(f"{path} has no array x{hint}; it has {', '.join(sorted(held)) or 'none'}")
+        raise CorpusError(
+            f"{path} has no array x{hint}; it has {', '.join(sorted(held)) or 'none'}"
+        )
     if unknown := sorted(set(held) - set(KEYS)):
         raise CorpusError(f"{path} has {unknown[0]!r}; what is read: {', '.join(KEYS)}")
     x, lengths = held["x"], held.get("lengths")
@@ -150,7 +153,9 @@ def _rows(path: Path, x: Any, lengths: Any) -> list[Tensor]:
         raise CorpusError(f"{path} has no sequence")
     if (lengths < 1).any():
         row = int((lengths < 1).argmax())
-        raise CorpusError(f"{path}, row {row}: length {int(lengths[row])}; a sequence has a step or more")
+        raise CorpusError(
+            f"{path}, row {row}: length {int(lengths[row])}; a sequence has a step or more"
+        )
     if x.ndim == 2:
         if int(lengths.sum()) != len(x):
             raise CorpusError(
@@ -165,7 +170,9 @@ def _rows(path: Path, x: Any, lengths: Any) -> list[Tensor]:
             )
         pieces = [row[:size] for row, size in zip(x, lengths, strict=True)]
     else:
-        raise CorpusError(f"{path}: x is {x.shape} and lengths are {lengths.shape}; they do not fit")
+        raise CorpusError(
+            f"{path}: x is {x.shape} and lengths are {lengths.shape}; they do not fit"
+        )
     if x.shape[-1] == 0:
         raise CorpusError(f"{path}: x is {x.shape}; it has no feature")
     for row, piece in enumerate(pieces):
@@ -199,7 +206,9 @@ def _answers(path: Path, y: Any, rows: Sequence[Tensor], *, ragged: bool) -> lis
         found = list(y)
     for row, value in enumerate(found):
         if not np.isfinite(value).all():
-            raise CorpusError(f"{path}, row {row}: y is {value[~np.isfinite(value)][0] if value.ndim else value}")
+            raise CorpusError(
+                f"{path}, row {row}: y is {value[~np.isfinite(value)][0] if value.ndim else value}"
+            )
     return [torch.from_numpy(np.array(value)) for value in found]
 
 
@@ -238,9 +247,9 @@ def _from_csv(path: Path, columns: Columns) -> Table:
                 raise CorpusError(
                     f"{path}, row {number}: sequence {name!r} is in group {own!r} and in {groups[name]!r}"
                 )
-    for name, own in steps.items():
-        own.sort(key=lambda item: item[0])
-        for before, after in zip(own, own[1:], strict=False):
+    for name, rows in steps.items():
+        rows.sort(key=lambda item: item[0])
+        for before, after in itertools.pairwise(rows):
             if before[0] == after[0]:
                 raise CorpusError(
                     f"{path}, row {after[1]}: sequence {name!r} has time {after[0]:g} twice"
@@ -266,7 +275,9 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
     except ValueError:
         raise CorpusError(f"{path}, row {row}: {column} is {cell!r}, not a number") from None
     if not math.isfinite(value):
-        raise CorpusError(f"{path}, row {row}: {column} is {cell}; fill in or leave out what is missing")
+        raise CorpusError(
+            f"{path}, row {row}: {column} is {cell}; fill in or leave out what is missing"
+        )
     return value
 
 

@@ -54,23 +54,23 @@ def arrays(
     name = root.stem
     if set(tables) == set(SPLITS):
         labels = _labels(tables.values())
-        parts = tuple(part_of(tables[which], labels) for which in SPLITS)
+        train, held, tested = (part_of(tables[which], labels) for which in SPLITS)
         _same_shapes([tables[which] for which in SPLITS])
     else:
         whole = joined(list(tables.values()))
         labels = _labels([whole])
         one = part_of(whole, labels)
         if split == "time":
-            parts = cut_in_time(name, one, valid=valid, test=test)
+            train, held, tested = cut_in_time(name, one, valid=valid, test=test)
         else:
-            by = whole.groups if split == "group" else range(len(one))
+            by = whole.groups if split == "group" else list(range(len(one)))
             if by is None:
                 raise CorpusError(
                     f"{root} has no {group!r} to split by (data.group names it); "
                     "data.split = 'random' deals out single sequences"
                 )
-            parts = dealt(name, one, by, valid=valid, test=test, seed=split_seed)
-    found = Sequences(name, *parts, labels=labels)
+            train, held, tested = dealt(name, one, by, valid=valid, test=test, seed=split_seed)
+    found = Sequences(name, train, held, tested, labels)
     return scaled(found) if scale else found
 
 

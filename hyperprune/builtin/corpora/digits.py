@@ -28,5 +28,7 @@ def digits(root: Path | None, *, split_seed: Annotated[int, Field(ge=0)] = 0) ->
     images, labels = load_digits(return_X_y=True)
     x = torch.tensor(images, dtype=torch.float32).view(-1, 8, 8) / 16  # (N, rows, pixels)
     whole = Part(x, torch.full((len(x),), 8), torch.tensor(labels, dtype=torch.int64))
-    parts = dealt("digits", whole, range(len(x)), valid=SHARE, test=SHARE, seed=split_seed)
-    return Sequences("digits", *parts, labels=tuple("0123456789"))
+    train, valid, test = dealt(
+        "digits", whole, range(len(x)), valid=SHARE, test=SHARE, seed=split_seed
+    )
+    return Sequences("digits", train, valid, test, tuple("0123456789"))

@@ -35,7 +35,9 @@ class LanguageModel(RecurrentLM):
         self.encoder: nn.Embedding | nn.Linear
         if isinstance(vocabulary, Features):
             if tied:
-                raise PluginError("a decoder is tied to an embedding of words: set model.tied = false")
+                raise PluginError(
+                    "a decoder is tied to an embedding of words: set model.tied = false"
+                )
             self.encoder = nn.Linear(vocabulary.inputs, embedding)
             self.decoder = nn.Linear(output, vocabulary.outputs)
         else:

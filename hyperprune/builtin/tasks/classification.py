@@ -67,7 +67,11 @@ def _classes(data: Sequences) -> int:
                 f"{data.name} has no labels y; task 'classification' needs an integer for every "
                 "sequence or step"
             )
-        if part.y.is_floating_point() or part.y.dim() > 2 or (part.y.dim() == 2 and not part.a_step):
+        if (
+            part.y.is_floating_point()
+            or part.y.dim() > 2
+            or (part.y.dim() == 2 and not part.a_step)
+        ):
             raise CorpusError(
                 f"{data.name}: y of the {WORDS[split]} split is {part.y.dtype} "
                 f"{tuple(part.y.shape)}; task 'classification' needs integers (N,) or (N, T). "
@@ -99,5 +103,7 @@ def _classes(data: Sequences) -> int:
             "the classes without gaps, or deal the sequences out by another seed"
         )
     if classes < 2:
-        raise CorpusError(f"{data.name}: all training labels are 0; a classification needs 2 classes")
+        raise CorpusError(
+            f"{data.name}: all training labels are 0; a classification needs 2 classes"
+        )
     return classes
