@@ -31,6 +31,7 @@ PUBLIC = {
     "hyperprune.search.ranking",
     "hyperprune.search.space",
     "hyperprune.sparsity",
+    "hyperprune.task",
     "hyperprune.testing",
 }
 

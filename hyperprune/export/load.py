@@ -17,7 +17,7 @@ from hyperprune.export.about import About, makers_of
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
 from hyperprune.recipe import apply
-from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.records import Recipe, Task
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
@@ -124,6 +124,11 @@ def _network(
     masks: Mapping[str, Tensor],
 ) -> TrainedNetwork:
     whole = run.made().recipe
+    if whole.task != Task():
+        raise RunError(
+            f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
+            f"language models. Its weights and masks are in {run.folder / 'winner'} as safetensors"
+        )
     configuration = {} if name == DENSE else run.proposed()[name]
     recipe = apply(whole, configuration)
     about = About(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import RunError
-from hyperprune.ui.text import configuration, measured, number, safe, setting, two_places
+from hyperprune.ui.text import configuration, measured, number, safe, setting
 
 if TYPE_CHECKING:
     import jinja2
@@ -70,7 +70,6 @@ def _environment(folder: Path) -> jinja2.Environment:
     )
     environment.filters |= {
         "safe_text": safe,
-        "places": two_places,
         "product": math.prod,
         "setting": setting,
         "settings": configuration,

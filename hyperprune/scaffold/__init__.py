@@ -23,6 +23,7 @@ SUFFIX = ".txt"
 SECTIONS = {
     "model": '[model]\nname = "{}"',
     "corpus": '[data]\ncorpus = "{}"',
+    "task": '[task]\nname = "{}"',
     "distance": '[spectrum]\ndistance = "{}"',
     "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',

@@ -20,7 +20,7 @@ from hyperprune.report.page import fill
 from hyperprune.serve.guard import Guard, Handler
 from hyperprune.serve.library import HERE, Library
 from hyperprune.store.lock import owner_process
-from hyperprune.ui.text import duration, two_places
+from hyperprune.ui.text import duration
 
 
 def application(folder: Path, token: str, hosts: Iterable[str], *, allow_stop: bool) -> Starlette:
@@ -32,7 +32,6 @@ def application(folder: Path, token: str, hosts: Iterable[str], *, allow_stop: b
         values = {
             "runs": await run_in_threadpool(library.runs),
             "home": home,
-            "two_places": two_places,
             "duration": duration,
             "show_bytes": show_bytes,
         }

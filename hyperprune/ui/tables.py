@@ -28,7 +28,6 @@ from hyperprune.ui.text import (
     setting,
     short_names,
 )
-from hyperprune.ui.text import two_places as places
 
 if TYPE_CHECKING:
     from hyperprune.judgement.standing import Standing
@@ -334,7 +333,7 @@ def measure_table(rows: Sequence[Measured]) -> RenderableType:
             f"{1000 * row.step:.2f} ms",
             f"{rows[0].step / row.step:.2f}",
             f"{1000 * row.segment:.1f} ms",
-            places(row.perplexity),
+            PERPLEXITY.text(row.perplexity),
         )
     return table
 
