@@ -167,7 +167,7 @@ def test_bad_tables_are_told_with_file_and_row(tmp_path, text):
 
 
 def test_unreadable_files_and_folders(tmp_path):
-    with pytest.raises(CorpusError, match="needs data.root"):
+    with pytest.raises(CorpusError, match=r"needs data\.root"):
         arrays(None)
     with pytest.raises(CorpusError, match="there is no"):
         arrays(tmp_path / "nothing.npz")
