@@ -12,6 +12,7 @@ project = "hyperprune"
 author = "The hyperprune developers"
 release = metadata.version("hyperprune")
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+autodoc_mock_imports = ["lightning", "transformers"]  # extras
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 source_suffix = {".md": "markdown"}

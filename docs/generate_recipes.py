@@ -48,6 +48,9 @@ not know go to the plugin. A **preset** (`preset = "rigl"`) fills in the control
 keys written beside it win. A search has one too: `preset = "published"` under `[search]` is LSH as the
 paper has it (hidden state, distance alone, rounds of three epochs), whatever the defaults have become.
 
+`plugins = ["my_gru.py"]` at the top names Python files with [code of your own](plugins/using.md); they are
+run, so a recipe that has the key is a program.
+
 ## What may vary: `[space]`
 
 A key of `[space]` names any setting of `[prune]`, `[train]` or `[model]` that a candidate may have
@@ -83,7 +86,10 @@ def page(keep: Any) -> str:
 
 def _sections() -> Iterator[str]:
     top = Recipe.model_fields
-    yield "At the top of the file: `title`, a name for people, and `seed` (default 1)."
+    yield (
+        "At the top of the file: `title`, a name for people, `seed` (default 1), and `plugins`, a list of "
+        "Python files."
+    )
     for name, field in top.items():
         record = field.annotation
         if name in ("title", "seed", "space") or not hasattr(record, "model_fields"):
@@ -118,6 +124,7 @@ def _plugins(keep: Any) -> Iterator[str]:
         "distance",
         "objective",
         "searcher",
+        "executor",
     ):
         yield f"\n### {PLURALS[kind]}\n"
         what = "what it sets" if kind == "preset" else "options"
@@ -162,6 +169,7 @@ PLURALS = {
     "distance": "Distances",
     "objective": "Objectives",
     "searcher": "Searchers",
+    "executor": "Executors",
 }
 
 

@@ -28,6 +28,8 @@ def record(run: Path, target: Path = RECORDED) -> None:
     (target / "log.jsonl").write_text(log)
     for name in ("dense", *finalists):
         shutil.copytree(run / name / "spectra", target / name / "spectra")
+    start = run / result["winner"] / "start.safetensors"
+    shutil.copyfile(start, target / result["winner"] / "start.safetensors")
     weights = load_file(run / result["winner"] / "best.safetensors")
     masks = {name: tensor for name, tensor in weights.items() if name.startswith("mask/")}
     save_file(masks, target / result["winner"] / "best.safetensors")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hyperprune.pipeline.run import load_run, resume, run
     from hyperprune.recipe import load_recipe
     from hyperprune.sparsity import SparseTraining
+    from hyperprune.study import Study, Trial, lsh
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,8 @@ __all__ = [
     "LyapunovSpectrum",
     "RunResult",
     "SparseTraining",
+    "Study",
+    "Trial",
     "hookimpl",
     "hookspec",
     "load_candidate",
@@ -43,6 +46,7 @@ __all__ = [
     "load_recipe",
     "load_run",
     "load_winner",
+    "lsh",
     "lyapunov_spectrum",
     "resume",
     "run",
@@ -60,6 +64,9 @@ _HOME = {
     "RunResult": "hyperprune.judgement.result",
     "CandidateResult": "hyperprune.judgement.result",
     "SparseTraining": "hyperprune.sparsity",
+    "Study": "hyperprune.study",
+    "Trial": "hyperprune.study",
+    "lsh": "hyperprune.study",
     "LyapunovSpectrum": "hyperprune.lyapunov",
     "lyapunov_spectrum": "hyperprune.lyapunov",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE as DENSE
@@ -12,14 +12,14 @@ from hyperprune.training.outcome import DENSE as DENSE
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do, before it does it; epochs include the dense reference's where said."""
+    """What a run will do, before it does it: rounds, and epochs of all networks together."""
 
     title: str
     candidates: int
     rounds: tuple[tuple[int, int], ...]  # (candidates in the round, epoch each reaches)
     finalists: int
     epochs: int  # full budget of one training
-    dense_epochs: int  # 0 when the cache has the dense reference
+    dense_epochs: int  # of the dense reference, from every seed
     search_epochs: int  # all candidates, rounds and finalists
     full_search_epochs: int  # candidates × full budget
 
@@ -117,6 +117,30 @@ class RoundFinished:
     eliminated: tuple[str, ...]
 
 
+WorkerState: TypeAlias = Literal["idle", "working", "gone", "refused"]
+
+
+@dataclass(frozen=True)
+class WorkerChanged:
+    """A worker took up a job, is free again, is gone, or was sent away before it worked."""
+
+    worker: str  # the name it is spoken of by: w1, w2, …
+    node: str  # the machine it is on
+    device: str
+    pid: int | None
+    state: WorkerState
+    candidate: str = ""  # whose network it trains, or trained when it was lost
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerSaid:
+    """A line that a worker logged, warned of or printed."""
+
+    worker: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Notice:
     """Something a person should know that is neither progress nor failure."""
@@ -141,6 +165,8 @@ Event: TypeAlias = (
     | SpectrumMeasured
     | CandidateFailed
     | RoundFinished
+    | WorkerChanged
+    | WorkerSaid
     | Notice
     | RunFinished
 )

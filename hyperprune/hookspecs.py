@@ -17,8 +17,29 @@ import pluggy
 API_VERSION = 1
 """Raised when a hook or a signature below changes in a way that old plugins would notice."""
 
-hookspec = pluggy.HookspecMarker("hyperprune")
-hookimpl = pluggy.HookimplMarker("hyperprune")
+GROUP = "hyperprune"
+"""The group of entry points under which packages register plugins."""
+HOOKS = {
+    "model": "hyperprune_models",
+    "corpus": "hyperprune_corpora",
+    "task": "hyperprune_tasks",
+    "init": "hyperprune_inits",
+    "removal": "hyperprune_removals",
+    "growth": "hyperprune_growths",
+    "redistribution": "hyperprune_redistributions",
+    "schedule": "hyperprune_schedules",
+    "preset": "hyperprune_presets",
+    "distance": "hyperprune_distances",
+    "objective": "hyperprune_objectives",
+    "searcher": "hyperprune_searchers",
+    "executor": "hyperprune_executors",
+    "observer": "hyperprune_observers",
+}
+"""The hook of each kind."""
+KINDS = tuple(HOOKS)
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
 
 Contributions = Mapping[str, Callable[..., Any]]
 
@@ -97,12 +118,13 @@ def example(**options: Any) -> Callable[[Contribution], Contribution]:
 
 
 def reads(
-    words: Callable[[str, Mapping[str, Any]], list[str]], *, between: str = " "
+    words: Callable[..., list[str]], *, between: str = " "
 ) -> Callable[[Contribution], Contribution]:
     """Declare how a corpus turns any text into words, so that its networks can read and write.
 
     `words(text, options)` lists the words as the corpus would, `<eos>` included; `options` are the
-    recipe's. `between` joins words to a text. Without it, blanks part words and `<eos>` ends a line.
+    recipe's. A third parameter, `vocabulary`, is given the words of the ids, as the run keeps them.
+    `between` joins words to a text. Without this, blanks part words and `<eos>` ends a line.
     """
 
     def declare(load: Contribution) -> Contribution:
@@ -174,6 +196,14 @@ class Hooks:
         """Searchers: `suggest(space, history, pending, seed, *, …) -> Configuration`, a pure function.
 
         Its attribute `prepare()`, where there is one, is called while the first candidates train.
+        """
+
+    @hookspec
+    def hyperprune_executors(self) -> Contributions:  # type: ignore[empty-body]
+        """Executors: `open(crew, *, …) -> Executor`, where candidates train (see `hyperprune.execution`).
+
+        Its attribute `fit(asked, *, …) -> (workers, threads)`, where there is one, is asked before a
+        run begins; `about() -> str` tells `hyperprune doctor` what there is to work with.
         """
 
     @hookspec

@@ -102,7 +102,12 @@ def gate_rows(gates: Gates, rows: int) -> dict[str, slice]:
     equal = rows // max(len(gates), 1)
     sizes = dict(gates) if isinstance(gates, Mapping) else dict.fromkeys(gates, equal)
     if sum(sizes.values()) != rows:
-        raise ValueError(f"gates {sizes} do not fill a tensor of {rows} rows")
+        named = isinstance(gates, Mapping)
+        how = f"have {sum(sizes.values())} rows" if named else "are equal parts"
+        listed = ", ".join(f"{name}: {size}" if named else name for name, size in sizes.items())
+        raise ValueError(
+            f"{len(gates)} gates ({listed}) {how}, which do not fill a tensor of {rows} rows"
+        )
     found, start = {}, 0
     for name, size in sizes.items():
         found[name] = slice(start, start + size)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Annotated
 
 import pytest
 import torch
 from pydantic import Field
+from torch import nn
+from torch.nn import functional
 
 from hyperprune.errors import CorpusError, PluginError
+from hyperprune.model import StatePart
 from hyperprune.plugins import Contribution
 from hyperprune.search.space import key_of
 from hyperprune.testing import NotTried, check, check_in_run, contributions, verdict
@@ -95,9 +99,96 @@ def a_tensor(candidate, reference):
     return (candidate.exponents - reference.exponents).norm()
 
 
+def no_number(candidate, reference):
+    """A distance."""
+    return float("nan")
+
+
 def not_zero(candidate, reference):
     """A distance."""
     return 1.0
+
+
+class Tanh(nn.Module):
+    """One tanh layer, to be spoilt."""
+
+    def __init__(self, vocabulary):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 6)
+        self.cell = nn.RNNCell(6, 6)
+        self.decoder = nn.Linear(6, vocabulary)
+        self.state_parts = (StatePart(0, "hidden", 6),)
+
+    def initial_state(self, batch):
+        return (self.decoder.weight.new_zeros(batch, 6),)
+
+    def step(self, x_t, state):
+        x_t = x_t if x_t.is_floating_point() else self.embedding(x_t)
+        return (self.cell(x_t, state[0]),)
+
+    def forward(self, tokens, state):
+        outputs = []
+        for token in tokens:
+            state = Tanh.step(self, token, state)
+            outputs.append(self.decoder(state[0]))
+        return torch.stack(outputs), state
+
+
+class DropsInStep(Tanh):
+    def step(self, x_t, state):
+        return tuple(functional.dropout(part, 0.5) for part in super().step(x_t, state))
+
+
+class DropsInForward(Tanh):
+    def forward(self, tokens, state):
+        logits, state = super().forward(tokens, state)
+        return functional.dropout(logits, 0.5), state
+
+
+class StepsElsewhere(Tanh):
+    def step(self, x_t, state):
+        return (super().step(x_t, state)[0] + 0.1,)
+
+
+class MisnamedGates(Tanh):
+    def gates(self):
+        return {"cell.weight_h": ("one",)}
+
+
+class UnfittingGates(Tanh):
+    def gates(self):
+        return {"cell.weight_hh": ("a", "b", "c", "d")}
+
+
+class LongGates(Tanh):
+    def gates(self):
+        return {"cell.weight_hh": {"a": 4, "b": 4}}
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (Tanh, None),
+        (DropsInStep, "step is random in evaluation mode.*training=self.training"),
+        (DropsInForward, "forward is random in evaluation mode.*training=self.training"),
+        (StepsElsewhere, "step and forward carry different states: part 0 lies up to 0.2"),
+        (MisnamedGates, "gates.. names 'cell.weight_h', which is no parameter .did you mean 'cell"),
+        (UnfittingGates, "cell.weight_hh: 4 gates .a, b, c, d. are equal parts.* tensor of 6 rows"),
+        (LongGates, "cell.weight_hh: 2 gates .a: 4, b: 4. have 8 rows.* tensor of 6 rows"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_wrong_with_a_network_is_said(network, said):
+    def build(vocabulary):
+        """One tanh layer."""
+        return network(vocabulary)
+
+    found = verdict(contribution("model", build)) if said else None
+    if found is None:
+        check(contribution("model", build))
+    else:
+        assert found.state == "failed"
+        assert re.search(said, found.reason), found.reason
 
 
 def scores_twice(compared):
@@ -169,7 +260,8 @@ def beyond(root):
         ("removal", writes, "a control writes to what it is shown"),
         ("growth", writes, "a control writes to what it is shown"),
         ("distance", negative, "a distance is not negative"),
-        ("distance", a_tensor, "a distance is a float, not Tensor"),
+        ("distance", a_tensor, r"a distance is a float, not Tensor; return float\(…\) of it"),
+        ("distance", no_number, "a distance is finite, not nan"),
         ("distance", not_zero, "a spectrum is 1.0 from itself"),
         ("objective", scores_twice, "2 scores for 1 candidates"),
         ("objective", by_place, "where in the list its candidate stands"),

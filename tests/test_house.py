@@ -9,6 +9,7 @@ import pytest
 import hyperprune
 from hyperprune.plugins import KINDS, registry
 from hyperprune.plugins.defaults import NAMES
+from hyperprune.store import layout
 
 ROOT = Path(hyperprune.__file__).parent
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -18,14 +19,14 @@ LAYERS = (
     ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
     ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
     ("recipe", "sparsity"),
-    ("corpus",),
+    ("corpus", "integrations"),
     ("task",),
-    ("builtin", "training"),
+    ("training",),
     ("events",),
     ("plan", "store"),
     ("execution", "judgement"),
-    ("export", "pipeline", "ui"),
-    ("figures",),
+    ("builtin", "export", "pipeline", "ui"),
+    ("figures", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
     ("cli",),
@@ -42,6 +43,7 @@ OTHER_MEANINGS = {
     ("cli/output", "none"): "an empty list, to a person",
     ("figures/curves", "linear"): "a kind of axis of the plotting library",
     ("figures/view", "linear"): "a kind of axis of the plotting library",
+    ("figures/__init__", "lost_directions"): "a figure of this package, in __all__",
     ("hookspecs", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("optim/learning_rate", "constant"): "a course of the learning rate",
     ("optim/learning_rate", "cosine"): "a course of the learning rate",
@@ -54,6 +56,7 @@ OTHER_MEANINGS = {
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("testing/conformance", "text"): "a folder",
+    ("testing/executors", "text"): "a folder",
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
     ("ui/live", "loss"): "a heading",
@@ -63,8 +66,10 @@ OTHER_MEANINGS = {
 
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
+    "corpus/files": "keeps the tokens of a large text in the cache",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
+    "integrations/transformers": "a file in a checkpoint of another library's",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",
     "report/checks": "tries whether folders can be written",
     "report/compare": "writes a comparison to where a person says",
@@ -187,3 +192,14 @@ def writes(path: Path) -> bool:
 def test_one_room_writes():
     found = {module(p) for p in FILES if room(p) not in ("store", "bench", "builtin") and writes(p)}
     assert found == set(WRITERS), "store/ writes run folders; others say in WRITERS what they write"
+
+
+def test_one_place_names_the_files_of_a_run():
+    files = {value for name, value in vars(layout).items() if name.isupper() and "." in value}
+    found = {
+        pair
+        for path in FILES
+        if module(path) != "store/layout"
+        for pair in names_quoted(path, files)
+    }
+    assert found == {("testing/observers", "journal.jsonl")}, "take the name from store/layout"

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from hyperprune.bench.evidence import shown_searches
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.statistics import Array
 from hyperprune.bench.table import Table
 from hyperprune.figures.style import DENSE_COLOUR, PALETTE, blank, label
 from hyperprune.search.space import name_of
 
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SCALE = "Viridis"  # by final perplexity: dark is good
 
 
@@ -73,8 +75,8 @@ def regrets(replay: Mapping[str, Any], noise: float) -> go.Figure:
     """Median regret over epochs spent, one line a method, the noise floor shaded."""
     figure = blank("epochs spent", "median regret, perplexity above the table's best")
     figure.add_hrect(0, noise, fillcolor="#b8bec6", opacity=0.4, line_width=0)
-    for number, (name, found) in enumerate(replay["methods"].items()):
-        dash = ("solid", "dash", "dot")[number // len(PALETTE)]
+    for number, (name, found) in enumerate(shown_searches(replay["methods"])):
+        dash = DASHES[number // len(PALETTE) % len(DASHES)]
         colour = PALETTE[number % len(PALETTE)]
         _line(figure, replay["grid"], found["curve"], name, colour, 2, dash)
     return figure

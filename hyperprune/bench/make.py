@@ -91,7 +91,10 @@ def make_table(
     rows = plan_rows(recipe, configurations, repeated, seeds)
     folder = path.with_suffix(".rows")
     if path.exists():
-        table = Table.load(path)
+        try:
+            table = Table.load(path)
+        except RunError as error:
+            raise RunError(f"{error}; it is left as it is: give another path") from error
         if table.recipe != recipe:
             raise RunError(f"{path} was made by another recipe; give another path")
         unpack(table, folder)
@@ -148,9 +151,12 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         file = folder / f"{name}.safetensors"
         if file.exists():
             tensors, metadata = atomic.read_tensors(file)
+            if "row" not in metadata:
+                raise RunError(f"{file} is no row of a table; move it elsewhere")
             made = Row(**{**metadata["row"], "failure": metadata["failure"]})
             found.append((made, tensors))
-    whole = next(tensors for _, tensors in found if "exponents/hidden" in tensors)
+    # The last row made knows every series, also where the first were made before one was added.
+    whole = next(ts for _, ts in reversed(found) if "exponents/hidden" in ts)
 
     def stacked(name: str, blank: float) -> Tensor:
         like = whole[name]
@@ -170,7 +176,11 @@ def pack(recipe: Recipe, path: Path, rows: Sequence[Row]) -> Table:
         {**environment(1, recipe.train.threads or 1), "spectra": settings},
         load_corpus(recipe.data).sha256,
         tuple(row for row, _ in found),
-        {name: stacked(f"series/{name}", torch.nan) for name in SERIES},
+        {
+            name: stacked(f"series/{name}", torch.nan)
+            for name in SERIES
+            if f"series/{name}" in whole
+        },
         {state: stacked(f"exponents/{state}", torch.nan) for state in STATES},
         {state: stacked(f"layers/{state}", 0) for state in STATES},
         {state: stacked(f"floored/{state}", 0) for state in STATES},

@@ -1,47 +1,34 @@
-"""Replay searches on a table: what each would have chosen, for how many epochs."""
+"""Replay searches on a table: what each would have chosen, for how many epochs.
+
+A table is a sample: what a searcher proposes and the table does not hold stands for its nearest row not
+tried yet, the same for all searchers.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from hyperprune.bench.signals import LOSS, Study, signal_name
-from hyperprune.bench.statistics import ranks
-from hyperprune.bench.table import STATES
+from hyperprune.bench.early import preregistered
+from hyperprune.bench.methods import Method, budget, by, largest, plan
+from hyperprune.bench.signals import BOTH, LOSS, Study
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Search, Spectrum
-from hyperprune.search.objective import needs_of
 from hyperprune.search.observation import Observation
-from hyperprune.search.rounds import halving, spent
-from hyperprune.search.space import Configuration, key_of
-
-
-@dataclass(frozen=True)
-class Method:
-    """A search: who proposes, what is minimised early, and how the pool is halved.
-
-    Several signals count by the sum of their ranks among the candidates compared. Without a
-    searcher, configurations are drawn at random and trained to the end at once. Several values of
-    `first` are Hyperband's brackets, which share the budget. `whole`: all candidates train fully,
-    whatever that costs.
-    """
-
-    name: str
-    searcher: str | None
-    signals: tuple[str, ...]
-    first: tuple[int, ...] = (3,)
-    whole: bool = False
+from hyperprune.search.ranking import survivors
+from hyperprune.search.space import Configuration, Range, Space, key_of
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a search would answer after so many epochs: (epochs, row it would choose) in order."""
+    """What a search would answer after so many epochs: (epochs, row it would choose) in order.
 
-    steps: tuple[tuple[int, int], ...]
+    met: epochs charged until a network trained to the end meets the dense target; None where none does.
+    """
+
+    steps: tuple[tuple[float, int], ...]
+    met: float | None = None
 
     @property
     def chosen(self) -> int:
@@ -49,171 +36,214 @@ class Trace:
         return self.steps[-1][1]
 
     @property
-    def epochs(self) -> int:
-        """Epochs it spent."""
+    def epochs(self) -> float:
+        """Epochs it was charged."""
         return self.steps[-1][0]
 
 
-def default_signals() -> tuple[str, ...]:
-    """The signals that a recipe minimises early which names none."""
-    spectrum, search = Spectrum(), Search()
-    distance = signal_name(spectrum.distance.name, spectrum.state, spectrum.reference)
-    needs = needs_of(registry().get("objective", search.objective.name).target)
-    return (LOSS, distance) if "distances" in needs else (LOSS,)
+class Replayer:
+    """One table, one method, one seed: who is tried, who is kept, and what it has cost."""
 
+    def __init__(self, study: Study, method: Method, seed: int) -> None:
+        self.study, self.method, self.seed = study, method, seed
+        needs = method.early.needs
+        self.spent = float(study.epochs if needs else 0)  # the dense reference is trained first
+        self.dearer = 1 + (study.measuring if "distances" in needs else 0.0)
+        self.trained: dict[int, int] = {}
+        self.met: float | None = None
 
-def methods(
-    study: Study, searchers: Sequence[str] | None = None, *, every: bool = True
-) -> list[Method]:
-    """Searchers (every registered one) on each early objective, and baselines.
+    def train(self, row: int, epoch: int) -> None:
+        """Train a row until an epoch, or until it diverges, and be charged for it."""
+        reached = self.study.trained(row, epoch)
+        self.spent += (reached - self.trained.get(row, 0)) * self.dearer
+        self.trained[row] = reached
+        if self.met is None and self.study.final[row] <= self.study.target:
+            self.met = self.spent if reached == self.study.epochs else None
 
-    The objectives: loss, the recipe's distance of either state, and both by their ranks; unless
-    `every`, loss and the default search's alone. Loss with random proposals is successive halving.
-    """
-    settings = study.recipe.spectrum
-    distances = [signal_name(settings.distance.name, s, settings.reference) for s in STATES]
-    early: list[tuple[str, ...]] = [(LOSS,), *((distance,) for distance in distances)]
-    early += [(LOSS, distance) for distance in distances]
-    found = [
-        Method(f"{' and '.join(signals)}, {name}", name, signals)
-        for signals in early
-        if every or signals in ((LOSS,), default_signals())
-        for name in (registry().names("searcher") if searchers is None else searchers)
-    ]
-    first = study.recipe.rounds.first
-    starts = tuple(epochs for epochs in (first, 2 * first, 3 * first) if epochs <= study.epochs)
-    found.append(Method("Hyperband on loss", None, (LOSS,), starts))
-    found.append(Method("full trainings at random", None, (LOSS,), ()))
-    found.append(Method("full search", None, (LOSS,), (), whole=True))
-    return found
+    def order(self, rows: Sequence[int], epoch: int) -> list[int]:
+        """Rows by what the method minimises, best first; equal ones as they came."""
+        values = self.method.early.scores(self.study, rows, epoch)
+        return [row for _, row in sorted(zip(values, rows, strict=True), key=lambda item: item[0])]
 
+    def keep(self, rows: Sequence[int], epoch: int, count: int) -> list[int]:
+        """The rows that a round keeps, by the rule that runs follow."""
+        values = self.method.early.scores(self.study, rows, epoch)
+        named = {f"{place:04d}": row for place, row in enumerate(rows)}  # ties by order of proposal
+        losses = self.study.signals[LOSS]
+        kept = survivors(
+            dict(zip(named, values, strict=True)),
+            {name: _best(losses[row, :epoch].tolist()) for name, row in named.items()},
+            count,
+            hedge=self.method.hedge,
+        )
+        return [named[name] for name in kept]
 
-def scores(study: Study, method: Method, rows: Sequence[int], epoch: int) -> list[float]:
-    """What a method minimises, for each of the rows that it compares after an epoch."""
-    values = [study.signals[name][list(rows), epoch - 1] for name in method.signals]
-    if len(values) == 1:
-        return [float(value) for value in values[0]]
-    return [float(value) for value in np.sum([ranks(value) for value in values], axis=0)]
+    def propose(self, count: int, epoch: int) -> Iterator[int]:
+        """Ask the searcher; what the table does not hold stands for its nearest row untried."""
+        study, method = self.study, self.method
+        if method.searcher is None:
+            yield from random_order(study, self.seed)[:count]
+            return
+        suggest = registry().bind("searcher", method.searcher)
+        tried: list[int] = []
+        left = list(range(len(study.rows)))
+        for _ in range(count):
+            values = method.early.scores(study, tried, epoch) if tried else []
+            history = tuple(
+                Observation(study.rows[row].configuration, value, None, None)
+                if math.isfinite(value)
+                else Observation(study.rows[row].configuration, None, None, "diverged")
+                for row, value in zip(tried, values, strict=True)
+            )
+            wanted = suggest(study.space, history, (), self.seed)
+            row = min(left, key=lambda k: self.apart(wanted, study.rows[k].configuration))
+            left.remove(row)
+            tried.append(row)
+            yield row
 
+    def apart(self, a: Configuration, b: Configuration) -> tuple[float, float]:
+        """How far b lies from a; ties in an order of the seed's own."""
+        tie = random.Random(f"{self.seed}/{key_of(b)}").random()
+        return _apart(self.study.space, a, b), tie
 
-def budget(study: Study, candidates: int) -> int:
-    """Epochs of a search over so many candidates with the recipe's rounds."""
-    steps, finalists = study.recipe.rounds, study.recipe.final.finalists
-    rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
-    return spent(rounds, finalists, study.epochs)
+    def halve(
+        self, rounds: Sequence[tuple[int, int]], finalists: int, pool: Iterator[int]
+    ) -> Iterator[tuple[bool, int]]:
+        """Rounds over a pool as it is proposed: whom it would choose, and whether that is trained fully."""
+        study = self.study
+        first = rounds[0][1]
+        alive: list[int] = []
+        for row in pool:
+            self.train(row, first)
+            alive.append(row)
+            yield False, self.order(alive, first)[0]
+        reached = first
+        for count, epoch in [*rounds[1:], (min(finalists, len(alive)), study.epochs)]:
+            alive = self.keep(alive, reached, count)
+            for row in alive:
+                self.train(row, epoch)
+            reached = epoch
+            if reached < study.epochs:
+                yield False, self.order(alive, reached)[0]
+        yield True, min(alive, key=lambda row: study.final[row])
 
 
 def replay(study: Study, method: Method, candidates: int, seed: int) -> Trace:
-    """Run one search on the table, with the epochs that `candidates` with rounds take."""
-    if method.searcher is not None:
-        order = list(_propose(study, method, candidates, seed))
-        return Trace(tuple(_halve(study, method, order, study.recipe.rounds.first, 0)))
-    rng = random.Random(f"{method.name}/{seed}")
-    order = rng.sample(range(len(study.rows)), len(study.rows))
-    limit = candidates * study.epochs if method.whole else budget(study, candidates)
-    if not method.first:
-        return Trace(tuple(_train_fully(study, order[: limit // study.epochs])))
-    return Trace(tuple(_brackets(study, method, order, limit)))
+    """Run one search on the table, with the epochs that `candidates` of version 0.1 cost."""
+    return replay_within(study, method, budget(study, candidates), candidates, seed)
 
 
-def narrow(study: Study, signals: tuple[str, ...], candidates: int, seed: int) -> Trace:
-    """Halve a random pool by signals alone: what they are worth whoever proposes."""
-    pool = random.Random(f"pool/{seed}").sample(range(len(study.rows)), candidates)
-    method = Method("random pool", None, signals)
-    return Trace(tuple(_halve(study, method, pool, study.recipe.rounds.first, 0)))
-
-
-def _propose(study: Study, method: Method, candidates: int, seed: int) -> Iterator[int]:
-    """Ask the searcher; what the table does not hold stands for its nearest row untried."""
-    assert method.searcher is not None
-    suggest = registry().bind("searcher", method.searcher)
-    first = study.recipe.rounds.first
-    tried: list[int] = []
-    left = list(range(len(study.rows)))
-    for _ in range(candidates):
-        values = scores(study, method, tried, first) if tried else []
-        history = tuple(
-            Observation(study.rows[row].configuration, value)
-            for row, value in zip(tried, values, strict=True)
-        )
-        wanted = suggest(study.space, history, (), seed)
-        row = min(left, key=lambda index: _distance(wanted, study.rows[index].configuration, seed))
-        left.remove(row)
-        tried.append(row)
-        yield row
-
-
-def _distance(a: Configuration, b: Configuration, seed: int) -> tuple[int, float]:
-    """Settings that differ; ties in an order of the seed's own."""
-    differing = sum(a.get(key) != b.get(key) for key in {*a, *b})
-    return differing, random.Random(f"{seed}/{key_of(b)}").random()
-
-
-def _halve(
-    study: Study, method: Method, pool: Sequence[int], first: int, before: int
-) -> Iterator[tuple[int, int]]:
-    """Rounds over a pool in the order of its proposal; yields (epochs so far, choice so far)."""
-    steps, finalists = study.recipe.rounds, study.recipe.final.finalists
-    total, alive, reached = before, list(pool), first
-
-    def order(rows: Sequence[int], epoch: int) -> list[int]:
-        values = scores(study, method, rows, epoch)
-        return [row for _, row in sorted(zip(values, rows, strict=True))]
-
-    for count in range(1, len(pool) + 1):
-        total += first
-        yield total, order(pool[:count], first)[0]
-    rounds = halving(len(pool), first, steps.epochs, steps.keep, finalists)
-    for count, epoch in [*rounds[1:], (min(finalists, len(pool)), study.epochs)]:
-        alive = order(alive, reached)[:count]
-        total += count * (epoch - reached)
-        reached = epoch
-        if reached < study.epochs:
-            yield total, order(alive, reached)[0]
-    yield total, min(alive, key=lambda row: (study.final[row], row))
-
-
-def _train_fully(study: Study, order: Sequence[int]) -> Iterator[tuple[int, int]]:
-    for count in range(1, len(order) + 1):
-        yield count * study.epochs, min(order[:count], key=lambda row: study.final[row])
-
-
-def _brackets(
-    study: Study, method: Method, order: Sequence[int], limit: int
-) -> Iterator[tuple[int, int]]:
-    """Hyperband (Li et al. 2018): halvings that start at several epochs, equal shares of what is left."""
-    start = before = 0
+def replay_within(study: Study, method: Method, limit: float, candidates: int, seed: int) -> Trace:
+    """Run one search on the table within a budget of epochs."""
+    one = Replayer(study, method, seed)
+    steps: list[tuple[float, int]] = []
     chosen: int | None = None
-    for number, first in enumerate(method.first):
-        share = (limit - before) // (len(method.first) - number)
-        pool = order[start : start + _largest_pool(study, first, share)]
-        steps = list(_halve(study, method, pool, first, before)) if pool else []
-        start += len(pool)
-        for total, row in steps:
-            before = total
-            yield total, row if chosen is None else chosen
-        finished = [row for row in (chosen, *(row for _, row in steps[-1:])) if row is not None]
-        chosen = min(finished, key=lambda row: study.final[row], default=None)
-    if chosen is None:  # no bracket fits into its share
-        yield from _train_fully(study, order[: max(1, limit // study.epochs)])
+    for whole, row in _course(one, limit, candidates):
+        steps.append((one.spent, row if chosen is None or whole else chosen))
+        if whole:
+            chosen = row
+    return Trace(tuple(steps), one.met)
+
+
+def _course(one: Replayer, limit: float, candidates: int) -> Iterator[tuple[bool, int]]:
+    """Whom a method would choose, step by step, and whether that is a network trained to the end."""
+    study, method, end = one.study, one.method, one.study.epochs
+    if method.whole or method.stop == end:
+        count = candidates if method.whole else max(1, int(limit // end))
+        yield from _fully(one, one.propose(min(count, len(study.rows)), end))
+    elif method.brackets:
+        yield from _brackets(one, limit)
     else:
-        yield before, chosen
+        rounds, finalists = largest(study, method, limit)
+        yield from one.halve(rounds, finalists, one.propose(*rounds[0]))
 
 
-def _largest_pool(study: Study, first: int, share: int) -> int:
-    """Most candidates whose halving from `first` epochs costs no more than a share; maybe none."""
-    steps, finalists = study.recipe.rounds, study.recipe.final.finalists
-    count = 0
-    while count < len(study.rows):
-        ends = min(finalists, count + 1)
-        rounds = halving(count + 1, first, steps.epochs, steps.keep, ends)
-        if spent(rounds, ends, study.epochs) > share or rounds[-1][1] > study.epochs:
+def _fully(one: Replayer, pool: Iterator[int]) -> Iterator[tuple[bool, int]]:
+    best: int | None = None
+    for row in pool:
+        one.train(row, one.study.epochs)
+        if best is None or one.study.final[row] < one.study.final[best]:
+            best = row
+        yield True, best
+
+
+def _brackets(one: Replayer, limit: float) -> Iterator[tuple[bool, int]]:
+    """Hyperband (Li et al. 2018): halvings that start at several epochs, equal shares of what is left."""
+    study, method = one.study, one.method
+    order = random_order(study, one.seed)
+    chosen: int | None = None
+    for number, first in enumerate(method.brackets):
+        share = (limit - one.spent) / (len(method.brackets) - number)
+        rounds, finalists = largest(study, replace(method, brackets=(first,)), share)
+        if not rounds:
+            continue
+        pool, order = order[: rounds[0][0]], order[rounds[0][0] :]
+        if not pool:
             break
-        count += 1
-    return count
+        for whole, row in one.halve(rounds, finalists, iter(pool)):
+            if whole:
+                chosen = row if chosen is None else min(chosen, row, key=lambda k: study.final[k])
+                yield True, chosen
+            elif chosen is None:
+                yield False, row
+    if chosen is None:  # no bracket fits into its share
+        yield from _fully(one, iter(order[: max(1, int(limit // study.epochs))]))
 
 
-def regret_at(study: Study, trace: Trace, epochs: int) -> float:
+def random_order(study: Study, seed: int) -> list[int]:
+    """All rows in an order of the seed's own, the same for every method."""
+    return random.Random(f"pool/{seed}").sample(range(len(study.rows)), len(study.rows))
+
+
+def narrow(study: Study, signal: str, candidates: int, seed: int) -> Trace:
+    """Halve a random pool by a signal alone: what it is worth whoever proposes."""
+    if signal == BOTH:  # ranks among those compared, not among all
+        one = Replayer(study, by(preregistered("pair"), None), seed)
+    else:
+        one = _BySignal(study, signal, seed)
+    rounds, finalists = plan(study, one.method, candidates)
+    pool = iter(random_order(study, seed)[:candidates])
+    steps = [(one.spent, row) for _, row in one.halve(rounds, finalists, pool)]
+    return Trace(tuple(steps), one.met)
+
+
+class _BySignal(Replayer):
+    """Keeps rows by any signal of a study, also one that no objective offers."""
+
+    def __init__(self, study: Study, signal: str, seed: int) -> None:
+        super().__init__(study, Method(signal, None), seed)
+        self.values = study.signals[signal]
+
+    def order(self, rows: Sequence[int], epoch: int) -> list[int]:
+        return sorted(rows, key=lambda row: _high(float(self.values[row, epoch - 1])))
+
+    def keep(self, rows: Sequence[int], epoch: int, count: int) -> list[int]:
+        return self.order(rows, epoch)[:count]
+
+
+def _high(value: float) -> float:
+    return math.inf if math.isnan(value) else value
+
+
+def _best(losses: Sequence[float]) -> float:
+    """Lowest loss until now; infinite for a row that has diverged."""
+    return math.inf if math.isnan(losses[-1]) else float(min(losses))
+
+
+def _apart(space: Space, a: Configuration, b: Configuration) -> float:
+    """Settings that differ; a number on a range counts by the share of it that lies between."""
+    total = float(len(a.keys() ^ b.keys()))
+    for dimension in space.dimensions:
+        if dimension.path in a and dimension.path in b:
+            own, other, domain = a[dimension.path], b[dimension.path], dimension.domain
+            if isinstance(domain, Range):
+                total += abs(domain.share(own) - domain.share(other))
+            else:
+                total += own != other
+    return total
+
+
+def regret_at(study: Study, trace: Trace, epochs: float) -> float:
     """Perplexity above the table's best, had the search ended after so many epochs; NaN before."""
     known = [row for spent_, row in trace.steps if spent_ <= epochs]
     if not known:

@@ -18,7 +18,7 @@ from hyperprune.store import atomic
 
 FORMAT = "hyperprune.table/1"
 STATES = ("hidden", "full")
-SERIES = ("train_loss", "valid_loss", "averaging", "exploration", "seconds")
+SERIES = ("train_loss", "valid_loss", "averaging", "exploration", "seconds", "measuring")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Row:
 class Table:
     """Rows with their series, one entry an epoch, NaN after a failure; M rows, E epochs.
 
-    series: name → (M, E) float32; losses in nats per token, `seconds` of training and measuring.
+    series: name → (M, E) float32; losses in nats per token, `seconds` of processor for the whole epoch
+    and `measuring` for the spectra in it (older tables have no such series).
     exponents: state → (M, E, B, k) float32, each sequence's exponents, ordered by their mean.
     layers: state → (M, E, k) uint8. floored: state → (M, E) int32. planned: rows of the whole table.
     """

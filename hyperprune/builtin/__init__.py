@@ -15,6 +15,7 @@ from hyperprune.builtin.controls import (
 )
 from hyperprune.builtin.corpora import CORPORA
 from hyperprune.builtin.distances import DISTANCES
+from hyperprune.builtin.executors import EXECUTORS
 from hyperprune.builtin.models import MODELS
 from hyperprune.builtin.objectives import OBJECTIVES
 from hyperprune.builtin.searchers import SEARCHERS
@@ -92,3 +93,9 @@ def hyperprune_objectives() -> Contributions:
 def hyperprune_searchers() -> Contributions:
     """Searchers."""
     return SEARCHERS
+
+
+@hookimpl
+def hyperprune_executors() -> Contributions:
+    """Where candidates train."""
+    return EXECUTORS

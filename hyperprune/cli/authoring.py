@@ -16,7 +16,7 @@ from rich.text import Text
 
 from hyperprune.cli.output import screen, show, warn
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import GROUP, KINDS, normal
+from hyperprune.hookspecs import GROUP, KINDS
 from hyperprune.ui.text import safe
 
 COLOURS = {"passed": "green", "failed": "red", "not tried": "yellow"}
@@ -24,42 +24,63 @@ COLOURS = {"passed": "green", "failed": "red", "not tried": "yellow"}
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as late, or hyperprune-late.")],
-    kind: Annotated[
-        str, typer.Option("--kind", "-k", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
+    kinds: Annotated[
+        list[str],
+        typer.Option(
+            "--kind", "-k", metavar="KIND", help=f"One of {', '.join(KINDS)}; may be said again."
+        ),
     ],
     folder: Annotated[
         Path, typer.Option("--folder", metavar="DIR", help="Where the new folder goes.")
     ] = Path(),
+    file: Annotated[
+        bool, typer.Option("--file", help="One file for a recipe to name, and no package.")
+    ] = False,
 ) -> None:
     """Write a plugin to start from: module, tests, README, CI; its tests pass untouched."""
-    from hyperprune.scaffold import write_scaffold
+    from hyperprune.scaffold import write_file, write_scaffold
 
-    made = write_scaffold(name, kind, folder)
+    if file and len(kinds) > 1:
+        raise PluginError(
+            "a file is written for one kind; leave out --file for a package of several"
+        )
+    made = write_file(name, kinds[0], folder) if file else write_scaffold(name, kinds, folder)
     typer.echo(str(made))
+    if file:
+        screen(stderr=True).print(
+            f'next: hyperprune plugins check {safe(str(made))}; then plugins = ["{safe(made.name)}"] '
+            f"at the top of a recipe beside it, or --plugin {safe(str(made))}",
+            soft_wrap=True,
+        )
+        return
     screen(stderr=True).print(
         f"next: cd {safe(str(made))}, pip install -e '.[test]', pytest; "
-        f"then write your own {kind} and its test",
+        f"then write your own {' and '.join(kinds)}, and the tests",
         soft_wrap=True,
     )
 
 
 def check(
     packages: Annotated[
-        list[str], typer.Argument(metavar="PACKAGE...", help="Installed packages.")
+        list[str],
+        typer.Argument(
+            metavar="PACKAGE...", help="Installed packages, or files such as my_gru.py."
+        ),
     ],
 ) -> None:
-    """Run the conformance suite on a package: a verdict for everything that it registers."""
+    """Run the conformance suite on a package or a file: a verdict for everything that it registers."""
+    from hyperprune.plugins import is_file, normal
     from hyperprune.testing import contributions, verdict
     from hyperprune.ui.tables import plain_table
 
-    items = [item for package in packages for item in contributions(normal(package))]
     table = plain_table("kind", "name", "verdict", "why")
     failed = 0
-    for item in items:
-        found = verdict(item)
-        failed += found.state == "failed"
-        name, reason = Text(safe(found.name)), Text(safe(found.reason, 2000))
-        table.add_row(found.kind, name, Text(found.state, COLOURS[found.state]), reason)
+    for package in packages:
+        for item in contributions(package if is_file(package) else normal(package)):
+            found = verdict(item)
+            failed += found.state == "failed"
+            name, reason = Text(safe(found.name)), Text(safe(found.reason, 2000))
+            table.add_row(found.kind, name, Text(found.state, COLOURS[found.state]), reason)
     show(table)
     if failed:
         raise typer.Exit(1)
@@ -92,6 +113,8 @@ def uninstall(
     ],
 ) -> None:
     """Remove plugins; packages that are no plugins are left alone."""
+    from hyperprune.plugins import normal
+
     known = {normal(point.dist.name) for point in metadata.entry_points(group=GROUP) if point.dist}
     for package in packages:
         if normal(package) == GROUP:

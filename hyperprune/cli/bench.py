@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hyperprune.cli.output import show_json
+from hyperprune.cli.output import Force, check_target, show_json
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +60,11 @@ def make(
     )
 
 
+Every = Annotated[
+    bool, typer.Option("--every", help="Every objective with every searcher, not on random pools.")
+]
+
+
 @app.command()
 def spread(table: TableFile) -> None:
     """Say how far apart final losses lie against the noise, and look at nothing else."""
@@ -76,9 +81,7 @@ def replay(
     tables: Annotated[list[Path], typer.Argument(metavar="TABLE…", help="Tables of `bench make`.")],
     seeds: Seeds = 20,
     candidates: Candidates = None,
-    every: Annotated[
-        bool, typer.Option("--every", help="Every objective, not the default and loss alone.")
-    ] = False,
+    every: Every = False,
     workers: Workers = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -108,26 +111,40 @@ def replay(
 def report(
     table: TableFile,
     out: Annotated[Path | None, typer.Option(help="The page; default: TABLE.html.")] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another table, on which a learned objective is fitted; repeatable."),
+    ] = None,
     seeds: Seeds = 20,
     candidates: Candidates = None,
+    every: Every = False,
     workers: Workers = 0,
+    force: Force = False,
 ) -> None:
     """Write a table's findings: TABLE.evidence.json and a page with the figures."""
+    from hyperprune.bench.early import learned
     from hyperprune.bench.evidence import evidence
     from hyperprune.bench.report import evidence_path, write_html
     from hyperprune.bench.signals import study
     from hyperprune.bench.table import Table
+    from hyperprune.report.page import SIGNED
     from hyperprune.store import atomic
 
     whole = Table.load(table)
+    page = check_target(out or table.with_suffix(".html"), force=force, own=SIGNED.encode())
+    figures = check_target(evidence_path(table), force=force, own=b'"correlations"')
+    own = study(whole, table.stem)
+    others = [study(Table.load(path), path.stem) for path in beside or () if path != table]
     found = evidence(
-        study(whole, table.stem),
+        own,
         raw=study(whole, table.stem, raw=True),
+        learned=learned(own, others) if others else None,
+        every=every,
         seeds=seeds,
         candidates=candidates,
         workers=workers or cores(),
         report=typer.echo,
     )
-    atomic.write_json(evidence_path(table), found)
-    typer.echo(str(evidence_path(table)))
-    typer.echo(str(write_html(table, found, out or table.with_suffix(".html"))))
+    atomic.write_json(figures, found)
+    typer.echo(str(figures))
+    typer.echo(str(write_html(table, found, page)))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hyperprune.cli.output import screen, show, show_json
+from hyperprune.cli.output import Force, check_target, screen, show, show_json
 from hyperprune.cli.runs import RunFolder
 from hyperprune.errors import RunError
 
@@ -41,12 +41,17 @@ def compare(
         typer.Option("--out", "-o", metavar="FILE", help="Also write it as one HTML file."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    force: Force = False,
 ) -> None:
     """Compare runs: recipes' differences, results, and the candidates they share."""
     from hyperprune.judgement.comparison import compare as compared
     from hyperprune.ui.runs import comparison_view
 
     found = compared(folders)
+    if out is not None:
+        from hyperprune.report.page import SIGNED
+
+        check_target(out, force=force, own=SIGNED.encode())
     if as_json:
         show_json(found.to_json())
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import show, show_json
-from hyperprune.errors import CorpusError, RunError
+from hyperprune.cli.output import Plugin, check_target, show, show_json
+from hyperprune.errors import RunError
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def score(
     run: Source,
     file: Annotated[str, typer.Argument(metavar="FILE", help="A text, UTF-8; - is stdin.")],
     candidate: Which = None,
+    plugin: Plugin = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every word's log-probability as JSON.")
     ] = False,
@@ -35,14 +36,18 @@ def score(
     text = _read(file)
     from hyperprune.export.exported import open_network
 
-    found = open_network(run, candidate).score(text)
+    found = open_network(run, candidate, plugins=plugin or ()).score(text)
     if as_json:
         show_json(_as_json(found))
         return
     from hyperprune.ui.tables import facts
 
     words = f"{len(found.words):,}, of which {found.unknown:,} are not in the vocabulary"
-    rows = {"perplexity": f"{found.perplexity:.4f}", "nats per word": f"{found.loss:.4f}"}
+    rows = {
+        "perplexity": f"{found.perplexity:.4f} per word",
+        "nats per word": f"{found.loss:.4f}",
+        "bits per byte": f"{found.bits_per_byte:.4f}",
+    }
     show(facts([*rows.items(), ("words", words)]))
 
 
@@ -55,11 +60,12 @@ def generate(
     ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw.")] = 0,
     candidate: Which = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write words with a run's winner, one at a time."""
     from hyperprune.export.exported import open_network
 
-    network = open_network(run, candidate)
+    network = open_network(run, candidate, plugins=plugin or ())
     between = network.reader.between
     fresh = not prompt
     if prompt:
@@ -87,13 +93,16 @@ def export(
     dtype: Annotated[
         str, typer.Option("--dtype", help="Values of compact: float32, float16, bfloat16 or int8.")
     ] = "float32",
-    form: Annotated[str, typer.Option("--form", help="Of onnx: step or sequence.")] = "step",
+    form: Annotated[
+        str, typer.Option("--form", help="Of onnx and torch: step or sequence.")
+    ] = "step",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise onnx dynamically.")] = False,
     measured: Annotated[
         bool, typer.Option("--measure", help="Print what every form costs on this machine.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files.")] = False,
     candidate: Which = None,
+    plugin: Plugin = None,
 ) -> None:
     """Write a run's winner as a file for elsewhere, with a card beside it."""
     from hyperprune.export.exported import trained_network
@@ -103,42 +112,42 @@ def export(
         raise RunError("say what to do: --format FORMAT --out FILE, or --measure")
     if format is not None and out is None:
         raise RunError("say where the file goes: --out FILE")
-    if out is not None and out.exists() and not force:
-        raise RunError(f"{out} exists; --force replaces it")
-    network = trained_network(run, candidate)
+    if out is not None:
+        check_target(out, force=force)
+        check_target(out.with_name(f"{out.name}.md"), force=force)  # the card
+    network = trained_network(run, candidate, plugins=plugin or ())
     if format is not None and out is not None:
         written = network.export(format, out, dtype=dtype, form=form, int8=int8)
         typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")
     if measured:
-        _measure(run, network)
+        _measure(run, network, winner=candidate is None)
 
 
-def _measure(run: Path, network: TrainedNetwork) -> None:
+def _measure(run: Path, network: TrainedNetwork, *, winner: bool) -> None:
     from hyperprune.export.load import load_dense
-    from hyperprune.export.measure import measure
+    from hyperprune.export.measure import keep, measure
     from hyperprune.ui.tables import measure_table
 
-    dense = load_dense(run) if run.is_dir() else None
-    show(measure_table(measure(network, dense)))
+    rows = measure(network, load_dense(run) if run.is_dir() else None)
+    show(measure_table(rows))
+    if run.is_dir() and winner:
+        keep(run, rows)
 
 
 def _read(file: str) -> str:
     """A text from a file or stdin; raises CorpusError."""
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return content.decode("utf-8")
-    except OSError as error:
-        raise CorpusError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{file} is not UTF-8 text: {error.reason} at byte {error.start}"
-        ) from error
+    from hyperprune.corpus.text import decoded, read_text
+
+    if file == "-":
+        return "".join(decoded(sys.stdin.buffer, "stdin")).replace("\r\n", "\n")
+    return read_text(Path(file))
 
 
 def _as_json(found: Score) -> dict[str, object]:
     return {
         "perplexity": found.perplexity,
         "loss": found.loss,
+        "bits_per_byte": found.bits_per_byte,
         "unknown": found.unknown,
         "tokens": [
             {"word": word, "log_probability": value}

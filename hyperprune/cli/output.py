@@ -6,16 +6,25 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Annotated, Any, TextIO
 
+import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from hyperprune.plugins import registry
+from hyperprune.errors import RunError
 from hyperprune.ui.text import safe
 
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file with plugins, which is run."),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace a file.")]
 UNSEEN = 160
 """Columns of a table that goes to a file or a pipe."""
+SIGNED_WITHIN = 1 << 14
+"""Bytes at a file's beginning in which a page says who wrote it."""
 
 
 def screen(*, stderr: bool = False) -> Console:
@@ -34,6 +43,32 @@ def show(*parts: RenderableType) -> None:
         if number:
             console.print()
         console.print(part)
+
+
+def check_target(path: Path, *, force: bool = False, own: bytes | None = None) -> Path:
+    """The path of a file that a command may write; raises RunError for one that is not its own.
+
+    Every command that writes where a person says asks here first: nothing is replaced but what an
+    earlier call wrote (`own` stands near its beginning), or what `--force` is said for; and what is no
+    file (a folder, a pipe, a device) never is.
+    """
+    try:
+        if path.is_dir():
+            raise RunError(f"{path} is a folder; say the file to write")
+        if not path.exists():
+            return path
+        if not path.is_file():
+            raise RunError(f"{path} is a pipe or a device; say the file to write")
+        if force:
+            return path
+        if own is None:
+            raise RunError(f"{path} exists; --force replaces it")
+        with path.open("rb") as file:
+            if own in file.read(SIGNED_WITHIN):
+                return path
+    except OSError as error:
+        raise RunError(f"cannot look at {path}: {error.strerror}") from error
+    raise RunError(f"{path} exists, and no earlier call of this wrote it; --force replaces it")
 
 
 def keep_for_the_record() -> None:
@@ -76,6 +111,8 @@ def warn(message: str) -> None:
 
 def warn_of_broken_plugins() -> None:
     """Name each installed plugin that cannot be used, a line each."""
+    from hyperprune.plugins import registry
+
     for item in registry().broken:
         warn(f"plugin {item.package} {item.version} cannot be used: {item.reason}")
 

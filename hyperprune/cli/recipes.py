@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from hyperprune.cli.output import complain, show, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import (
+    Force,
+    Plugin,
+    check_target,
+    complain,
+    show,
+    show_json,
+    warn_of_broken_plugins,
+)
 from hyperprune.errors import RecipeError
 from hyperprune.ui.text import safe
 
@@ -35,15 +43,13 @@ def recipes(context: typer.Context) -> None:
 def copy(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")],
     target: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file.")] = False,
+    force: Force = False,
 ) -> None:
     """Copy a shipped recipe to make it your own."""
     from hyperprune.recipe import find_recipe
 
     source = find_recipe(name)
-    path = target / source.name if target.is_dir() else target
-    if path.exists() and not force:
-        raise RecipeError([f"{path} exists; --force replaces it"])
+    path = check_target(target / source.name if target.is_dir() else target, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)
@@ -57,6 +63,7 @@ def validate(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Recipe files, or names of shipped ones.")
     ],
+    plugin: Plugin = None,
 ) -> None:
     """Check recipes and tell every mistake, with its file, key and what would be right."""
     from hyperprune.recipe import load_recipe
@@ -65,7 +72,7 @@ def validate(
     wrong = 0
     for file in files:
         try:
-            load_recipe(file)
+            load_recipe(file, plugins=plugin or ())
             typer.echo(f"{safe(file)}: ok")
         except RecipeError as error:
             wrong += 1

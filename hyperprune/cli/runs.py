@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,13 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperprune.cli.output import screen, show_json, warn_of_broken_plugins
+from hyperprune.cli.output import (
+    Force,
+    Plugin,
+    check_target,
+    screen,
+    show_json,
+    warn_of_broken_plugins,
+)
 from hyperprune.cli.output import show as show_on_screen
 
 if TYPE_CHECKING:
     from hyperprune.events import Observer
     from hyperprune.judgement.result import RunResult
-    from hyperprune.recipe.records import Recipe
+    from hyperprune.plan.settle import Settled
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
@@ -28,6 +36,29 @@ Observe = Annotated[
         "--observe",
         metavar="NAME",
         help="Also tell an observer plugin: NAME, or { name = …, option = … }.",
+    ),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where candidates train: NAME, or { name = …, option = … }.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        "--ray",
+        metavar="ADDRESS",
+        help="Which cluster: HOST:PORT, or auto; for an executor that takes an address.",
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers", metavar="N|auto", help="Candidates to train side by side; auto: what fits."
     ),
 ]
 
@@ -49,44 +80,48 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what it costs; stop.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Candidates to train side by side."),
-    ] = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
+    plugin: Plugin = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Carry out a recipe: dense reference, search, rounds, finalists, winner."""
+    from hyperprune.plan.settle import settle
     from hyperprune.recipe import load_recipe
 
-    chosen = [*(settings or []), *([f"search.workers={workers}"] if workers else [])]
-    loaded = load_recipe(recipe, chosen)
+    chosen = [*(settings or []), *_where(workers, executor, address)]
+    loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
+    settled = settle(loaded)  # a download has the screen to itself
     if dry_run:
-        _show_plan(loaded, as_json=as_json)
+        _show_plan(settled, as_json=as_json)
         return
-    from hyperprune.corpus.load import load_corpus
     from hyperprune.pipeline import run as pipeline
 
-    load_corpus(loaded.data)  # a download has the screen to itself
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.run(loaded, folder=out, observers=observers)
+        result = pipeline.begin(settled, folder=out, observers=observers)
     _show_result(result, as_json=as_json)
 
 
 def resume(
     folder: RunFolder,
+    workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     observe: Observe = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run that was stopped, to the same result."""
+    """Go on with a run that was stopped, to the same result; on another executor if asked."""
     from hyperprune.pipeline import run as pipeline
 
+    chosen = _where(workers, executor, address)
     warn_of_broken_plugins()
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.resume(folder, observers=observers)
+        result = pipeline.resume(folder, overrides=chosen, observers=observers)
     _show_result(result, as_json=as_json)
 
 
@@ -155,12 +190,42 @@ def report(
             "--out", "-o", metavar="FILE", help="Where it goes; RUN/report.html if not said."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a run's report as one HTML file that needs no network."""
     from hyperprune.report.html import write_report
+    from hyperprune.report.page import SIGNED
 
-    written = write_report(folder, out or folder / "report.html")
-    typer.echo(str(written))
+    target = check_target(out or folder / "report.html", force=force, own=SIGNED.encode())
+    typer.echo(str(write_report(folder, target)))
+
+
+def _where(workers: str | None, executor: str | None, address: str | None) -> list[str]:
+    """Settings of a recipe that say where its candidates train.
+
+    An address alone chooses the executor that takes one; raises RecipeError where none does, or several.
+    """
+    from hyperprune.errors import RecipeError
+    from hyperprune.plugins import registry
+
+    if address is not None and executor is None:
+        able = [
+            item.name
+            for item in registry().of_kind("executor")
+            if any(parameter.name == "address" for parameter in item.parameters)
+        ]
+        if len(able) != 1:
+            found = f"{' and '.join(able)} do" if able else "none here does"
+            raise RecipeError(
+                [f"--address {address}: choose an executor that takes an address; {found}"]
+            )
+        executor = able[0]
+    given = {
+        "search.workers": workers,
+        "search.executor": executor,
+        "search.executor.address": None if address is None else json.dumps(address),
+    }
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
 
 
 def _watched(
@@ -184,16 +249,14 @@ def _show_result(result: RunResult, *, as_json: bool) -> None:
     show_on_screen(tables.result_facts(result), table)
 
 
-def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
+def _show_plan(settled: Settled, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from hyperprune.plan.estimate import estimate
-    from hyperprune.plan.make import make_plan
     from hyperprune.ui import tables
 
-    plan = make_plan(recipe)
-    cost = estimate(recipe)
+    plan, cost = settled.plan, estimate(settled)
     if as_json:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:
-        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost, recipe.search.workers))
+        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost))

@@ -1,8 +1,9 @@
-"""A text, or sequences of numbers, ready for training, and how a recipe's data are loaded.
+"""A text, or sequences of numbers, ready for training; how files are read, and a recipe's data loaded.
 
 Imports plugins and recipe records. Called by `training`, `pipeline`, and plugins that bring texts.
 """
 
+from hyperprune.corpus.files import corpus_from_files
 from hyperprune.corpus.record import (
     END,
     UNKNOWN,
@@ -21,6 +22,7 @@ from hyperprune.corpus.sequences import (
     padded,
     scaled,
 )
+from hyperprune.corpus.text import read_text
 
 __all__ = [
     "END",
@@ -31,10 +33,12 @@ __all__ = [
     "Sequences",
     "batchify",
     "by_frequency",
+    "corpus_from_files",
     "corpus_from_words",
     "cut_in_time",
     "dealt",
     "padded",
+    "read_text",
     "scaled",
     "unigram_perplexity",
 ]

@@ -17,12 +17,13 @@ from hyperprune.recipe.records import Data
 def load_corpus(data: Data) -> Corpus | Sequences:
     """Load a recipe's data once a process, cut to the shares it asks for."""
     shares = (data.train_fraction, data.eval_fraction)
-    return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options))
+    files = registry().files  # the same name may mean another file's corpus
+    return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options), files)
 
 
 @functools.lru_cache(maxsize=2)
 def _load_corpus(
-    name: str, root: str | None, shares: tuple[float, float], options: str
+    name: str, root: str | None, shares: tuple[float, float], options: str, files: object
 ) -> Corpus | Sequences:
     load = registry().bind("corpus", name, json.loads(options))
     corpus: Corpus | Sequences = load(Path(root).expanduser() if root else None)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,11 +17,13 @@ from hyperprune.errors import CorpusError
 
 UNKNOWN = "<unk>"
 END = "<eos>"
+CHUNK = 1 << 16
+"""Tokens that are hashed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Splits of token ids (int64, one dimension) and the vocabulary they index."""
+    """Splits of token ids (int64 or int32, one dimension) and the vocabulary they index."""
 
     name: str
     vocabulary: tuple[str, ...]
@@ -34,7 +37,8 @@ class Corpus:
         digest = hashlib.sha256("\n".join(self.vocabulary).encode())
         for split in (self.train, self.valid, self.test):
             digest.update(split.numel().to_bytes(8, "little"))
-            digest.update(split.to(torch.int64).contiguous().numpy().tobytes())
+            for part in split.split(CHUNK):
+                digest.update(part.to(torch.int64).contiguous().numpy())
         return digest.hexdigest()
 
 
@@ -56,22 +60,27 @@ def corpus_from_words(
     for split, words in splits.items():
         if not words:
             raise CorpusError(f"the {split} text of {name} has no words")
-    counts = Counter(train)
+    vocabulary = vocabulary_of(Counter(train), set(valid) | set(test), limit)
+    ids = {word: index for index, word in enumerate(vocabulary)}
+    unknown = ids.get(UNKNOWN, 0)
+
+    def encode(words: Sequence[str]) -> Tensor:
+        known = (ids.get(word, unknown) for word in words)
+        return torch.from_numpy(np.fromiter(known, dtype=np.int64, count=len(words)))
+
+    return Corpus(name, vocabulary, encode(train), encode(valid), encode(test))
+
+
+def vocabulary_of(counts: Counter[str], others: Iterable[str], limit: int) -> tuple[str, ...]:
+    """Words of the training text by frequency: the `limit` first, or all, and those of other splits."""
     if limit:
         frequent = [word for word in by_frequency(counts) if word not in (UNKNOWN, END)]
         kept = {UNKNOWN, END, *frequent[: max(0, limit - 2)]}
         counts[UNKNOWN] += sum(count for word, count in counts.items() if word not in kept)
         counts = Counter({word: counts[word] for word in kept})
     else:
-        counts.update(dict.fromkeys(set(valid) | set(test), 0))
-    vocabulary = tuple(by_frequency(counts))
-    ids = {word: index for index, word in enumerate(vocabulary)}
-    unknown = ids.get(UNKNOWN, 0)
-
-    def encode(words: Sequence[str]) -> Tensor:
-        return torch.tensor([ids.get(word, unknown) for word in words], dtype=torch.int64)
-
-    return Corpus(name, vocabulary, encode(train), encode(valid), encode(test))
+        counts.update(dict.fromkeys(others, 0))
+    return tuple(by_frequency(counts))
 
 
 def by_frequency(counts: Counter[str]) -> Iterable[str]:
@@ -89,4 +98,7 @@ def unigram_perplexity(corpus: Corpus) -> float:
 def batchify(tokens: Tensor, batch: int) -> Tensor:
     """Cut a split into `batch` parallel streams: (steps, B), dropping what does not fill a row."""
     steps = tokens.numel() // batch
-    return tokens[: steps * batch].view(batch, steps).t().contiguous()  # (steps, B)
+    streams = torch.empty(steps, batch, dtype=torch.int64, device=tokens.device)  # (steps, B)
+    return streams.copy_(
+        tokens[: steps * batch].view(batch, steps).t()
+    )  # one copy, whatever the type

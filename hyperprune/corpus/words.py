@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hyperprune.corpus.record import UNKNOWN
 from hyperprune.errors import CorpusError
 from hyperprune.plugins import registry
+from hyperprune.plugins.parameters import takes
 from hyperprune.recipe.records import Data
 
 
@@ -24,11 +26,15 @@ class Reader:
     between: str
 
 
-def reader_of(data: Data) -> Reader:
-    """The reader that a recipe's corpus declares; raises PluginError where the plugin is missing."""
+def reader_of(data: Data, vocabulary: Sequence[str] = ()) -> Reader:
+    """The reader that a recipe's corpus declares, over the words that its network knows.
+
+    Raises PluginError where the plugin is missing.
+    """
     load = registry().get("corpus", data.corpus).target
     words = getattr(load, "words", words_by_blanks)
-    return Reader(partial(words, options=data.options), getattr(load, "between", " "))
+    known: dict[str, Any] = {"vocabulary": vocabulary} if takes(words, 3) else {}
+    return Reader(partial(words, options=data.options, **known), getattr(load, "between", " "))
 
 
 def words_by_blanks(text: str, options: Mapping[str, Any]) -> list[str]:
@@ -51,4 +57,5 @@ def encode(words: Sequence[str], vocabulary: Sequence[str]) -> Tensor:
                 f"the text has {odd!r}, which is not in the vocabulary of {len(ids)} words, and "
                 f"that has no {UNKNOWN} to stand for it"
             )
-    return torch.tensor([ids.get(word, unknown or 0) for word in words], dtype=torch.int64)
+    known = (ids.get(word, unknown or 0) for word in words)
+    return torch.from_numpy(np.fromiter(known, dtype=np.int64, count=len(words)))

@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import torch
 
-from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import (
     CorpusError,
     Diverged,
@@ -19,11 +18,12 @@ from hyperprune.errors import (
 )
 from hyperprune.events import EpochFinished, Event, StepFinished
 from hyperprune.execution.job import Job
-from hyperprune.plugins import GROUP, registry, said
+from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.task import Task
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 PATIENCE = 60.0
@@ -33,13 +33,14 @@ LONGEST = 1000
 
 
 def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
-    """Train until the job's epoch, a checkpoint an epoch; a failure is a value, not an exception.
+    """Train until the job's epoch, saving a checkpoint after each; a failure is a value, not an exception.
 
     Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
     recipe = Recipe.model_validate(job.recipe)
+    use(recipe.plugins)
     history: list[EpochRecord] = []
     elsewhere: list[BaseException] = []
 
@@ -51,19 +52,19 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        _look_for_text(recipe)
+        task = _data(recipe)
         with owned(job.folder, PATIENCE):
-            _train(job, recipe, history, tell, stopping)
+            _train(job, recipe, task, history, tell, stopping)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
-    except RecipeError as error:  # the device is gone: no one's failure
+    except RecipeError as error:  # the device is gone: no candidate's failure
         raise RunError(str(error)) from error
     except Diverged as error:
         failure = Failure("diverged", str(error))
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
         if any(error is other for other in elsewhere):
-            raise  # who listens ends the run
+            raise  # an observer's: it may end the run
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
@@ -71,10 +72,10 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     return Outcome(job.candidate, tuple(history), failure)
 
 
-def _look_for_text(recipe: Recipe) -> None:
-    """Load the text; raises RunError where it is gone, which is no candidate's failure."""
+def _data(recipe: Recipe) -> Task:
+    """Load what is trained on; raises RunError where it is gone, which is no candidate's failure."""
     try:
-        load_corpus(recipe.data)
+        return load_task(recipe)
     except (CorpusError, PluginError) as error:
         raise RunError(str(error)) from error
 
@@ -100,14 +101,17 @@ def _out_of_memory(error: BaseException | None) -> bool:
 def _train(
     job: Job,
     recipe: Recipe,
+    task: Task,
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, sparse=job.sparse)
-    text = spectrum_text(recipe)
+    trainer = build_trainer(recipe, task, sparse=job.sparse)
+    text = spectrum_text(task, recipe.spectrum)
     history += folder.restore(trainer)
+    if not history:
+        folder.save_start(trainer)
 
     def on_step(step: int, steps: int) -> None:
         if stopping():

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hyperprune.errors import PluginError, RunError
-from hyperprune.plugins import registry
+from hyperprune.plugins import is_file, registry
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.facts import first_of
 
@@ -50,6 +50,12 @@ class About(BaseModel):
         """Raise PluginError naming the package to install where one of the makers is missing."""
         for kind, maker in self.makers.items():
             if maker.name not in registry().names(kind):
+                if is_file(maker.package):
+                    raise PluginError(
+                        f"this network needs {kind} {maker.name!r} of the file {maker.package} "
+                        f"({maker.version}…), which is run only where it is named: --plugin "
+                        f"{maker.package}, or plugins=[…] in Python"
+                    )
                 raise PluginError(
                     f"this network needs {kind} {maker.name!r} of {maker.package} {maker.version}, "
                     f"which is not installed; pip install {maker.package}"

@@ -26,9 +26,10 @@ session = onnxruntime.InferenceSession("{name}")
 ```
 {form}""",
     "torch": """```python
-step = torch.export.load("{name}").module()
-log_probabilities, state = step(tokens, state)        # tokens (B,), state as below, zeros at first
+run = torch.export.load("{name}").module()           # inside torch.no_grad():
+log_probabilities, state = run(tokens, (state_0, state_1))    # all of the state, zeros at first
 ```
+{form}
 `extra_files={{"hyperprune.json": ""}}` reads the vocabulary and the recipe.""",
 }
 FORM = {

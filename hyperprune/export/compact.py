@@ -1,11 +1,13 @@
 """A network as one small file: which weights are active, and their values, nothing for the rest.
 
 Layout 1 is a safetensors file. A tensor NAME of R rows (its first dimension) and C columns (all
-others) is kept in whichever of three ways is smallest:
+others) is kept in whichever of four ways is smallest:
 
 - dense: `NAME`, every value;
 - bitmask: `NAME:bits` (uint8), a bit an entry in row-major order, lowest bit first, and
   `NAME:values`, the active entries in that order;
+- blocks: as the bitmask, but a bit a block, row-major, of `NAME:block` (int32): rows and columns of a
+  block, those at the far edges smaller. Values stay in the order of entries, not of blocks;
 - columns: `NAME:columns` (uint16, or int32 where C > 65536), the column of every active entry in
   row-major order, `NAME:counts` (int32), active entries of each row, and `NAME:values`.
 
@@ -23,18 +25,25 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from hyperprune.blocks import EACH
 from hyperprune.errors import RunError
+from hyperprune.sparsity.blocks import Grid
 
 LAYOUT = 1
 NARROW = 1 << 16
-"""Columns that 16 bits tell apart."""
+"""Columns that an index of 16 bits can address."""
 
 Dtype: TypeAlias = Literal["float32", "float16", "bfloat16", "int8"]
 DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16", "int8")
 
 
-def pack(name: str, weight: Tensor, mask: Tensor | None, dtype: Dtype) -> dict[str, Tensor]:
-    """The arrays that keep one weight; raises RunError where the dtype cannot hold it."""
+def pack(
+    name: str, weight: Tensor, mask: Tensor | None, dtype: Dtype, block: str = EACH
+) -> dict[str, Tensor]:
+    """The arrays that keep one weight; raises RunError where the dtype cannot hold it.
+
+    `block` is what its mask comes in; where it does not, it is ignored.
+    """
     if weight.dim() < 2:
         return {name: weight.float()}
     matrix = weight.detach().float().flatten(1)  # (R, C)
@@ -46,6 +55,9 @@ def pack(name: str, weight: Tensor, mask: Tensor | None, dtype: Dtype) -> dict[s
         "bits": math.ceil(active.numel() / 8) + entries * size,
         "columns": entries * (wide + size) + 4 * len(counts),
     }
+    grid = Grid.of(block, tuple(matrix.shape), {})
+    if grid is not None and torch.equal(grid.spread(grid.covers(active)), active):
+        costs["blocks"] = math.ceil(grid.size / 8) + 8 + entries * size
     if entries == active.numel():  # a mask can only be left out where there is nothing to say
         costs["dense"] = entries * size
     cheapest = min(costs, key=lambda way: costs[way])
@@ -54,6 +66,13 @@ def pack(name: str, weight: Tensor, mask: Tensor | None, dtype: Dtype) -> dict[s
         return {name: values.view(weight.shape), **found}
     if cheapest == "bits":
         kept = {f"{name}:bits": _to_bits(active.flatten())}
+    elif cheapest == "blocks":
+        assert grid is not None
+        extent = [min(grid.rows, matrix.shape[0]), min(grid.columns, matrix.shape[1])]
+        kept = {
+            f"{name}:bits": _to_bits(grid.covers(active).flatten()),
+            f"{name}:block": torch.tensor(extent, dtype=torch.int32),
+        }
     else:
         columns = active.nonzero()[:, 1].to(torch.uint16 if wide == 2 else torch.int32)
         kept = {f"{name}:columns": columns, f"{name}:counts": counts}
@@ -89,14 +108,12 @@ def unpack(
 
 
 def _mask(name: str, rows: int, entries: int, arrays: Mapping[str, Tensor]) -> Tensor:
-    """Active entries (N,) from a bitmask or from columns."""
+    """Active entries (N,) from a bitmask, of entries or blocks, or from columns."""
+    width = entries // rows
     bits = arrays.get(f"{name}:bits")
     if bits is not None:
-        if bits.dtype != torch.uint8 or tuple(bits.shape) != (math.ceil(entries / 8),):
-            raise ValueError(f"{name} has a bitmask of another size")
-        return _from_bits(bits)[:entries]
+        return _mask_of_bits(name, rows, width, bits, arrays.get(f"{name}:block"))
     columns, counts = arrays[f"{name}:columns"].long(), arrays[f"{name}:counts"].long()
-    width = entries // rows
     if tuple(counts.shape) != (rows,) or int(counts.sum()) != columns.numel() or counts.min() < 0:
         raise ValueError(f"{name} has counts that do not add up to its columns")
     if columns.numel() and not 0 <= int(columns.min()) <= int(columns.max()) < width:
@@ -104,6 +121,17 @@ def _mask(name: str, rows: int, entries: int, arrays: Mapping[str, Tensor]) -> T
     mask = torch.zeros(rows, width, dtype=torch.bool)
     mask[torch.arange(rows).repeat_interleave(counts), columns] = True
     return mask.flatten()
+
+
+def _mask_of_bits(name: str, rows: int, width: int, bits: Tensor, block: Tensor | None) -> Tensor:
+    high, wide = (1, 1) if block is None else block.tolist()
+    if not (0 < high <= rows and 0 < wide <= width):
+        raise ValueError(f"{name} has blocks of {high} x {wide} in a matrix of {rows} x {width}")
+    grid = Grid((rows, width), high, wide)
+    if bits.dtype != torch.uint8 or tuple(bits.shape) != (math.ceil(grid.size / 8),):
+        raise ValueError(f"{name} has a bitmask of another size")
+    across = math.ceil(width / wide)
+    return grid.spread(_from_bits(bits)[: grid.size].view(-1, across)).flatten()
 
 
 def _quantised(name: str, matrix: Tensor, dtype: Dtype) -> tuple[Tensor, Tensor | None]:

@@ -1,4 +1,4 @@
-"""A network whose step is fast on a CPU: its matrices in CSR or int8, whatever its architecture."""
+"""A network whose step is fast on a CPU: its matrices sparse or in int8, whatever its architecture."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ from hyperprune.export.products import (
     DenseRows,
     Int8Product,
     Int8Rows,
-    SparseProduct,
-    SparseRows,
-    csr,
     int8,
     plain,
 )
-from hyperprune.export.step import step_program
+from hyperprune.export.sparse import sparse, sparse_product, sparse_rows
+from hyperprune.export.step import step_module
 from hyperprune.model import State
-from hyperprune.runtime.quiet import quiet
 
 Kind: TypeAlias = Literal["dense", "sparse", "int8"]
 KINDS: tuple[Kind, ...] = ("dense", "sparse", "int8")
@@ -36,10 +33,12 @@ ROUNDS = 15
 """Timed steps of each kind that `auto` takes turns with."""
 
 aten = torch.ops.aten
-Storage: TypeAlias = tuple[Callable[[Tensor], Tensor], type[nn.Module], type[nn.Module]]
+Storage: TypeAlias = tuple[
+    Callable[[Tensor], Any], Callable[[Any], nn.Module], Callable[[Any], nn.Module]
+]
 STORAGES: Mapping[str, Storage] = {
     "dense": (plain, DenseProduct, DenseRows),
-    "sparse": (csr, SparseProduct, SparseRows),
+    "sparse": (sparse, sparse_product, sparse_rows),
     "int8": (int8, Int8Product, Int8Rows),
 }
 """How a matrix is stored, what multiplies by it, and what looks up its rows."""
@@ -56,7 +55,7 @@ class CompiledNetwork(nn.Module, Network):
         super().__init__()
         self.kind, self.seconds = kind, dict[str, float]()
         self.about: About = network.about
-        self._zero = network.initial_state
+        self._widths = [part.shape[1:] for part in network.initial_state(1)]
         self.run = rewritten(network, STORAGES[kind])
 
     @torch.no_grad()
@@ -67,7 +66,7 @@ class CompiledNetwork(nn.Module, Network):
 
     def initial_state(self, batch: int) -> State:
         """Zero state of a batch."""
-        return self._zero(batch)
+        return tuple(torch.zeros(batch, *width) for width in self._widths)
 
     def predict(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (T, B, V) of what follows tokens (T, B), and the new state."""
@@ -125,16 +124,11 @@ def interleaved(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
 
 def rewritten(network: TrainedNetwork, storage: Storage) -> GraphModule:
     """The traced step with every product by a fixed matrix, and every look-up in one, replaced."""
-    with quiet():
-        module = step_program(network).run_decompositions().module()
-    assert isinstance(module, GraphModule)
+    module = step_module(network)
     graph, (stored_as, multiplies, looks_up) = module.graph, storage
-    matrices: dict[tuple[str, bool], Tensor] = {}
-    for node in list(graph.nodes):
-        if node.target == aten._assert_tensor_metadata.default or node.target == "_guards_fn":
-            graph.erase_node(node)
+    matrices: dict[tuple[str, bool], Any] = {}
 
-    def add(made: type[nn.Module], node: Any, *, turned: bool) -> str:
+    def add(made: Callable[[Any], nn.Module], node: Any, *, turned: bool) -> str:
         name, twice = _origin(node)
         key = (name, turned != twice)
         if key not in matrices:

@@ -43,7 +43,8 @@ def write_compact(network: TrainedNetwork, path: Path, dtype: Dtype = "float32")
     header = _header(network, "compact")
     arrays: dict[str, Tensor] = {}
     for name, parameter in network.model.named_parameters():
-        arrays |= pack(name, parameter.detach(), network.masks.get(name), dtype)
+        mask = network.masks.get(name)
+        arrays |= pack(name, parameter.detach(), mask, dtype, network.recipe.prune.block)
         header["shapes"][name] = list(parameter.shape)
     atomic.write_tensors(path, arrays, header)
 

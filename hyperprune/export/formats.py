@@ -37,7 +37,7 @@ def export_network(
 ) -> Exported:
     """Write a network in a format, and its card as `PATH.md`.
 
-    `dtype` is for compact; `form` and `int8` are for onnx. Raises RunError for what there is not,
+    `dtype` is for compact, `form` for onnx and torch, `int8` for onnx. Raises RunError for what there is not,
     and for a file that would not compute what the network does; then nothing is left behind.
     """
     target = Path(path)
@@ -51,8 +51,10 @@ def export_network(
             raise RunError(f"no {name} {value!r}{nearest(value, known)}; known: {listed}")
     if dtype != "float32" and format != "compact":
         raise RunError(f"dtype {dtype!r} is for the format compact, not for {format}")
-    if (form != "step" or int8) and format != "onnx":
-        raise RunError(f"form and int8 are for the format onnx, not for {format}")
+    if form != "step" and format not in ("onnx", "torch"):
+        raise RunError(f"form is for the formats onnx and torch, not for {format}")
+    if int8 and format != "onnx":
+        raise RunError(f"int8 is for the format onnx, not for {format}")
     if target.is_dir():
         raise RunError(f"{target} is a folder; say the file to write")
     if format == "safetensors":
@@ -62,7 +64,7 @@ def export_network(
     elif format == "onnx":
         write_onnx(network, target, form, int8=int8)  # type: ignore[arg-type]
     else:
-        write_program(network, target)
+        write_program(network, target, form)
     size = target.stat().st_size
     beside = target.with_name(f"{target.name}.md")
     values = dtype if format == "compact" else "int8" if int8 else "float32"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
@@ -16,32 +16,38 @@ from hyperprune.errors import CorpusError, RunError, nearest
 from hyperprune.export.about import About, makers_of
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
+from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe, Task
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
 from hyperprune.training.outcome import DENSE
 from hyperprune.training.trainer import copy_into
 
+Plugins: TypeAlias = Sequence[str | Path]
+"""Plugin files that are run."""
 MASK = "mask/"
 """What the names of masks begin with in a file of best weights."""
 
 
-def load_winner(folder: Path | str) -> TrainedNetwork:
-    """The winner of a finished run; raises RunError. The corpus need not be there."""
-    run = _open(folder)
+def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
+    """The winner of a finished run; raises RunError. The corpus need not be there.
+
+    Where the run has code of its own, `plugins` names it: files are run only where they are named.
+    """
+    run = _open(folder, plugins)
     result = _result(run)
     if result is None:
         raise RunError(f"{run.folder} has no winner yet; `hyperprune resume {run.folder}` goes on")
-    weights, _ = atomic.read_tensors(run.folder / "winner" / "weights.safetensors")
-    masks, _ = atomic.read_tensors(run.folder / "winner" / "masks.safetensors")
+    weights, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.WEIGHTS)
+    masks, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.MASKS)
     return _network(run, result, result.winner, weights, masks)
 
 
-def load_candidate(folder: Path | str, name: str) -> TrainedNetwork:
+def load_candidate(folder: Path | str, name: str, *, plugins: Plugins = ()) -> TrainedNetwork:
     """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone."""
-    run = _open(folder)
+    run = _open(folder, plugins)
     known = [DENSE, *run.proposed()]
     if name not in known:
         raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, known)}")
@@ -62,9 +68,9 @@ def load_candidate(folder: Path | str, name: str) -> TrainedNetwork:
     return _network(run, _result(run), name, weights, masks)
 
 
-def load_dense(folder: Path | str) -> TrainedNetwork:
+def load_dense(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
     """The dense reference at its best epoch; raises RunError."""
-    return load_candidate(folder, DENSE)
+    return load_candidate(folder, DENSE, plugins=plugins)
 
 
 def assemble(
@@ -77,7 +83,7 @@ def assemble(
     """
     about.check_plugins()
     _check_shapes(about, weights, where)
-    model = build_model(about.recipe, len(about.vocabulary), torch.device("cpu"))
+    model = _initial(about, torch.device("cpu"))
     own = dict(model.named_parameters())
     copy_into(own.items(), weights)
     for name, mask in masks.items():
@@ -89,10 +95,15 @@ def assemble(
     return TrainedNetwork(model, {name: mask.bool() for name, mask in masks.items()}, about)
 
 
+def _initial(about: About, device: torch.device) -> nn.Module:
+    """The network that a record describes, with its initial weights."""
+    return build_model(about.recipe, len(about.vocabulary), device)
+
+
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
     with torch.device("meta"):
-        model = build_model(about.recipe, len(about.vocabulary), torch.device("meta"))
+        model = _initial(about, torch.device("meta"))
     own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(own.keys() | found.keys()):
@@ -104,15 +115,36 @@ def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) ->
             )
 
 
-def _open(folder: Path | str) -> Run:
+def _open(folder: Path | str, plugins: Plugins) -> Run:
     path = Path(folder)
     if not path.is_dir():
         raise RunError(f"there is no run folder {path}")
-    return Run.open(path)
+    run = Run.open(path)
+    if plugins:
+        use(plugins)
+    _check_code(run)
+    return run
+
+
+def _check_code(run: Run) -> None:
+    """Raise RunError where a run has code of its own that nobody has named: a look runs nothing."""
+    versions = run.made().made_with.get("plugins", {})
+    for path in run.made().recipe.plugins:
+        name = Path(path).name
+        loaded = in_use().get(name)
+        if loaded is None:
+            raise RunError(
+                f"{run.folder} has code of its own, {path}, which is run only where it is named: if "
+                f"you trust it, say --plugin {path}, or plugins=[…] in Python"
+            )
+        if loaded != versions.get(name):
+            raise RunError(
+                f"{name} is another file than the one {run.folder} was made with; its own is {path}"
+            )
 
 
 def _result(run: Run) -> RunResult | None:
-    path = run.folder / "result.json"
+    path = run.folder / layout.RESULT
     return RunResult.from_json(atomic.read_json(path), run.folder) if path.exists() else None
 
 

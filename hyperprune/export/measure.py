@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import platform
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from hyperprune.corpus import Corpus, batchify
@@ -18,6 +21,9 @@ from hyperprune.export.compact import Dtype
 from hyperprune.export.fast import CompiledNetwork, Kind, interleaved
 from hyperprune.export.files import read_file, write_compact, write_plain
 from hyperprune.export.network import Network, TrainedNetwork
+from hyperprune.export.resident import resident
+from hyperprune.store.facts import first_of
+from hyperprune.store.winner import MEASURES, save_measures, saved_measures
 
 SEGMENT = (35, 20)
 """Steps and batch of the longer piece of work that is timed."""
@@ -31,9 +37,20 @@ class Measure:
     form: str
     file: int
     memory: int  # of the weights as they are run
+    resident: int | None  # by how much the process grew; None where the system does not say
     step: float  # batch 1
     segment: float  # 35 steps at batch 20
     perplexity: float | None  # on the test split; None where its text is absent
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A table of forms, and where and by what it was made."""
+
+    machine: str
+    torch: str
+    threads: int
+    rows: list[Measure]
 
 
 @dataclass(frozen=True)
@@ -50,51 +67,85 @@ FORMS = (
     Form("dense float32, the model itself", True, None, None),
     Form("dense float32", True, None, "dense"),
     Form("dense int8", True, "int8", "int8"),
-    Form("sparse float32, zeros stored", False, None, "dense"),
-    Form("sparse float32, CSR", False, "float32", "sparse"),
-    Form("sparse float16, CSR", False, "float16", "sparse"),
-    Form("sparse bfloat16, CSR", False, "bfloat16", "sparse"),
-    Form("sparse int8, CSR", False, "int8", "sparse"),
-    Form("sparse int8, as dense int8", False, "int8", "int8"),
+    Form("sparse float32, run as dense", False, None, "dense"),
+    Form("sparse float32", False, "float32", "sparse"),
+    Form("sparse float16", False, "float16", "sparse"),
+    Form("sparse bfloat16", False, "bfloat16", "sparse"),
+    Form("sparse int8", False, "int8", "sparse"),
+    Form("sparse int8, run as dense int8", False, "int8", "int8"),
 )
+
+
+def keep(folder: Path, rows: list[Measure]) -> None:
+    """Keep the table of a run's winner in its folder, where the report finds it."""
+    said = Measures(platform.machine(), torch.__version__, torch.get_num_threads(), rows)
+    save_measures(folder / "winner", asdict(said))
+
+
+def kept(folder: Path) -> Measures | None:
+    """The table that `keep` kept; raises RunError where it is damaged."""
+    found = saved_measures(folder / "winner")
+    if found is None:
+        return None
+    try:
+        return TypeAdapter(Measures).validate_json(json.dumps(found), strict=True)
+    except ValueError as error:
+        raise RunError(
+            f"{folder / 'winner' / MEASURES} is damaged; measure again: {first_of(error)}"
+        ) from error
 
 
 def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measure]:
     """Write, read back, run and time every form; without the dense reference, the sparse ones."""
     forms = [form for form in FORMS if not form.dense or dense is not None]
-    sizes: dict[str, int] = {}
-    run: dict[str, CompiledNetwork | TrainedNetwork] = {}
-    read: dict[tuple[bool, Dtype | None], TrainedNetwork] = {}
+    text = _test_text(network)
+    made: dict[str, tuple[int, int | None, CompiledNetwork | TrainedNetwork]] = {}
+    told: dict[object, float | None] = {}
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network"
         for form in forms:
-            source, path = dense if form.dense else network, Path(folder) / "network"
+            source = dense if form.dense else network
             assert source is not None
             if form.dtype is None:
                 write_plain(source, path)
             else:
                 write_compact(source, path, form.dtype)
-            sizes[form.name] = path.stat().st_size
-            key = (form.dense, form.dtype)
-            read.setdefault(key, read_file(path))
-            own = read[key]
-            run[form.name] = CompiledNetwork(own, form.kind) if form.kind else own
-    steps = interleaved({name: _step(own) for name, own in run.items()}, ROUNDS)
-    segments = interleaved({name: _segment(own) for name, own in run.items()}, 3)
-    text = _test_text(network)
+            before = resident()
+            run = _made(path, form, told, text)
+            _step(run)()
+            now = resident()
+            grown = None if before is None or now is None else max(0, now - before)
+            made[form.name] = path.stat().st_size, grown, run
+    steps = interleaved({name: _step(run) for name, (_, _, run) in made.items()}, ROUNDS)
+    segments = interleaved({name: _segment(run) for name, (_, _, run) in made.items()}, 3)
     return [
         Measure(
             form.name,
-            sizes[form.name],
-            run[form.name].nbytes,
+            made[form.name][0],
+            made[form.name][2].nbytes,
+            made[form.name][1],
             steps[form.name],
             segments[form.name],
-            # CSR computes what its weights do as dense ones, to rounding, and slower at this batch
-            _perplexity(
-                run[form.name] if form.kind == "int8" else read[form.dense, form.dtype], text
-            ),
+            told[_said(form)],
         )
         for form in forms
     ]
+
+
+def _made(
+    path: Path, form: Form, told: dict[object, float | None], text: Tensor | None
+) -> CompiledNetwork | TrainedNetwork:
+    """A form as it is run, with nothing left of what it was made from; `told` gets its perplexity."""
+    read = read_file(path)
+    run = CompiledNetwork(read, form.kind) if form.kind else read
+    if _said(form) not in told:
+        told[_said(form)] = _perplexity(run if form.kind == "int8" else read, text)
+    return run
+
+
+def _said(form: Form) -> object:
+    """What a perplexity depends on: a sparse form computes what its dense one does, to rounding."""
+    return form.dense, form.dtype, form.kind == "int8"
 
 
 def _step(network: Network) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""Products with a fixed matrix, stored as it is fastest: dense, CSR with 32-bit indices, or int8."""
+"""Products with a fixed matrix, and look-ups of its rows: dense or in int8 (`sparse` has the others)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class DenseProduct(nn.Module):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        self.matrix, self.held = matrix, _held((matrix,))
+        self.matrix, self.held = matrix, held((matrix,))
 
     def forward(self, x: Tensor) -> Tensor:
         """One row is a matrix–vector product."""
@@ -29,55 +29,11 @@ class DenseRows(nn.Module):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        self.matrix, self.held = matrix, _held((matrix,))
+        self.matrix, self.held = matrix, held((matrix,))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (…) of numbers to dense rows (…, C)."""
         return self.matrix[rows]
-
-
-class SparseProduct(nn.Module):
-    """x (B, C) to x Wᵀ (B, R) with W in CSR; 64-bit indices would take three times as long."""
-
-    def __init__(self, matrix: Tensor) -> None:
-        super().__init__()
-        self.matrix = matrix
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One row is a matrix–vector product, which is twice as fast as a product of matrices."""
-        if x.shape[0] == 1:
-            return (self.matrix @ x[0]).unsqueeze(0)
-        return (self.matrix @ x.t()).t().contiguous()
-
-    @property
-    def held(self) -> dict[int, int]:
-        """Bytes by address, so that what is shared counts once."""
-        return _held(_parts(self.matrix))
-
-
-class SparseRows(nn.Module):
-    """Rows of a CSR matrix by their numbers, as an embedding looks them up."""
-
-    def __init__(self, matrix: Tensor) -> None:
-        super().__init__()
-        self.matrix, self.width = matrix, matrix.shape[1]
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Rows (…) of numbers to dense rows (…, C)."""
-        flat = rows.flatten()
-        starts = self.matrix.crow_indices()
-        first, counts = starts[flat].long(), (starts[flat + 1] - starts[flat]).long()
-        row = torch.arange(len(flat)).repeat_interleave(counts)
-        inside = torch.arange(len(row)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-        place = first.repeat_interleave(counts) + inside
-        found = torch.zeros(len(flat), self.width)
-        found[row, self.matrix.col_indices()[place].long()] = self.matrix.values()[place]
-        return found.view(*rows.shape, self.width)
-
-    @property
-    def held(self) -> dict[int, int]:
-        """Bytes by address, so that what is shared counts once."""
-        return _held(_parts(self.matrix))
 
 
 class Int8Product(nn.Module):
@@ -100,7 +56,7 @@ class Int8Rows(nn.Module):
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
         self.values, self.scales = matrix.int_repr(), matrix.q_per_channel_scales().float()
-        self.held = _held((self.values, self.scales))
+        self.held = held((self.values, self.scales))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (…) of numbers to dense rows (…, C)."""
@@ -112,21 +68,8 @@ def plain(weight: Tensor) -> Tensor:
     return weight.detach().contiguous()
 
 
-def csr(weight: Tensor) -> Tensor:
-    """A matrix (R, C) in CSR with 32-bit indices, for both sparse modules."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # CSR is in beta, and its invariants hold here
-        wide = weight.detach().float().to_sparse_csr()
-        return torch.sparse_csr_tensor(
-            wide.crow_indices().int(), wide.col_indices().int(), wide.values(), wide.shape
-        )
-
-
-def _parts(matrix: Tensor) -> tuple[Tensor, ...]:
-    return matrix.crow_indices(), matrix.col_indices(), matrix.values()
-
-
-def _held(tensors: Iterable[Tensor]) -> dict[int, int]:
+def held(tensors: Iterable[Tensor]) -> dict[int, int]:
+    """Bytes of tensors by address, so that what is shared counts once."""
     return {tensor.data_ptr(): tensor.nbytes for tensor in tensors}
 
 

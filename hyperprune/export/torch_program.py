@@ -8,7 +8,7 @@ import torch
 
 from hyperprune.errors import RunError
 from hyperprune.export.network import TrainedNetwork
-from hyperprune.export.step import step_program
+from hyperprune.export.step import sequence_program, step_program
 from hyperprune.runtime.quiet import quiet
 from hyperprune.store import atomic
 
@@ -17,14 +17,20 @@ ABOUT = "hyperprune.json"
 TOLERANCE = 1e-5
 
 
-def write_program(network: TrainedNetwork, path: Path) -> None:
-    """Write the step as a .pt2 archive, after holding it against the model; raises RunError."""
-    program = step_program(network)
-    token, state = torch.tensor([0, 1, 0]) % len(network.vocabulary), network.initial_state(3)
+def write_program(network: TrainedNetwork, path: Path, form: str = "step") -> None:
+    """Write a .pt2 archive, after holding it against the model; raises RunError.
+
+    `step`: tokens (B,) and state to log-probabilities (B, V) and state; `sequence`: tokens (T, B) to
+    log-probabilities (T, B, V), for any T.
+    """
+    whole = form == "sequence"
+    program = (sequence_program if whole else step_program)(network)
+    tokens = torch.arange(15 if whole else 3).view(-1, 3) % len(network.vocabulary)
+    state = network.initial_state(3)
     with torch.no_grad(), quiet():
-        found, _ = program.module()(token, state)
-        wanted, _ = network.predict(token.unsqueeze(0), state)
-    if (found - wanted[0]).abs().max() > TOLERANCE:
+        found, _ = program.module()(tokens if whole else tokens[0], state)
+        wanted, _ = network.predict(tokens, state)
+    if (found - (wanted if whole else wanted[0])).abs().max() > TOLERANCE:
         raise RunError("the traced program computes something else than the model; not written")
 
     def fill(partial: Path) -> None:

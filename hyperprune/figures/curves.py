@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 import plotly.graph_objects as go
 
-from hyperprune.figures.style import DENSE_COLOUR, PALETTE, QUIET, blank, brief, colours, label
-from hyperprune.figures.view import RunView, Source, look
+from hyperprune.figures.style import DENSE_COLOUR, PALETTE, QUIET, blank, brief, crowd, label
+from hyperprune.figures.view import MANY, RunView, Source, look
 from hyperprune.judgement.histories import History
 from hyperprune.training.outcome import DENSE
-
-MANY = 40
-"""Candidates beyond which those that went out early share one line in the page."""
 
 
 def learning_curves(run: Source) -> go.Figure:
@@ -76,7 +72,7 @@ def frontier(run: Source) -> go.Figure:
     """
     view = look(run)
     figure = blank("active weights, and those never masked", f"best validation {view.metric.words}")
-    chosen = colours(view.states)
+    chosen = view.colours
     points = []
     for item in view.now.candidates:
         tensors = list(view.tensors(item.name).values())
@@ -141,10 +137,10 @@ def _lines(
     errors: bool = False,
 ) -> None:
     """One line a training; those in colour are drawn last, over the grey ones."""
-    chosen = colours(view.states)
+    chosen = view.colours
     grey = [item for item in found if chosen[item.name] == QUIET]
     if len(grey) > MANY:
-        _crowd(figure, grey, values)
+        crowd(figure, [(item.name, item.epochs, values(item)) for item in grey])
         grey = []
     coloured = [item for item in found if chosen[item.name] != QUIET]
     for item in (*grey, *sorted(coloured, key=lambda item: item.name == view.leaders[0])):
@@ -160,20 +156,3 @@ def _lines(
             error_y=bars if errors else None,
             showlegend=not quiet,
         )
-
-
-def _crowd(
-    figure: go.Figure, found: Sequence[History], values: Callable[[History], Sequence[float | None]]
-) -> None:
-    """Many trainings as one trace, with gaps between them: a page draws it a hundred times as fast."""
-    figure.add_scatter(
-        x=list(chain.from_iterable((*item.epochs, None) for item in found)),
-        y=list(chain.from_iterable((*brief(values(item), 4), None) for item in found)),
-        text=list(
-            chain.from_iterable([label(item.name)] * len(item.epochs) + [""] for item in found)
-        ),
-        name=f"{len(found)} others",
-        mode="lines",
-        line={"color": QUIET, "width": 0.7},
-        hovertemplate="%{text}: %{y}<extra></extra>",
-    )

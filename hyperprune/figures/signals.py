@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from hyperprune.figures.curves import MANY
-from hyperprune.figures.style import QUIET, RULE, blank, brief, colours, label
-from hyperprune.figures.view import Source, look
+from hyperprune.figures.style import QUIET, RULE, blank, brief, label
+from hyperprune.figures.view import MANY, Source, look
 from hyperprune.training.outcome import DENSE
 
 
@@ -33,7 +32,7 @@ def early_signal(run: Source) -> go.Figure:
         low = min(early for early, *_ in points)
         noise = noises[len(noises) // 2]
         figure.add_vrect(low, low + noise, fillcolor=RULE, opacity=0.5, line_width=0, layer="below")
-    chosen = colours(view.states)
+    chosen = view.colours
     few = len(points) <= MANY
     figure.add_scatter(
         x=brief(point[0] for point in points),

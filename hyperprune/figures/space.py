@@ -8,8 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from hyperprune.figures.importance import Importance, importances
-from hyperprune.figures.style import PALETTE, QUIET, blank, brief, label, panels, place
-from hyperprune.figures.view import RunView, Source, look
+from hyperprune.figures.style import PALETTE, QUIET, Line, blank, brief, crowd, label, panels, place
+from hyperprune.figures.view import MANY, RunView, Source, look
 from hyperprune.judgement.result import CandidateResult
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.text import setting, short_names
@@ -31,21 +31,29 @@ def parallel_coordinates(run: Source) -> go.Figure:
     axes = {path: _scale([item.configuration.get(path) for item in known]) for path in names}
     losses = [view.metric.order(item.valid_value) for item in known]
     low, high = min(losses, default=0.0), max(losses, default=1.0)
-    for index in reversed(range(len(known))):
-        item = known[index]
+    places = list(range(len(names) + 1))
+    lines: list[Line] = []
+    for item, loss in zip(known, losses, strict=True):
         heights = [axes[path][_key(item.configuration.get(path))] for path in names]
-        last = 1 - (losses[index] - low) / (high - low or 1.0)
+        last = 1 - (loss - low) / (high - low or 1.0)
+        lines.append(
+            (f"{item.name}: {view.metric.text(item.valid_value)}", places, [*heights, last])
+        )
+    if len(lines) > MANY:
+        crowd(figure, lines[3:], "%{text}")
+        lines = lines[:3]
+    for index in reversed(range(len(lines))):
+        name, _, course = lines[index]
         bright = index < 3
         figure.add_scatter(
-            x=list(range(len(names) + 1)),
-            y=brief([*heights, last]),
-            name=label(f"{item.name} {view.metric.text(item.valid_value)}"),
+            x=places,
+            y=brief(course),
+            name=label(name),
             mode="lines+markers",
             line={"color": PALETTE[index] if bright else QUIET, "width": 2.5 if bright else 0.8},
             marker={"size": 6 if bright else 3},
             showlegend=bright,
-            hovertemplate=label(f"{item.name}: {view.metric.text(item.valid_value)}")
-            + "<extra></extra>",
+            hovertemplate=label(name) + "<extra></extra>",
         )
     ticks = [*(label(name) for name in names.values()), view.metric.words]
     figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=True)

@@ -7,7 +7,7 @@ from itertools import islice
 import plotly.graph_objects as go
 
 from hyperprune.figures.curves import distances, learning_curves
-from hyperprune.figures.style import INK, PALETTE, blank, brief, colours, label, panels, place
+from hyperprune.figures.style import INK, PALETTE, blank, brief, label, panels, place
 from hyperprune.figures.view import RunView, Source, look
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.training.outcome import DENSE
@@ -32,7 +32,7 @@ def spectra(run: Source, epoch: int | None = None) -> go.Figure:
         return blank("rank", "exponent")
     columns = min(2, layers)
     figure = panels([f"layer {layer}" for layer in range(layers)], columns, 360)
-    chosen = colours(view.states)
+    chosen = view.colours
     for name, spectrum in found.items():
         for layer, exponents in enumerate(spectrum.by_layer()):
             figure.add_scatter(
@@ -96,7 +96,7 @@ def paper(run: Source) -> go.Figure:
     """
     view = look(run)
     figure = panels(["A  spectra", "B  LS distance", f"C  validation {view.metric.words}"], 3, 380)
-    chosen = colours(view.states)
+    chosen = view.colours
     for name in (DENSE, *view.leaders):
         spectrum = _at(view, name, None)
         if spectrum is not None:

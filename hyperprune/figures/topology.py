@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from typing import TypeAlias
+from pathlib import Path
 
-import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
+from torch import Tensor
 
 from hyperprune.errors import HyperpruneError
-from hyperprune.figures.style import SCALE, blank, brief, colours, label, panels, place
-from hyperprune.figures.view import Source, look
+from hyperprune.figures.style import SCALE, Line, blank, brief, crowd, label, panels, place
+from hyperprune.figures.view import MANY, RunView, Source, look
+from hyperprune.sparsity.maps import Map, density_map
 from hyperprune.store import atomic
 from hyperprune.training.outcome import DENSE
 
-Array: TypeAlias = NDArray[np.float64]
-CELLS = 48
-"""Rows and columns of a mask's picture at most; each cell is the density of a block."""
 TENSORS = 12
 
 
@@ -87,16 +83,21 @@ def exploration(run: Source) -> go.Figure:
     """
     view = look(run)
     figure = blank("epoch", "ever active")
-    chosen = colours(view.states)
+    chosen = view.colours
     bright = set(view.leaders)
-    for name in sorted(view.states, key=lambda name: name in bright):
-        found = view.tensors(name)
+    lines: list[Line] = []
+    for name in view.states:
+        found = view.tensors(name).items()
+        active = [sum(t.ever_active for t in ts) / sum(t.size for t in ts) for _, ts in found]
+        lines.append((name, [epoch for epoch, _ in found], active))
+    grey = [line for line in lines if line[0] not in bright]
+    if len(grey) > MANY:
+        crowd(figure, grey)
+        grey = []
+    for name, epochs, shares in (*grey, *(line for line in lines if line[0] in bright)):
         figure.add_scatter(
-            x=list(found),
-            y=brief(
-                sum(i.ever_active for i in items) / sum(i.size for i in items)
-                for items in found.values()
-            ),
+            x=epochs,
+            y=brief(shares),
             name=label(name),
             mode="lines",
             line={"color": chosen[name], "width": 2 if name in bright else 0.8},
@@ -107,48 +108,59 @@ def exploration(run: Source) -> go.Figure:
 
 
 def masks(run: Source, name: str | None = None) -> go.Figure:
-    """Density maps of the masks that the best candidate ended with, from empty in the colour of the
-    ground to full, as the bar says.
+    """Density maps of the masks of the best candidate: on the left as it began, on the right as it
+    ended, from empty in the colour of the ground to full, as the bar says.
 
     Each cell is the active share of a block of rows and columns, rows from the top. Bands by rows are
-    gates or units that matter; by columns, inputs that do.
+    gates or units that matter; by columns, inputs that do. Random masks begin evenly strewn: what
+    stands out on the right is what training moved.
     """
     view = look(run)
     chosen = name or next(iter(view.leaders), DENSE)
-    try:
-        tensors, _ = atomic.read_tensors(view.run.training(chosen).best)
-    except HyperpruneError:
-        tensors = {}
-    found = {
-        key.removeprefix("mask/"): _blocks(mask.numpy().astype(np.float64))
-        for key, mask in sorted(tensors.items())
-        if key.startswith("mask/") and mask.ndim == 2 and mask.numel()
-    }
-    kept = dict(list(found.items())[:TENSORS])
+    before, after = _maps(view, chosen)
+    kept = list(after or before)[:TENSORS]
     if not kept:
         return blank("column", "row")
-    columns = min(3, len(kept))
-    figure = panels(list(kept), columns, 280)
-    for number, density in enumerate(kept.values()):
-        figure.add_heatmap(
-            z=[brief(row, 3) for row in density.tolist()],
-            coloraxis="coloraxis",
-            hovertemplate="%{z:.0%} active<extra></extra>",
-            **place(number, columns),
-        )
+    moments = {"at the start": before, "at its best": after}
+    shown = {moment: maps for moment, maps in moments.items() if maps}
+    columns = min(4, len(kept) * len(shown))
+    titles = [f"{tensor}\n{moment}" for tensor in kept for moment in shown]
+    figure = panels(titles, columns, 300)
+    for number, tensor in enumerate(kept):
+        for offset, maps in enumerate(shown.values()):
+            if tensor in maps:
+                figure.add_heatmap(
+                    z=maps[tensor],
+                    coloraxis="coloraxis",
+                    hovertemplate="%{z:.0%} active<extra></extra>",
+                    **place(number * len(shown) + offset, columns),
+                )
     figure.update_layout(
-        coloraxis={"colorscale": SCALE, "cmin": 0, "cmax": 1, "colorbar": {"tickformat": ".0%"}}
+        margin={"t": 48},
+        coloraxis={"colorscale": SCALE, "cmin": 0, "cmax": 1, "colorbar": {"tickformat": ".0%"}},
     )
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(showticklabels=False, showgrid=False, autorange="reversed")
     return figure
 
 
-def _blocks(mask: Array) -> Array:
-    """Mean density of a mask (rows, columns) over at most CELLS × CELLS blocks."""
-    edges = [np.unique(np.linspace(0, n, min(n, CELLS) + 1).astype(int)) for n in mask.shape]
-    sums = np.add.reduceat(np.add.reduceat(mask, edges[0][:-1], 0), edges[1][:-1], 1)
-    sizes = np.outer(np.diff(edges[0]), np.diff(edges[1]))
-    assert math.prod(mask.shape) == sizes.sum()
-    density: Array = sums / sizes
-    return density
+def _maps(view: RunView, name: str) -> tuple[dict[str, Map], dict[str, Map]]:
+    """Density maps of a training's masks before its first step, and with its best weights."""
+    folder = view.run.training(name)
+    start, best = _tensors(folder.start), _tensors(folder.best)
+    return (
+        {k: t.numpy() for k, t in start.items() if t.ndim == 2 and t.is_floating_point()},
+        {
+            key.removeprefix("mask/"): density_map(mask)
+            for key, mask in best.items()
+            if key.startswith("mask/") and mask.ndim == 2 and mask.numel()
+        },
+    )
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """What a file holds, by name; nothing where it is not there, or damaged."""
+    try:
+        return dict(sorted(atomic.read_tensors(path)[0].items()))
+    except HyperpruneError:
+        return {}

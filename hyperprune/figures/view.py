@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from hyperprune import events
 from hyperprune.errors import HyperpruneError, RunError
+from hyperprune.figures.style import colours
 from hyperprune.judgement.histories import History, histories
 from hyperprune.judgement.result import CandidateResult, RunResult
 from hyperprune.judgement.standing import Standing, open_run, standing
@@ -20,6 +21,9 @@ from hyperprune.recipe.records import Recipe
 from hyperprune.store.log import Logged, read_log
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE, Outcome
+
+MANY = 40
+"""Candidates beyond which those that do not stand out share one line in the page."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ class RunView:
         return {item.name: item for item in self.now.candidates}
 
     @cached_property
+    def colours(self) -> dict[str, str]:
+        """A colour for every network; many that still train are grey, but for the best."""
+        training = [name for name, state in self.states.items() if state == "unfinished"]
+        bright = self.leaders if len(training) > MANY else dict.fromkeys([*self.leaders, *training])
+        return colours(self.states, bright)
+
+    @cached_property
     def log(self) -> list[Logged]:
         """What happened, and when."""
         return read_log(self.run.folder)
@@ -88,7 +99,7 @@ class RunView:
         found = ((name, self.run.outcome(name)) for name in (DENSE, *self.states))
         return {name: outcome for name, outcome in found if outcome is not None}
 
-    @property
+    @cached_property
     def leaders(self) -> list[str]:
         """The winner and the finalists; before there are any, the best three so far."""
         chosen = [name for name, state in self.states.items() if state in ("winner", "finalist")]
@@ -107,13 +118,15 @@ class RunView:
 
     def tensors(self, name: str) -> dict[int, list[Tensor]]:
         """Masked tensors of a training after each epoch; none where nothing is known of them."""
-        outcome = self.outcomes.get(name)
-        found = (
-            {record.epoch: _tensors(record.topology) for record in outcome.epochs}
-            if outcome
-            else {}
-        )
-        return {epoch: tensors for epoch, tensors in found.items() if tensors}
+        if name not in self._seen:
+            outcome = self.outcomes.get(name)
+            found = {r.epoch: _tensors(r.topology) for r in outcome.epochs} if outcome else {}
+            self._seen[name] = {epoch: tensors for epoch, tensors in found.items() if tensors}
+        return self._seen[name]
+
+    @cached_property
+    def _seen(self) -> dict[str, dict[int, list[Tensor]]]:
+        return {}
 
 
 Source: TypeAlias = RunView | RunResult | Path | str
@@ -128,7 +141,7 @@ def look(source: Source) -> RunView:
         raise RunError("this result was not read from a run folder: there is nothing to draw from")
     folder = Path(source.folder if isinstance(source, RunResult) else source)
     run = open_run(folder)
-    return RunView(run, standing(folder), run.made().recipe)
+    return RunView(run, standing(run), run.made().recipe)
 
 
 def _tensors(topology: Mapping[str, Any]) -> list[Tensor]:

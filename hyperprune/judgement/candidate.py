@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hyperprune.errors import PluginError, SpectrumError
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import CandidateResult, CandidateState
+from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
 from hyperprune.training.outcome import Outcome, comparable
 
@@ -34,11 +35,23 @@ class Candidate:
         return self.outcome.failure is None and len(self.outcome.epochs) >= budget
 
 
-def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
-    """The candidate that went out with a lower cost than every finalist's best; None as a rule.
+def keep_best(
+    judge: Judge, alive: Sequence[Candidate], keep: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who stays of candidates that have trained equally long, best first, and who goes out."""
+    judged = min(len(item.outcome.epochs) for item in alive)
+    values = judge.objectives([item.outcome for item in alive], judged)
+    scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
+    losses = {item.name: item.best_cost for item in alive}
+    kept = survivors(scores, losses, keep, hedge=judge.recipe.rounds.hedge)
+    return tuple(kept), tuple(name for name in scores if name not in kept)
 
-    Where rounds keep the lowest loss (`rounds.hedge`, from two places up) there is none: whoever goes
-    out has a higher loss than somebody who stays. Only failures, or a hedge that is off, make one.
+
+def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
+    """The eliminated candidate whose cost is below every finalist's best; usually None.
+
+    With `rounds.hedge` and two places or more, each round keeps the lowest loss, so there is one only
+    after failures, or with the hedge off.
     """
     candidates = [item for item in every if item.outcome.failure is None]
     names = set(finalists)

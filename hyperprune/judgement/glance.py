@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from hyperprune.judgement.result import names_of
 from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.store import layout
 from hyperprune.store.lock import owner_of
 
 LARGEST = 8 << 20
@@ -57,19 +58,19 @@ def run_folders(folder: Path) -> Iterator[Path]:
     except OSError:
         return
     for entry in inside:
-        if entry.is_dir(follow_symlinks=False) and _plain(Path(entry.path) / "run.json"):
+        if entry.is_dir(follow_symlinks=False) and _plain(Path(entry.path) / layout.MADE):
             yield Path(entry.path)
 
 
 def glance(folder: Path) -> Glance:
     """Look at one run folder; what cannot be read makes it damaged, and is no error."""
-    made, result = _read(folder / "run.json"), _read(folder / "result.json")
+    made, result = _read(folder / layout.MADE), _read(folder / layout.RESULT)
     recipe = made.get("recipe") if made else None
     title = recipe.get("title") if isinstance(recipe, dict) else None
     best = _winner(result) if result else {}
     metric = _metric(result)
     names = names_of(metric)
-    broken = not isinstance(recipe, dict) or (_plain(folder / "result.json") and not best)
+    broken = not isinstance(recipe, dict) or (_plain(folder / layout.RESULT) and not best)
     running = owner_of(folder) is not None
     newest, size = _weigh(folder)
     candidates = result.get("candidates") if result else None

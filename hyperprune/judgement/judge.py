@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hyperprune.errors import PluginError, RunError, SpectrumError
@@ -11,31 +13,44 @@ from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
 from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
-from hyperprune.search.objective import Comparison, Progress, Score, needs_of, scores
+from hyperprune.search.objective import Comparison, Objective, Progress, Score, needs_of, scores
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
-from hyperprune.training.outcome import DENSE, Outcome
+from hyperprune.training.outcome import DENSE, Failure, Outcome
 
 
 class Judge:
     """Scores candidates of a run against its dense reference."""
 
     def __init__(self, recipe: Recipe, run: Run) -> None:
-        choice = recipe.spectrum.distance
-        self.name = choice.name
-        bound = registry().bind("distance", choice.name, choice.options)
-        self.metric = numeric(choice.name, bound)
-        aim = recipe.search.objective
-        self.objective = registry().bind("objective", aim.name, aim.options)
-        self.needs = needs_of(self.objective)
+        self.name = recipe.spectrum.distance.name
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
 
+    @functools.cached_property
+    def metric(self) -> Metric:
+        """The recipe's distance; raises PluginError where nobody offers it, as in a look at a run
+        whose own code is not run."""
+        choice = self.recipe.spectrum.distance
+        return numeric(choice.name, registry().bind("distance", choice.name, choice.options))
+
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """What the recipe minimises early; raises PluginError as `metric` does."""
+        aim = self.recipe.search.objective
+        bound: Objective = registry().bind("objective", aim.name, aim.options)
+        return bound
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the objective cannot do without."""
+        return needs_of(self.objective)
+
     @property
     def needs_distance(self) -> bool:
-        """Whether candidates are judged by LS distance; where not, one that fails costs nothing."""
+        """Whether candidates are judged by LS distance; if not, a distance that fails costs nothing."""
         return "distances" in self.needs
 
     def check_metric(self, epoch: int) -> None:
@@ -45,10 +60,11 @@ class Judge:
         """
         try:
             dense = self.spectrum(DENSE, epoch)
-        except SpectrumError:  # lost: that is no fault of the metric's
+        except SpectrumError:  # the file is lost, which is not the metric's fault
             return
         try:
-            self.metric(dense, dense)
+            if not math.isfinite(value := self.metric(dense, dense)):
+                raise PluginError(f"distance {self.name!r} gave {value}, which is no distance")
         except (PluginError, SpectrumError) as error:
             raise RunError(
                 f"spectrum.distance: {error}. It fails for the dense reference against itself, so "
@@ -75,7 +91,7 @@ class Judge:
         return self._known[candidate, epoch]
 
     def _dense_epoch(self, candidate: str, epoch: int) -> int:
-        """Epoch of the dense spectrum that a candidate is held against."""
+        """Epoch of the dense spectrum that a candidate's is compared with."""
         which = self.recipe.spectrum.reference
         if which == "same_epoch":
             return epoch
@@ -94,6 +110,19 @@ class Judge:
     def learn(self, outcome: Outcome) -> None:
         """Take note of the losses of a training that the journal does not know yet."""
         self._losses[outcome.candidate] = [record.valid_loss for record in outcome.epochs]
+
+    def checked(self, outcome: Outcome) -> Outcome:
+        """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
+        self.learn(outcome)
+        try:
+            for record in outcome.epochs:
+                self.score(outcome.candidate, record.epoch)
+        except (PluginError, SpectrumError) as error:
+            if not self.needs_distance:
+                return outcome
+            self.check_metric(outcome.epochs[0].epoch)
+            return replace(outcome, failure=Failure("raised", str(error)))
+        return outcome
 
     def compared(self, outcomes: Sequence[Outcome], epoch: int) -> Comparison:
         """What is known of candidates after an epoch, and of the dense reference to its end."""
@@ -121,6 +150,7 @@ class Judge:
             errors=[score.standard_error for score in scores],
             noises=[score.noise for score in scores],
             lost=[score.lost for score in scores],
+            reference_lost=[score.reference_lost for score in scores],
             exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
             configuration=configuration,
         )

@@ -14,6 +14,7 @@ from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.margin import Margin
 from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.store import layout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,6 +182,6 @@ class RunResult:
             _ = found.best
         except (AttributeError, TypeError, ValueError, StopIteration) as error:
             raise RunError(
-                f"{folder / 'result.json'} is damaged; without it, resuming finds the same result"
+                f"{folder / layout.RESULT} is damaged; without it, resuming finds the same result"
             ) from error
         return found

@@ -15,7 +15,7 @@ from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.draw import repeats
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE
 
@@ -45,14 +45,15 @@ class Standing:
         return {key: named(value, self.metric) for key, value in said.items()}
 
 
-def standing(folder: Path) -> Standing:
-    """Read a run folder; raises RunError where it is none, or damaged."""
-    run = open_run(folder)
+def standing(source: Path | Run) -> Standing:
+    """Read a run folder, or one that is open; raises RunError where it is none, or damaged."""
+    run = source if isinstance(source, Run) else open_run(source)
+    folder = run.folder
     recipe = recipe_of(run)
     dense = run.outcome(DENSE)
     costs = [record.cost for record in dense.epochs] if dense else []
     target = run.metric.value(min(costs)) if costs else None
-    path = folder / "result.json"
+    path = folder / layout.RESULT
     result = RunResult.from_json(atomic.read_json(path), folder) if path.exists() else None
     topology = None
     if result is not None:
@@ -101,7 +102,7 @@ def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, Lyap
         raise RunError(f"no candidate {name!r} in {folder}{nearest(name, known)}")
     training = run.training(name)
     stored = sorted(
-        int(path.stem) for path in (training.path / "spectra").glob("[0-9]*.safetensors")
+        int(path.stem) for path in (training.path / layout.SPECTRA).glob("[0-9]*.safetensors")
     )
     if not stored:
         raise RunError(f"{name} has no spectrum yet")

@@ -16,15 +16,17 @@ from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.ranking import spearman
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
+from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
     judge: Judge,
+    task: Task,
     dense: Outcome,
     every: Sequence[Candidate],
     finalists: Sequence[str],
@@ -55,7 +57,7 @@ def conclude(
     settings = apply(recipe, winner.configuration)
     about = _about(settings, winner)
     active, masked, total = save_winner(
-        run.folder / "winner", run.training(winner.name).best, about
+        run.folder / layout.WINNER, run.training(winner.name).best, about
     )
     return RunResult(
         title=recipe.title,
@@ -72,8 +74,8 @@ def conclude(
             for item in every
         ),
         dense_value=target,
-        dense_test_value=_test_value(run, DENSE, recipe),
-        test_value=_test_value(run, winner.name, settings),
+        dense_test_value=_test_value(run, DENSE, recipe, task),
+        test_value=_test_value(run, winner.name, settings, task),
         active=active,
         masked=masked,
         total=total,
@@ -124,8 +126,8 @@ def _best_costs(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     """Correlate what was known at the first judgement with the cost last known.
 
-    Over the survivors of the first round only: the rest were not trained on, so nothing is known of
-    them that was not known then.
+    Over the survivors of the first round only: the others trained no further, so nothing more is known
+    of them.
     """
     first = judge.recipe.rounds.first
     survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]
@@ -141,9 +143,9 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     )
 
 
-def _test_value(run: Run, name: str, recipe: Recipe) -> float:
+def _test_value(run: Run, name: str, recipe: Recipe, task: Task) -> float:
     """The metric of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, sparse=False)
+    trainer = build_trainer(recipe, task, sparse=False)
     weights, _ = atomic.read_tensors(run.training(name).best)
     load_weights(trainer, weights)
     test = trainer.heldout("test", recipe.train.test_batch)

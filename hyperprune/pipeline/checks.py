@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import torch
-
 from hyperprune import events
 from hyperprune.corpus import Corpus
 from hyperprune.errors import RunError
 from hyperprune.metric import PERPLEXITY
-from hyperprune.model import parameter_count
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
-from hyperprune.training.build import build_model, load_task
 
 
 def pin_corpus(session: Session) -> None:
@@ -21,7 +17,7 @@ def pin_corpus(session: Session) -> None:
     corpus, journal = session.settled.corpus, session.run.journal
     known = [fact["sha256"] for fact in journal.records if fact["fact"] == "corpus"]
     if not known:
-        metric = session.settled.metric
+        metric = session.settled.task.metric
         told = {} if metric == PERPLEXITY else {"metric": asdict(metric)}
         journal.append({"fact": "corpus", "name": corpus.name, "sha256": corpus.sha256, **told})
     elif known[0] != corpus.sha256:
@@ -35,11 +31,8 @@ def pin_corpus(session: Session) -> None:
 
 def look_at_disk(session: Session) -> None:
     """Estimate the disk the run will fill; raises RunError where it cannot even begin."""
-    settled, recipe, folder = session.settled, session.recipe, session.run.folder
-    model = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
-    weights = parameter_count(model)
-    need = disk.run_bytes(settled.plan, weights, recipe, settled.workers)
-    first = disk.checkpoint_bytes(weights, recipe.train, 1) + disk.best_bytes(weights)
-    doubt = disk.check_space(folder, need, first)
+    weights, train = session.settled.weights, session.recipe.train
+    first = disk.checkpoint_bytes(weights, train, 1) + disk.best_bytes(weights)
+    doubt = disk.check_space(session.run.folder, session.settled.disk, first)
     if doubt is not None:
         session.notify(events.Notice(doubt))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hyperprune.events import Event
 from hyperprune.execution import Executor
 from hyperprune.judgement.judge import Judge
-from hyperprune.pipeline.settle import Settled
+from hyperprune.plan.settle import Settled
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.space import Configuration

@@ -9,17 +9,15 @@ from functools import partial
 
 from hyperprune import events
 from hyperprune.errors import PluginError, RunError
-from hyperprune.judgement.candidate import Candidate, overlooked
+from hyperprune.judgement.candidate import Candidate, keep_best, overlooked
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import Contribution, registry
-from hyperprune.recipe import default_configuration
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
-from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration
 from hyperprune.training.outcome import Outcome
 
@@ -31,12 +29,11 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space = session.settled.space
+    space, first = session.settled.space, session.settled.first
     choice = recipe.search.searcher
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
     recorded = run.proposed()
-    first = default_configuration(recipe) if recipe.search.default_first else None
     chosen: dict[str, Configuration] = {}
     started: dict[str, Started] = {}
     finished: dict[str, Candidate] = {}
@@ -89,7 +86,9 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
-        keep = recipe.final.keep == "all"  # else a candidate's may be gone for good
+        keep = (
+            recipe.final.keep == "all"
+        )  # else an eliminated candidate's weights were deleted on purpose
         started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
@@ -109,11 +108,11 @@ def _note(session: Session, message: str) -> None:
 def _prepare(session: Session, searcher: Contribution) -> None:
     """Let the searcher load what it needs; where it cannot, it says so when it is asked."""
     with contextlib.suppress(PluginError):
-        searcher.prepare()
+        searcher.ask("prepare")
 
 
 def _warn_early(session: Session, name: str, outcome: Outcome, before: Sequence[Candidate]) -> None:
-    """Say after the first failure, where nothing succeeded before, that it may be the recipe's."""
+    """Warn, if the first candidate judged fails, that the fault may be the recipe's."""
     failure = outcome.failure
     if before or failure is None or failure.kind != "raised":
         return
@@ -140,17 +139,13 @@ def halve(
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
-    values = session.judge.objectives([item.outcome for item in alive], judged)
-    scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
-    losses = {item.name: item.best_cost for item in alive}
-    kept = survivors(scores, losses, keep, hedge=recipe.rounds.hedge)
-    eliminated = [name for name in scores if name not in kept]
+    kept, eliminated = keep_best(session.judge, alive, keep)
     if eliminated:
-        session.notify(events.RoundFinished(number, tuple(kept), tuple(eliminated)))
-    bar = min(losses[name] for name in kept)
+        session.notify(events.RoundFinished(number, kept, eliminated))
+    losses = {item.name: item.best_cost for item in alive}
     for name in eliminated:
-        if losses[name] < bar and recipe.final.rescue:
-            continue  # it may be trained on
+        if losses[name] < min(losses[other] for other in kept) and recipe.final.rescue:
+            continue  # the rescue may train it on
         session.run.training(name).discard_state()
         if recipe.final.keep == "finalists" and judged < recipe.train.epochs:
             session.run.training(name).discard_weights()
@@ -176,9 +171,9 @@ def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candid
 
 
 def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
-    """Train on whoever went out with a lower loss than all that have finished; who has finished.
+    """Train eliminated candidates on whose loss is below every finisher's; names of all that finished.
 
-    One after another, the lowest loss first, until nobody is left behind with a lower one.
+    One at a time, the lowest loss first, until no eliminated candidate has a lower loss.
     """
     budget = session.recipe.train.epochs
     while True:

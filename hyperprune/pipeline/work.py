@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hyperprune import events
@@ -13,7 +13,7 @@ from hyperprune.execution.job import Job
 from hyperprune.lyapunov import Distance
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
-from hyperprune.training.outcome import DENSE, Failure, Outcome, is_repeat
+from hyperprune.training.outcome import DENSE, Outcome, is_repeat
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def start(
 ) -> Started:
     """Hand out a training until an epoch, unless its outcome is a fact and its files are there.
 
-    `weights`: its best weights will be needed; those of who is eliminated are gone, and not lost.
+    `weights`: its best weights must be there; an eliminated candidate's were deleted on purpose.
     """
     folder = session.run.training(name)
     job = Job(name, folder.path, recipe.model_dump(mode="json"), sparse, epoch)
@@ -54,7 +54,7 @@ def start(
 
 
 def finish(session: Session, started: Started) -> Outcome:
-    """Wait for work, retry what may pass, judge it, and make it a fact."""
+    """Wait for work, retry transient failures, judge the outcome and journal it."""
     outcome = started.outcome
     if outcome is None:
         outcome = session.executor.wait(started.ticket)
@@ -76,18 +76,7 @@ def finish(session: Session, started: Started) -> Outcome:
 
 def _judged(session: Session, outcome: Outcome) -> Outcome:
     """Score an outcome's epochs; a metric that cannot score one is the candidate's failure."""
-    if not _scored(outcome):
-        return outcome
-    session.judge.learn(outcome)
-    try:
-        for record in outcome.epochs:
-            session.judge.score(outcome.candidate, record.epoch)
-    except (PluginError, SpectrumError) as error:
-        if not session.judge.needs_distance:
-            return outcome
-        session.judge.check_metric(outcome.epochs[0].epoch)
-        return replace(outcome, failure=Failure("raised", str(error)))
-    return outcome
+    return session.judge.checked(outcome) if _scored(outcome) else outcome
 
 
 def _scored(outcome: Outcome) -> bool:
@@ -96,7 +85,7 @@ def _scored(outcome: Outcome) -> bool:
 
 
 def _score(session: Session, name: str, epoch: int) -> Distance | None:
-    """LS distance for observers; None where it cannot be had, which `_judged` says if it counts."""
+    """LS distance for observers; None where it cannot be measured (`_judged` reports that if it matters)."""
     with contextlib.suppress(PluginError, SpectrumError):
         return session.judge.score(name, epoch)
     return None

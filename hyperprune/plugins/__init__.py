@@ -1,12 +1,11 @@
-"""What is installed, under which name, with which parameters, and what is meant by default.
+"""What is installed or named as a file, under which name, with which parameters and defaults.
 
 Imports the hook specifications. Called wherever a name of a recipe becomes an object.
 """
 
+from hyperprune.hookspecs import GROUP, HOOKS, KINDS
+from hyperprune.plugins.files import in_use, is_file, read_file, use
 from hyperprune.plugins.registry import (
-    GROUP,
-    HOOKS,
-    KINDS,
     Broken,
     Contribution,
     Registry,
@@ -24,9 +23,13 @@ __all__ = [
     "Broken",
     "Contribution",
     "Registry",
+    "in_use",
+    "is_file",
     "known_packages",
     "normal",
     "providers",
+    "read_file",
     "registry",
     "said",
+    "use",
 ]

@@ -24,6 +24,7 @@ NAMES = {
     "distance": "l2",
     "objective": "both",
     "searcher": "ax",
+    "executor": "processes",
 }
 """Kind to name, for every kind that a recipe cannot do without."""
 

@@ -22,30 +22,14 @@ import pluggy
 
 from hyperprune import hookspecs
 from hyperprune.errors import HyperpruneError, PluginError, nearest
+from hyperprune.hookspecs import GROUP, HOOKS
 from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
 
-GROUP = "hyperprune"
 AUTOLOAD = "HYPERPRUNE_AUTOLOAD"
 """Set to 0 to load only what hyperprune's own package registers."""
 STRICT = "HYPERPRUNE_STRICT"
 """Set to 1 to make any broken plugin an error."""
 
-HOOKS = {
-    "model": "hyperprune_models",
-    "corpus": "hyperprune_corpora",
-    "task": "hyperprune_tasks",
-    "init": "hyperprune_inits",
-    "removal": "hyperprune_removals",
-    "growth": "hyperprune_growths",
-    "redistribution": "hyperprune_redistributions",
-    "schedule": "hyperprune_schedules",
-    "preset": "hyperprune_presets",
-    "distance": "hyperprune_distances",
-    "objective": "hyperprune_objectives",
-    "searcher": "hyperprune_searchers",
-    "observer": "hyperprune_observers",
-}
-KINDS = tuple(HOOKS)
 GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
 """Positional arguments that hyperprune gives, where it is not one."""
 
@@ -59,6 +43,7 @@ class Contribution:
     target: Callable[..., Any]
     package: str
     version: str
+    file: str = ""  # where it comes from one file that was named, and from no package
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
@@ -113,11 +98,13 @@ class Contribution:
         bound.__dict__["__name__"] = self.name
         return bound
 
-    def prepare(self) -> None:
-        """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
-        load = getattr(self.target, "prepare", None)
-        if load is not None:
-            replace(self, target=load)._guarded({})()
+    def ask(self, attribute: str, *given: Any, **options: Any) -> Any:
+        """Call what the callable carries as an attribute, with options; None where it has none.
+
+        So a searcher may carry `prepare`, which loads ahead, and an executor `fit`.
+        """
+        answer = getattr(self.target, attribute, None)
+        return None if answer is None else replace(self, target=answer)._guarded(options)(*given)
 
 
 @dataclass(frozen=True)
@@ -164,6 +151,7 @@ class Registry:
 
     contributions: dict[tuple[str, str], Contribution] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
+    files: tuple[tuple[str, str], ...] = ()  # names and versions of plugin files among them
 
     def names(self, kind: str) -> list[str]:
         """Names registered for a kind, sorted."""
@@ -194,7 +182,7 @@ class Registry:
         """Return a named contribution's callable with its options set."""
         return self.get(kind, name).bind(options or {})
 
-    def add_plugin(self, plugin: object, package: str, version: str) -> None:
+    def add_plugin(self, plugin: object, package: str, version: str, file: str = "") -> None:
         """Register all that one plugin object offers, or nothing; raises PluginError."""
         manager = pluggy.PluginManager("hyperprune")
         manager.add_hookspecs(hookspecs.Hooks)
@@ -220,7 +208,7 @@ class Registry:
                         raise PluginError(
                             f"{kind} {name!r} is registered by {clash.package} already"
                         )
-                    new[kind, name] = Contribution(kind, name, target, package, version)
+                    new[kind, name] = Contribution(kind, name, target, package, version, file)
         for contribution in new.values():
             check_signature(contribution)
         self.contributions.update(new)
@@ -230,10 +218,10 @@ def check_hooks(plugin: object) -> None:
     """Raise PluginError for a hook that is marked and unknown, or known and not marked."""
     marked = f"{GROUP}_impl"
     for name in dir(plugin):
-        if not name.startswith(f"{GROUP}_"):
+        hook = inspect.getattr_static(plugin, name, None)
+        implements = marked in getattr(getattr(hook, "__func__", hook), "__dict__", ())
+        if not implements and not name.startswith(f"{GROUP}_"):
             continue
-        hook = inspect.getattr_static(plugin, name)
-        implements = hasattr(getattr(hook, "__func__", hook), marked)
         if name not in HOOKS.values():
             if implements or callable(hook):
                 hint = nearest(name, HOOKS.values()) or f"; hooks: {', '.join(HOOKS.values())}"
@@ -289,14 +277,14 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
                 found.add_plugin(point.load(), package, version)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # what a stranger raises stays with the stranger
+        except BaseException as error:  # a plugin's error must not stop discovery
             reason = str(error) if isinstance(error, PluginError) else said(error)
             found.broken.append(Broken(package, version, point.name, reason))
     return found
 
 
 @functools.cache
-def registry() -> Registry:
+def installed() -> Registry:
     """Everything installed, loaded once a process."""
     points: Iterable[metadata.EntryPoint] = metadata.entry_points(group=GROUP)
     if os.environ.get(AUTOLOAD, "1") == "0":
@@ -306,3 +294,19 @@ def registry() -> Registry:
         lines = [f"plugin {item.package} is broken: {item.reason}" for item in found.broken]
         raise PluginError("\n".join(lines))
     return found
+
+
+@dataclass
+class _Active:
+    """Which plugin files count now, and registries by the files they have (`plugins.files`)."""
+
+    key: tuple[tuple[str, str], ...] = ()
+    known: dict[tuple[tuple[str, str], ...], Registry] = field(default_factory=dict)
+
+
+active = _Active()
+
+
+def registry() -> Registry:
+    """Everything installed, and what the files offer that the recipe in hand names."""
+    return active.known[active.key] if active.key else installed()

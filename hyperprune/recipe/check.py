@@ -1,4 +1,4 @@
-"""What records cannot say each by itself: plugins that exist, settings that fit together."""
+"""Checks across the sections of a recipe: plugins exist, settings fit together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hyperprune.search.space import Space, Values
 
 
 def check(recipe: Recipe) -> Iterator[Problem]:
-    """Yield every mistake of a recipe whose records are right each by itself."""
+    """Yield every mistake of a recipe whose sections are each valid."""
     unknown = list(check_plugins(recipe))
     yield from unknown
     yield from check_training(recipe)

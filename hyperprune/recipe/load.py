@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from hyperprune.errors import RecipeError
 from hyperprune.recipe.check import check
+from hyperprune.recipe.code import files_from, use_files
 from hyperprune.recipe.presets import expand_presets, reaches
 from hyperprune.recipe.problems import Problem, printable, record_problems
 from hyperprune.recipe.records import Recipe
@@ -29,11 +30,14 @@ from hyperprune.recipe.source import (
 from hyperprune.recipe.space import resolve, with_space
 
 
-def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    path_or_name: str | Path, overrides: Sequence[str] = (), *, plugins: Sequence[str | Path] = ()
+) -> Recipe:
     """Load a recipe file or a shipped recipe by name, with overrides such as `train.lr=20`.
 
     A relative `data.root` counts from the recipe's folder; from the working folder where an override
-    gives it. Raises RecipeError with every problem, one a line: file and line, key, found, expected.
+    gives it. `plugins` are Python files beside those that the recipe names; **they are run**. Raises
+    RecipeError with every problem, one a line: file and line, key, found, expected.
     """
     path = Path(path_or_name)
     name = path.as_posix()
@@ -51,7 +55,7 @@ def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Reci
                 "mine.toml` gives one to start from, and `hyperprune recipes` lists what ships"
             ]
         )
-    return loads(text, str(path), overrides, folder=path.parent)
+    return loads(text, str(path), overrides, folder=path.parent, plugins=plugins)
 
 
 def loads(
@@ -60,28 +64,41 @@ def loads(
     overrides: Sequence[str] = (),
     *,
     folder: Path | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> Recipe:
     """Read a recipe from TOML text; `source` names it in problems. Raises RecipeError.
 
-    Relative paths in the text count from `folder` where it is given.
+    Relative paths in the text count from `folder` where it is given. Files of plugins that the text
+    or `plugins` name are run.
     """
     document = parse(text, source)
+    files_from(folder or Path.cwd(), document)
     if folder is not None:
         root_from(folder, document.get("data"))
     if isinstance(document.get("space"), dict):
         document["space"] = flat_space(document["space"])
     given, refused = _override_all(document, overrides)
+    if problems := list(use_files(document, plugins)):  # what they offer is then not known
+        raise RecipeError([*locate(problems, source, text, given), *refused])
     try:
-        problems = [*odd_values(document)]
-        problems += expand_presets(document, set(given))
-        recipe, found = _record(document)
-        problems = [*problems, *_still_news(found, problems)]
-        problems += [*_still_news(check(recipe), problems)]
+        recipe, problems = read_document(document, given)
     except RecursionError:
         raise RecipeError([f"{printable(source)}: nested too deeply"]) from None
     if problems or refused:
         raise RecipeError([*locate(problems, source, text, given), *refused])
     return with_space(recipe, resolve(recipe)[0])
+
+
+def read_document(
+    document: dict[str, Any], given: Collection[str] = ()
+) -> tuple[Recipe, list[Problem]]:
+    """A document's recipe, its presets filled in, and all that is wrong with it; `given` by `--set`."""
+    problems = [*odd_values(document)]
+    problems += expand_presets(document, set(given))
+    recipe, found = _record(document)
+    problems = [*problems, *_still_news(found, problems)]
+    problems += [*_still_news(check(recipe), problems)]
+    return recipe, problems
 
 
 def _override_all(
@@ -111,6 +128,8 @@ def _override_all(
                     space |= flat_space({entry: value})
             else:
                 override(document, path, value)
+            if path == "plugins":
+                files_from(Path.cwd(), document)
             if section == "data":
                 root_from(Path.cwd(), document["data"] if path in ("data", "data.root") else None)
             given[path] = text
@@ -140,7 +159,7 @@ def _record(document: dict[str, Any]) -> tuple[Recipe, list[Problem]]:
 
 
 def _still_news(found: Iterable[Problem], told: Sequence[Problem]) -> Iterator[Problem]:
-    """Leave out what may only follow from a problem that is told already."""
+    """Leave out problems that may merely follow from one that is already reported."""
     wrong = {problem.path for problem in told}
     for problem in found:
         paths = (problem.path, *problem.also)

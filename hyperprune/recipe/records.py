@@ -53,13 +53,13 @@ PLUGIN_SECTIONS = {
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
     "spectrum": ("distance",),
-    "search": ("searcher", "objective"),
+    "search": ("searcher", "objective", "executor"),
 }
 """Keys that choose a plugin; each is named after its kind."""
 
 
 BEYOND = 1e100
-"""Bound of a range: what lies beyond has no width that a float holds."""
+"""Largest magnitude of a range's ends: the width of a larger range would overflow a float."""
 
 
 class Section(BaseModel):
@@ -241,7 +241,7 @@ class Spectrum(Section):
 
     @property
     def raw(self) -> bool:
-        """Whether distances take exponents below the resolution at their word."""
+        """Whether distances use exponents below the resolution as measured."""
         return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 
@@ -256,7 +256,12 @@ class Search(Section):
         default=Choice(name=NAMES["objective"]), description="what is minimised early"
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
-    workers: Positive = 1
+    workers: Positive | Literal["auto"] = Field(
+        default=1, description="candidates that train side by side; auto: as many as fit"
+    )
+    executor: Choice = Field(
+        default=Choice(name=NAMES["executor"]), description="where candidates train"
+    )
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
@@ -354,6 +359,9 @@ class Recipe(Section):
 
     title: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    plugins: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="Python files whose plugins this recipe uses, relative to it"
+    )
     data: Data = Data()
     task: Task = Task()
     model: Model = Model()

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
-from hyperprune.store import atomic
+from hyperprune.runtime.garbage import collector_at_rest
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.ui.text import rests_on_few, short_names
 
 if TYPE_CHECKING:
+    from hyperprune.export.measure import Measures
     from hyperprune.figures import Entry, RunView
 
 FOLDED = ("slices", "spectra_over_epochs", "masks", "gates", "frontier", "timeline")
@@ -32,8 +34,9 @@ def render(folder: Path) -> str:
         from hyperprune.figures import look
     except ImportError as error:
         raise RunError(f"a report needs {error.name}: pip install 'hyperprune[report]'") from error
-    view = look(folder)
-    return fill("report.html", view.now.title or "run", contents(view))
+    with collector_at_rest():
+        view = look(folder)
+        return fill("report.html", view.now.title or "run", contents(view))
 
 
 def contents(view: RunView) -> dict[str, Any]:
@@ -63,6 +66,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "meaning": meaning,
         "rests_on_few": rests_on_few,
         "topology": _sound(now.topology),
+        "measures": _measures(view.run.folder),
         "recipe": _recipe(view.run.folder),
         "made_with": _made_with(view.run),
     }
@@ -85,6 +89,16 @@ def drawn(view: RunView) -> tuple[dict[str, Chart], list[str]]:
     return charts, failed
 
 
+def _measures(folder: Path) -> Measures | None:
+    """What forms of the winner cost, where that was measured."""
+    from hyperprune.export.measure import kept
+
+    try:
+        return kept(folder)
+    except HyperpruneError:  # damaged: the rest is worth showing
+        return None
+
+
 def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """A topology record that a table can be made of, or none."""
     try:
@@ -98,7 +112,7 @@ def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def _recipe(folder: Path) -> str:
     try:
-        return (folder / "recipe.toml").read_text(encoding="utf-8", errors="replace")
+        return (folder / layout.RECIPE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "recipe.toml is gone; run.json still holds what it said"
 

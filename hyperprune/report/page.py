@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import RunError
+from hyperprune.plan.disk import show_bytes
 from hyperprune.ui.text import configuration, measured, number, safe, setting
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PLOTLY = HERE.parent / "figures" / "plotly" / "plotly-cartesian.min.js.gz"
+SIGNED = "· hyperprune</title>"
+"""Stands in every page, and says that a command may write it anew."""
 ROOM = 250
 """Pixels that a panel needs; a figure of several scrolls sideways in a narrow window."""
 
@@ -40,7 +43,8 @@ def chart(figure: Any) -> Chart | None:
     """A Plotly figure for a page; None where there is nothing in it. No `<` leaves a JSON block."""
     from markupsafe import Markup
 
-    if not any(len(trace.x if trace.x is not None else trace.z or ()) for trace in figure.data):
+    values = (trace.z if trace.x is None else trace.x for trace in figure.data)
+    if not any(value is not None and len(value) for value in values):
         return None
     across = len({axis.domain[0] for axis in figure.select_xaxes() if axis.domain})
     across = max(across, int((figure.layout.meta or {}).get("columns", 1)))
@@ -74,6 +78,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         "setting": setting,
         "settings": configuration,
         "number": number,
+        "bytes": show_bytes,
     }
     environment.globals["measured"] = measured
     return environment

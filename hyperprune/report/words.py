@@ -13,7 +13,7 @@ NOISE = (
     "Each candidate was trained once: how far two seeds of one candidate lie apart is not known from "
     "this run, and a difference below it is chance."
 )
-"""What a verdict does not know."""
+"""What a verdict from single trainings leaves open."""
 
 
 def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:

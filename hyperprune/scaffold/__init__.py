@@ -1,4 +1,4 @@
-"""A new plugin package of any kind: pyproject, module, tests, README and CI that pass untouched.
+"""A new plugin: a package of one kind or several whose tests pass untouched, or one file for a recipe.
 
 Imports plugins, for what a kind is called. Called by `cli.authoring`.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -20,6 +21,7 @@ from hyperprune.plugins import KINDS, providers, registry
 PREFIX = "hyperprune-"
 SUFFIX = ".txt"
 """Templates end in it, so that no tool takes them for code."""
+TEMPLATES = resources.files("hyperprune.scaffold").joinpath("templates")
 SECTIONS = {
     "model": '[model]\nname = "{}"',
     "corpus": '[data]\ncorpus = "{}"',
@@ -27,6 +29,7 @@ SECTIONS = {
     "distance": '[spectrum]\ndistance = "{}"',
     "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',
+    "executor": '[search]\nexecutor = "{}"',
 }
 
 
@@ -37,6 +40,7 @@ class Names:
     name: str
     package: str
     module: str
+    test: str  # tests/test_NAME.py
 
 
 def names_of(asked: str) -> Names:
@@ -49,15 +53,61 @@ def names_of(asked: str) -> Names:
     name = stem.replace("-", "_")
     if keyword.iskeyword(name):
         raise PluginError(f"{name!r} is a word of Python's own; choose another name")
-    return Names(name, PREFIX + stem, f"hyperprune_{name}")
+    return Names(name, PREFIX + stem, f"hyperprune_{name}", name)
 
 
-def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
+def write_scaffold(asked: str, kinds: str | Sequence[str], parent: Path) -> Path:
     """Write a new plugin package into a new folder of `parent`; returns the folder.
 
-    Raises PluginError for an unknown kind, a name that is no name or is taken, or a folder that is
-    there already.
+    A package of several kinds has a module and an entry point for each. Raises PluginError for an
+    unknown kind, a name that is no name or is taken, or a folder that is there already.
     """
+    kinds = [kinds] if isinstance(kinds, str) else list(dict.fromkeys(kinds))
+    names, *_ = [free_names(asked, kind) for kind in kinds]
+    folder = parent / names.package
+    if folder.exists():
+        raise PluginError(f"{folder} is there already; nothing was written")
+    parts = {kind: names if len(kinds) == 1 else _of_kind(names, kind) for kind in kinds}
+    whole = {
+        **values_of(names, " and a ".join(kinds)),
+        "shown": "\n".join(f"hyperprune plugins show {kind}:{names.name}" for kind in kinds),
+        "entries": "\n".join(f'{part.test} = "{part.module}"' for part in parts.values()),
+        "usage": "\n\n".join(usage(kind, names.name) for kind in kinds),
+    }
+    try:
+        fill(TEMPLATES.joinpath("common"), folder, names, whole)
+        for kind, part in parts.items():
+            fill(TEMPLATES.joinpath(kind), folder, part, values_of(part, kind))
+    except OSError as error:
+        raise PluginError(f"cannot write {folder}: {error.strerror}") from error
+    return folder
+
+
+def _of_kind(names: Names, kind: str) -> Names:
+    """Names of one kind's part in a package of several."""
+    return replace(names, module=f"{names.module}_{kind}", test=f"{names.test}_{kind}")
+
+
+def write_file(asked: str, kind: str, parent: Path) -> Path:
+    """Write a plugin as one Python file that a recipe may name; returns the file.
+
+    Raises PluginError as `write_scaffold` does.
+    """
+    names = free_names(asked.removesuffix(".py"), kind)
+    path = parent / f"{names.name}.py"
+    if path.exists():
+        raise PluginError(f"{path} is there already; nothing was written")
+    whole = TEMPLATES.joinpath("files", f"{kind}.py{SUFFIX}")  # where a package has two modules
+    try:
+        template = whole if whole.is_file() else TEMPLATES.joinpath(kind, f"MODULE.py{SUFFIX}")
+        fill(template, path, names, values_of(names, kind))
+    except OSError as error:
+        raise PluginError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def free_names(asked: str, kind: str) -> Names:
+    """Names for a new plugin of a kind; raises PluginError where kind or name cannot be had."""
     if kind not in KINDS:
         raise PluginError(f"no kind {kind!r}{nearest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
     names = names_of(asked)
@@ -65,10 +115,12 @@ def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
     others = [taken.package] if taken else providers(kind, names.name)
     if others:
         raise PluginError(f"{others[0]} has a {kind} {names.name!r} already; choose another name")
-    folder = parent / names.package
-    if folder.exists():
-        raise PluginError(f"{folder} is there already; nothing was written")
-    values = {
+    return names
+
+
+def values_of(names: Names, kind: str) -> dict[str, str]:
+    """What templates have filled in."""
+    return {
         "name": names.name,
         "package": names.package,
         "module": names.module,
@@ -77,13 +129,6 @@ def write_scaffold(asked: str, kind: str, parent: Path) -> Path:
         "title": f"A {kind} for hyperprune: what it is, and the paper it is from.",
         "usage": usage(kind, names.name),
     }
-    templates = resources.files("hyperprune.scaffold").joinpath("templates")
-    try:
-        for part in ("common", kind):
-            fill(templates.joinpath(part), folder, names, values)
-    except OSError as error:
-        raise PluginError(f"cannot write {folder}: {error.strerror}") from error
-    return folder
 
 
 def usage(kind: str, name: str) -> str:
@@ -99,7 +144,7 @@ def fill(template: Traversable, target: Path, names: Names, values: dict[str, st
     if template.is_dir():
         for part in template.iterdir():
             own = part.name.removesuffix(SUFFIX)
-            own = own.replace("MODULE", names.module).replace("NAME", names.name)
+            own = own.replace("MODULE", names.module).replace("NAME", names.test)
             fill(part, target / own, names, values)
     elif template.name.endswith(SUFFIX):
         target.parent.mkdir(parents=True, exist_ok=True)

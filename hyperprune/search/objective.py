@@ -21,7 +21,8 @@ class Progress:
     train_losses, valid_losses: nats per token. distances: LS distance to the dense reference, with
     its jackknife error and its same-model noise where they are known; empty where there is no
     spectrum to compare with. lost: exponents below what float32 weights resolve, mean over
-    sequences. exploration: share of masked weights that were ever active.
+    sequences; reference_lost: those of the spectrum it is held against. exploration: share of masked
+    weights that were ever active.
     """
 
     train_losses: Sequence[float]
@@ -30,6 +31,7 @@ class Progress:
     errors: Sequence[float | None] = ()
     noises: Sequence[float | None] = ()
     lost: Sequence[float] = ()
+    reference_lost: Sequence[float] = ()
     exploration: Sequence[float] = ()
     configuration: Mapping[str, Any] = field(default_factory=dict)
 

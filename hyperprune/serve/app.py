@@ -15,12 +15,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from hyperprune.errors import HyperpruneError, RunError
-from hyperprune.plan.disk import show_bytes
-from hyperprune.report.page import fill
 from hyperprune.serve.guard import Guard, Handler
-from hyperprune.serve.library import HERE, Library
+from hyperprune.serve.library import Library
 from hyperprune.store.lock import owner_process
-from hyperprune.ui.text import duration
 
 
 def application(folder: Path, token: str, hosts: Iterable[str], *, allow_stop: bool) -> Starlette:
@@ -29,13 +26,7 @@ def application(folder: Path, token: str, hosts: Iterable[str], *, allow_stop: b
     home = f"/{token}/"
 
     async def runs(request: Request) -> Response:
-        values = {
-            "runs": await run_in_threadpool(library.runs),
-            "home": home,
-            "duration": duration,
-            "show_bytes": show_bytes,
-        }
-        return HTMLResponse(fill("runs.html", library.folder.name or "runs", values, folder=HERE))
+        return HTMLResponse(await run_in_threadpool(library.listing, home))
 
     async def run(request: Request) -> Response:
         name = request.path_params["name"]

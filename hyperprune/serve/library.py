@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -14,16 +15,18 @@ from markupsafe import Markup
 from hyperprune.errors import RunError
 from hyperprune.figures import look
 from hyperprune.judgement.glance import Glance, glance, run_folders
+from hyperprune.plan.disk import show_bytes
 from hyperprune.report.html import contents
 from hyperprune.report.page import fill
+from hyperprune.store import layout
 from hyperprune.store.log import Logged, follow
 from hyperprune.ui.board import Board
 from hyperprune.ui.follow import LogClock, sitting
 from hyperprune.ui.text import configuration, duration, measured, safe
 
 HERE = Path(__file__).parent
-KEPT = 8
-"""Pages kept at most: some 50 runs are listed, few are read at once."""
+KEPT, ROOM = 8, 100 << 20
+"""Progresses kept at most, and bytes of all pages kept: a hundred of ordinary runs."""
 RARELY, OFTEN = 5.0, 1.0
 """Seconds that a page, and a list or a progress, stays as it is, however often it is asked for."""
 NEWS = 30
@@ -35,7 +38,8 @@ class Library:
     def __init__(self, folder: Path, *, allow_stop: bool = False) -> None:
         self.folder, self.allow_stop = folder.resolve(), allow_stop
         self._lock = threading.Lock()  # one reader at a time: the run has the other cores
-        self._pages: OrderedDict[str, tuple[float, Any, str]] = OrderedDict()
+        self._pages: OrderedDict[str, tuple[float, Any, bytes]] = OrderedDict()
+        self._listed: tuple[float, bytes] = (-math.inf, b"")
         self._glances: dict[str, tuple[float, Any, Glance]] = {}
         self._progress: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
         self._boards: OrderedDict[str, tuple[int, list[Logged]]] = OrderedDict()
@@ -55,8 +59,21 @@ class Library:
             self._glances = {k: v for k, v in self._glances.items() if k in names}
         return sorted(found, key=lambda item: item.age)
 
-    def page(self, name: str) -> str:
-        """A run's page, made anew when its journal has grown, and then not more than now and then."""
+    def listing(self, home: str) -> bytes:
+        """The page that lists the runs, made at most now and then; home: where its links begin."""
+        if time.monotonic() - self._listed[0] >= OFTEN:
+            values = {
+                "runs": self.runs(),
+                "home": home,
+                "duration": duration,
+                "show_bytes": show_bytes,
+            }
+            made = fill("runs.html", self.folder.name or "runs", values, folder=HERE).encode()
+            self._listed = (time.monotonic(), made)
+        return self._listed[1]
+
+    def page(self, name: str) -> bytes:
+        """A run's page, made anew when its journal has grown, at most once in a while."""
         path = self.path(name)
         with self._lock:
             stamp = _stamp(path)
@@ -65,12 +82,12 @@ class Library:
                 self._pages.move_to_end(name)
                 return known[2]
             began = time.monotonic()
-            made = self._render(path)
+            made = self._render(path).encode()
             # A page that took long is kept the longer, so that readers take a tenth of a core at most.
             took = time.monotonic() - began
             self._pages[name] = (time.monotonic() + 9 * took, stamp, made)
             self._pages.move_to_end(name)
-            while len(self._pages) > KEPT:
+            while sum(len(text) for *_, text in self._pages.values()) > max(ROOM, len(made)):
                 self._pages.popitem(last=False)
             return made
 
@@ -164,7 +181,7 @@ def _news(known: list[Logged]) -> list[str]:
 def _stamp(path: Path) -> tuple[Any, ...]:
     """What changes when a run goes on."""
     found: list[Any] = []
-    for name in ("run.json", "journal.jsonl", "log.jsonl", "result.json", "lock"):
+    for name in (layout.MADE, layout.JOURNAL, layout.LOG, layout.RESULT, layout.LOCK):
         try:
             status = (path / name).lstat()
             found.append((status.st_mtime_ns, status.st_size))

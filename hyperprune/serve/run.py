@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hyperprune.errors import RunError
+from hyperprune.store.pages import announced
 
 LOOPBACK = "127.0.0.1"
-NICE = 10
-"""How far the server steps back behind a run on the same machine."""
+NICE = 15
+"""How far the server steps back: a run that needs the core leaves it a thirtieth."""
 
 
 def serve(folder: Path, port: int, *, allow_stop: bool, say: Callable[[str], None]) -> None:
@@ -40,4 +41,5 @@ def serve(folder: Path, port: int, *, allow_stop: bool, say: Callable[[str], Non
     say(f"http://{LOOPBACK}:{port}/{token}/")
     app = application(folder, token, hosts, allow_stop=allow_stop)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=64)
-    uvicorn.Server(settings).run(sockets=[listening])
+    with announced(folder, f"http://{LOOPBACK}:{port}/{token}/"):
+        uvicorn.Server(settings).run(sockets=[listening])

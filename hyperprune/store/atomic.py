@@ -45,6 +45,15 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda partial: _fill_text(partial, text))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    write(path, lambda partial: _fill_bytes(partial, content))
+
+
+def _fill_bytes(partial: Path, content: bytes) -> None:
+    partial.write_bytes(content)
+
+
 def _fill_text(partial: Path, text: str) -> None:
     partial.write_text(text, encoding="utf-8")
 

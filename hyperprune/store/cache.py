@@ -12,14 +12,13 @@ from platformdirs import user_cache_path
 
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.caches import CACHE
 from hyperprune.store import atomic
 from hyperprune.store.facts import read_epochs
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.training.outcome import EpochRecord
 
-CACHE = "HYPERPRUNE_CACHE"
-"""Overrides where dense references are kept."""
 HISTORY = "history.json"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from hyperprune.errors import RunError
 from hyperprune.metric import Metric
@@ -15,6 +16,9 @@ from hyperprune.recipe.records import Recipe
 from hyperprune.training.outcome import DENSE, REPEAT, EpochRecord, Failure, is_repeat
 
 FORMAT = 1
+
+CODE = re.compile(r"plugins/[A-Za-z_][A-Za-z0-9_]*\.py", re.ASCII)
+"""Where a run keeps its own code."""
 
 LARGEST_LOSS = 700.0
 """Nats per token; exp of more overflows, and training counts as diverged long before."""
@@ -74,6 +78,14 @@ class RunRecord(_Strict):
     format: Literal[1]
     recipe: Recipe
     made_with: dict[str, Any]
+
+    @field_validator("recipe")
+    @classmethod
+    def _own_code(cls, recipe: Recipe) -> Recipe:
+        """Plugin files are the run's own copies: nothing that leads elsewhere is one."""
+        if strange := [name for name in recipe.plugins if not CODE.fullmatch(name)]:
+            raise ValueError(f"a plugin file {strange[0]!r} outside the run")
+        return recipe
 
 
 _fact: TypeAdapter[AnyFact] = TypeAdapter(Fact)

@@ -1,10 +1,10 @@
-"""The folder of one run, its journal of facts, and what it was made with.
+"""The folder of one run, its journal of facts, and what it was made with (names: `store.layout`).
 
 recipe.toml       the resolved recipe            journal.jsonl   facts, without clock times
 run.json          recipe, seeds, versions        log.jsonl       every event, with its time
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
-vocabulary.json   the words that ids stand for
+vocabulary.json   the words that ids stand for   plugins/        the recipe's own code
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from typing import Any
 import torch
 
 import hyperprune
-from hyperprune.errors import RunError
+from hyperprune.errors import PluginError, RunError
 from hyperprune.events import Event, StepFinished
 from hyperprune.metric import PERPLEXITY, Metric
-from hyperprune.plugins import registry
+from hyperprune.plugins import in_use, read_file, registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
-from hyperprune.store import atomic
+from hyperprune.runtime.garbage import collector_at_rest
+from hyperprune.store import atomic, layout
 from hyperprune.store.facts import (
     FORMAT,
     RunRecord,
@@ -43,26 +44,34 @@ from hyperprune.store.facts import (
 from hyperprune.store.journal import Journal
 from hyperprune.store.lock import is_lock
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.outcome import EpochRecord, Failure, Outcome
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome
 
 MAY_CHANGE = frozenset(
     {
         "title",
         "data.root",
         "search.workers",
+        "search.executor",
         "train.threads",
         "final.retries",
         "final.keep",
     }
 )
-"""Recipe keys that a resumed run may change; all others would make it another experiment.
+"""Recipe keys that a resumed run may change, with all within them; others make another experiment.
 
 The text may have moved: its hash says whether it is the same.
 """
-OURS = re.compile(
-    r"(recipe\.toml|(run|result|vocabulary)\.json|(journal|log)\.jsonl|lock|dense|winner|c[0-9]{3,5})"
-    r"(\.partial)?"
+FILES = (
+    layout.RECIPE,
+    layout.MADE,
+    layout.RESULT,
+    layout.VOCABULARY,
+    layout.JOURNAL,
+    layout.LOG,
+    layout.LOCK,
 )
+FOLDERS = f"{DENSE}|{layout.WINNER}|{layout.CODE}|c[0-9]{{3,5}}"
+OURS = re.compile(rf"({'|'.join(re.escape(name) for name in FILES)}|{FOLDERS})(\.partial)?")
 """Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
 
 
@@ -91,24 +100,26 @@ class Run:
         self.folder = folder
         check_name(folder)
         _check_plain(folder)
-        self.journal = Journal(folder / "journal.jsonl")
-        check_facts(self.journal.records, self.journal.path)
+        with collector_at_rest():
+            self.journal = Journal(folder / layout.JOURNAL)
+            check_facts(self.journal.records, self.journal.path)
 
     @classmethod
     def create(cls, folder: Path, recipe: Recipe, made_with: dict[str, Any]) -> Run:
         """Make a new run folder; raises RunError when there is anything in it but a run's lock."""
         check_new(folder)
         run = cls(folder)
+        recipe = run._keep_code(recipe)
         said = {"format": FORMAT, "recipe": recipe.model_dump(mode="json"), "made_with": made_with}
         # Unsorted: a searcher draws its settings in the order in which the space names them.
-        atomic.write_json(folder / "run.json", said, sort=False)
+        atomic.write_json(folder / layout.MADE, said, sort=False)
         run.write_recipe(recipe)
         return run
 
     @classmethod
     def open(cls, folder: Path) -> Run:
         """Open an existing run; raises RunError when the folder is none, or a newer format."""
-        if not (folder / "run.json").is_file():
+        if not (folder / layout.MADE).is_file():
             raise RunError(
                 f"{folder} is not a run folder: it has no run.json; if its run was stopped before "
                 "it began, start it again with `hyperprune run`"
@@ -118,23 +129,44 @@ class Run:
         return run
 
     def made(self) -> RunRecord:
-        """What run.json says: the recipe as it was, and what the run was made with."""
-        path = self.folder / "run.json"
-        return read_run_record(atomic.read_json(path), path)
+        """What run.json says: the recipe as it was, and what the run was made with.
+
+        The recipe names the run's own copies of plugin files, wherever the folder lies now.
+        """
+        path = self.folder / layout.MADE
+        record = read_run_record(atomic.read_json(path), path)
+        files = tuple(str(self.folder.absolute() / name) for name in record.recipe.plugins)
+        recipe = record.recipe.model_copy(update={"plugins": files})
+        return record.model_copy(update={"recipe": recipe})
+
+    def _keep_code(self, recipe: Recipe) -> Recipe:
+        """Copy the plugin files that a recipe names; returns the recipe that names the copies.
+
+        Raises PluginError for a file that has changed since the recipe was read.
+        """
+        used = in_use()
+        names = []
+        for path in recipe.plugins:
+            file = read_file(path)
+            if used.get(file.name) != file.version:
+                raise PluginError(f"{path} changed while its run was being prepared; run it again")
+            atomic.write_bytes(self.folder / layout.CODE / file.name, file.source)
+            names.append(f"{layout.CODE}/{file.name}")
+        return recipe.model_copy(update={"plugins": tuple(names)})
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
-        atomic.write_text(self.folder / "recipe.toml", dumps(recipe))
+        atomic.write_text(self.folder / layout.RECIPE, dumps(recipe))
 
     def write_vocabulary(self, words: Sequence[str]) -> None:
         """Keep the words that ids stand for, so that networks can be used where the text is not."""
-        path = self.folder / "vocabulary.json"
+        path = self.folder / layout.VOCABULARY
         if not path.exists():
             atomic.write_json(path, list(words))
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """The words that ids stand for; None in a run that an older hyperprune made."""
-        path = self.folder / "vocabulary.json"
+        path = self.folder / layout.VOCABULARY
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
 
     @property
@@ -144,6 +176,27 @@ class Run:
             if fact["fact"] == "corpus":
                 return Metric(**fact["metric"]) if fact.get("metric") else PERPLEXITY
         return PERPLEXITY
+
+    def check_code(self) -> tuple[Path, ...]:
+        """The run's own copies of plugin files, unread by Python; raises RunError where one is another.
+
+        Whoever runs them says so by `plugins.use`.
+        """
+        made = self.made()
+        versions = made.made_with.get("plugins", {})
+        for path in made.recipe.plugins:
+            try:
+                file = read_file(path)
+            except PluginError as error:
+                raise RunError(
+                    f"{error}; put back the file as it was when the run began"
+                ) from error
+            if versions.get(file.name) != file.version:
+                raise RunError(
+                    f"{path} was changed since the run began (sha256 {versions.get(file.name)}…, now "
+                    f"{file.version}…); change it back, or start a new run"
+                )
+        return tuple(Path(path) for path in made.recipe.plugins)
 
     def training(self, candidate: str) -> TrainingFolder:
         """The folder of one training of this run."""
@@ -156,10 +209,10 @@ class Run:
         record = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), "event": type(event).__name__}
         line = json.dumps({**record, **asdict(event)}, default=str)
         try:
-            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            with (self.folder / layout.LOG).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise RunError(f"cannot write {self.folder / 'log.jsonl'}: {error.strerror}") from error
+            raise RunError(f"cannot write {self.folder / layout.LOG}: {error.strerror}") from error
 
     def proposed(self) -> dict[str, dict[str, Any]]:
         """Configurations by candidate, in the order of proposal."""
@@ -218,7 +271,7 @@ def new_folder(title: str) -> Path:
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
         try:
             folder.parent.mkdir(exist_ok=True)
-            folder.mkdir()  # whoever makes it has it, of runs that start at one instant
+            folder.mkdir()  # of runs that start at one instant, one succeeds
             return folder
         except FileExistsError:
             continue
@@ -227,7 +280,7 @@ def new_folder(title: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, record: str = layout.MADE) -> None:
     """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
 
     Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
@@ -240,11 +293,13 @@ def check_new(folder: Path) -> None:
         return
     except OSError as error:
         raise RunError(f"cannot make a run in {folder}: {error.strerror}") from error
-    if "run.json" in found:
+    if layout.MADE in found:
         raise RunError(
             f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
         )
-    begun = {"run.json.partial"} | ({"lock"} if is_lock(folder / "lock") else set())
+    begun = {f"{record}.partial"}
+    if is_lock(folder / layout.LOCK):
+        begun |= {layout.LOCK, layout.CODE}
     if strange := [name for name in found if name not in begun]:
         listed = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
         raise RunError(

@@ -1,13 +1,16 @@
-"""The folder of one training: its last checkpoint, its best weights, and a spectrum an epoch."""
+"""The folder of one training: last checkpoint, best weights, masks at the start, spectra."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
 
+import torch
+
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.store import atomic
+from hyperprune.sparsity.maps import density_map
+from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
 from hyperprune.training.outcome import EpochRecord, comparable
 from hyperprune.training.trainer import Trainer
@@ -23,12 +26,13 @@ class TrainingFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoint = path / "checkpoint.safetensors"
-        self.best = path / "best.safetensors"
+        self.checkpoint = path / layout.CHECKPOINT
+        self.best = path / layout.BEST
+        self.start = path / layout.START
 
     def spectrum(self, epoch: int) -> Path:
         """Where an epoch's spectrum lies."""
-        return self.path / "spectra" / f"{epoch:04d}.safetensors"
+        return self.path / layout.SPECTRA / f"{epoch:04d}.safetensors"
 
     def restore(self, trainer: Trainer) -> list[EpochRecord]:
         """Bring a fresh trainer to where the folder stands; returns the finished epochs."""
@@ -46,6 +50,14 @@ class TrainingFolder:
                 "begins anew, to the same result"
             ) from error
         return history
+
+    def save_start(self, trainer: Trainer) -> None:
+        """Keep density maps of the masks before the first step, by tensor: pictures, no state."""
+        masks = trainer.sparse.masks if trainer.sparse else {}
+        maps = {name: density_map(mask) for name, mask in masks.items() if mask.ndim == 2}
+        if maps:
+            tensors = {name: torch.from_numpy(found) for name, found in maps.items()}
+            atomic.write_tensors(self.start, tensors, {})
 
     def lost(self, epochs: int, *, weights: bool = True) -> list[Path]:
         """Files of a training of so many epochs that are not there any more, best weights if asked."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
+
+MEASURES = "measures.json"
 
 
 def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -18,11 +20,22 @@ def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int
     masks = {key.removeprefix("mask/"): t for key, t in tensors.items() if key.startswith("mask/")}
     weights = {key: tensor for key, tensor in tensors.items() if not key.startswith("mask/")}
     said = {**about, **metadata}
-    atomic.write_tensors(folder / "weights.safetensors", weights, said)
-    atomic.write_tensors(folder / "masks.safetensors", masks, said)
-    atomic.write_json(folder / "settings.json", said)
+    atomic.write_tensors(folder / layout.WEIGHTS, weights, said)
+    atomic.write_tensors(folder / layout.MASKS, masks, said)
+    atomic.write_json(folder / layout.SETTINGS, said)
     return (
         sum(int(mask.sum()) for mask in masks.values()),
         sum(mask.numel() for mask in masks.values()),
         sum(weight.numel() for weight in weights.values()),
     )
+
+
+def save_measures(folder: Path, measures: Mapping[str, Any]) -> None:
+    """Write what forms of the winner cost, as `hyperprune.export.measure` found it."""
+    atomic.write_json(folder / MEASURES, measures)
+
+
+def saved_measures(folder: Path) -> Any:
+    """What `save_measures` wrote, not looked at; None where nothing was measured."""
+    path = folder / MEASURES
+    return atomic.read_json(path) if path.exists() else None

@@ -20,12 +20,13 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.corpus import Corpus, Sequences
 from hyperprune.errors import CorpusError, PluginError, nearest
-from hyperprune.plugins import Contribution, registry
+from hyperprune.plugins import Contribution, is_file, read_file, registry, use
 from hyperprune.plugins.parameters import check_options
 from hyperprune.recipe.write import inline
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
 from hyperprune.testing.distances import check_distance
+from hyperprune.testing.executors import check_executor
 from hyperprune.testing.models import check_features, check_model
 from hyperprune.testing.objectives import check_objective
 from hyperprune.testing.observers import check_observer
@@ -56,18 +57,25 @@ class Verdict:
 
 
 def contributions(package: str) -> list[Contribution]:
-    """All that an installed package registers; raises PluginError where it cannot be used."""
+    """All that an installed package, or a file such as `my_gru.py`, registers; raises PluginError.
+
+    A file is run.
+    """
+    if is_file(package):
+        file = read_file(package)
+        found = use([package]).contributions.values()
+        return [item for item in found if item.package == file.name]
     for broken in registry().broken:
         if broken.package == package:
             raise PluginError(f"{package} {broken.version} cannot be used: {broken.reason}")
-    found = [item for item in registry().contributions.values() if item.package == package]
-    if not found:
+    items = [item for item in registry().contributions.values() if item.package == package]
+    if not items:
         known = {item.package for item in registry().contributions.values()}
         raise PluginError(
             f"{package!r} registers nothing here{nearest(package, known)}; packages that do: "
             f"{', '.join(sorted(known))}"
         )
-    return found
+    return items
 
 
 def check(item: Contribution, **options: Any) -> None:
@@ -100,6 +108,7 @@ PLAIN: dict[str, Callable[[Any], object]] = {
     "task": check_task,
     "objective": check_objective,
     "searcher": check_searcher,
+    "executor": check_executor,
     "observer": check_observer,
 }
 
@@ -178,7 +187,7 @@ def verdict(item: Contribution, **options: Any) -> Verdict:
         check_in_run(item, **options)
     except unittest.SkipTest as skip:
         return Verdict(item.kind, item.name, "not tried", str(skip))
-    except Exception as error:  # whatever goes wrong in a stranger's code is what is asked for
+    except Exception as error:  # a plugin's code may raise anything, and that is the finding
         said = str(error) or "it fails without a word"
         named = isinstance(error, AssertionError)
         reason = said if named else f"{type(error).__name__}: {said}"

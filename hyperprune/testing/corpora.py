@@ -32,7 +32,8 @@ def check_corpus(load: Callable[[Path | None], Corpus | Sequences], *folders: Pa
         assert all(isinstance(word, str) for word in vocabulary)
         for name in ("train", "valid", "test"):
             split = getattr(corpus, name)
-            assert split.dtype == torch.int64, f"{name} holds {split.dtype}, not int64"
+            whole = (torch.int64, torch.int32)
+            assert split.dtype in whole, f"{name} holds {split.dtype}, not int64 or int32"
             assert split.dim() == 1, f"{name} has {split.dim()} dimensions, not one"
             assert split.numel() > 1, f"{name} is empty"
             assert int(split.min()) >= 0, f"{name} has ids below 0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hyperprune.lyapunov import distance_with_error
+from hyperprune.lyapunov import LyapunovSpectrum, distance_with_error
 from hyperprune.lyapunov.distance import Metric
 from hyperprune.testing.tiny import tiny_spectrum
 
@@ -18,12 +18,10 @@ def check_distance(distance: Metric) -> None:
     one, other, narrow = tiny_spectrum(1), tiny_spectrum(2), tiny_spectrum(3, layers=(5,))
     before = [spectrum.per_sequence.clone() for spectrum in (one, other)]
     for spectrum in (one, other, narrow):
-        same = distance(spectrum, spectrum)
+        same = _value(distance, spectrum, spectrum)
         assert abs(same) < 1e-9, f"a spectrum is {same} from itself"
     for candidate, reference in ((one, other), (other, one)):
-        value = distance(candidate, reference)
-        assert isinstance(value, float), f"a distance is a float, not {type(value).__name__}"
-        assert math.isfinite(value), f"a distance is finite, not {value}"
+        value = _value(distance, candidate, reference)
         assert value >= 0, f"a distance is not negative: {value}"
         assert distance(candidate, reference) == value, "it differs when asked again"
         measured = distance_with_error(distance, candidate, reference)
@@ -32,3 +30,12 @@ def check_distance(distance: Metric) -> None:
         assert math.isfinite(measured.noise)
     for spectrum, copy in zip((one, other), before, strict=True):
         assert spectrum.per_sequence.equal(copy), "a distance writes to what it is shown"
+
+
+def _value(distance: Metric, candidate: LyapunovSpectrum, reference: LyapunovSpectrum) -> float:
+    """A distance that is a finite float."""
+    value: object = distance(candidate, reference)
+    hint = "; return float(…) of it" if hasattr(value, "__float__") else ""
+    assert isinstance(value, float), f"a distance is a float, not {type(value).__name__}{hint}"
+    assert math.isfinite(value), f"a distance is finite, not {value}"
+    return value

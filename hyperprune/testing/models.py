@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hyperprune.errors import nearest
 from hyperprune.lyapunov import lyapunov_spectrum
 from hyperprune.lyapunov.tangent import StateKind
 from hyperprune.lyapunov.tangent.autodiff import step_layers, step_tangent
@@ -64,13 +65,31 @@ def check_step(make: Make) -> None:
     """Assert that `step`, one token at a time, carries the state that `forward` carries."""
     model = build(make).eval()
     text = tokens(model)
-    state = model.initial_state(BATCH)
-    with torch.no_grad():
-        _, after = model(text, state)
+
+    def stepped() -> Any:
+        state = model.initial_state(BATCH)
         for token in text:
             state = model.step(token, state)
-    for got, wanted in zip(state, after, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9)
+        return state
+
+    with torch.no_grad():
+        _, after = model(text, model.initial_state(BATCH))
+        once, again = stepped(), stepped()
+    assert len(once) == len(after), f"step carries {len(once)} tensors, forward {len(after)}"
+    for place, (got, same, wanted) in enumerate(zip(once, again, after, strict=True)):
+        assert torch.equal(got, same), (
+            f"step is random in evaluation mode: part {place} of the state differs when asked again; "
+            "dropout belongs to training (functional.dropout needs training=self.training)"
+        )
+        assert got.shape == wanted.shape, (
+            f"part {place} of the state is {tuple(got.shape)} after step, {tuple(wanted.shape)} "
+            "after forward"
+        )
+        gap = float((got - wanted).abs().max())
+        assert gap <= 1e-9, (
+            f"step and forward carry different states: part {place} lies up to {gap:.2g} apart after "
+            f"{STEPS} tokens, in float64 and evaluation mode"
+        )
 
 
 def check_segments(make: Make) -> None:
@@ -92,8 +111,12 @@ def check_evaluation(make: Make) -> None:
         once, _ = model(text, model.initial_state(BATCH))
         again, _ = model(text, model.initial_state(BATCH))
         alone, _ = model(text[:, 1:2], model.initial_state(1))
-    assert torch.equal(once, again)
-    torch.testing.assert_close(alone[:, 0], once[:, 1], rtol=0, atol=1e-9)
+    assert torch.equal(once, again), (
+        "forward is random in evaluation mode: equal texts get different logits; dropout belongs to "
+        "training (functional.dropout needs training=self.training)"
+    )
+    gap = float((alone[:, 0] - once[:, 1]).abs().max())
+    assert gap <= 1e-9, f"a sequence's logits change by {gap:.2g} with those beside it in the batch"
 
 
 def check_losses(make: Make) -> None:
@@ -122,8 +145,14 @@ def check_gates(make: Make) -> None:
     model = build(make)
     parameters = dict(model.named_parameters())
     for name, gates in getattr(model, "gates", dict)().items():
-        assert name in parameters, f"gates of {name}, which is no parameter"
-        assert len(gate_rows(gates, parameters[name].shape[0])) == len(gates)
+        assert name in parameters, (
+            f"gates() names {name!r}, which is no parameter{nearest(name, parameters)}"
+        )
+        try:
+            rows = gate_rows(gates, parameters[name].shape[0])
+        except ValueError as error:
+            raise AssertionError(f"gates() of {name}: {error}") from None
+        assert len(rows) == len(gates), f"gates() of {name} has a name twice: {tuple(gates)}"
 
 
 def check_saving(make: Make) -> None:
@@ -231,8 +260,8 @@ def check_devices(make: Make, device: str = "cuda") -> None:
 CHECKS: tuple[Callable[[Make], None], ...] = (
     check_shapes,
     check_step,
-    check_segments,
     check_evaluation,
+    check_segments,
     check_losses,
     check_gates,
     check_saving,

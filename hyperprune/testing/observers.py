@@ -21,6 +21,9 @@ EVENTS: tuple[Event, ...] = (
     events.SpectrumMeasured("c000", 1, 2.5, 0.3, 0.01, 0.02, -0.2, 1, 12.5, 64),
     events.CandidateProposed("c001", {"prune.removal_rate": 0.7}),
     events.CandidateFailed("c001", 1, "the loss is not finite"),
+    events.WorkerChanged("w1", "host", "cpu", 4711, "working", "c001"),
+    events.WorkerSaid("w1", "warning: something odd"),
+    events.WorkerChanged("w1", "host", "cpu", 4711, "gone", "c001", "it was killed"),
     events.RoundFinished(1, ("c000",), ("c001",)),
     events.Notice("something to know"),
 )

@@ -231,7 +231,12 @@ def tiny_run(folder: Path, *overrides: str, observers: Sequence[Observer] = ()) 
 
 
 def settings_for(item: Contribution, options: dict[str, Any], text: Path) -> list[str]:
-    """Settings that put a contribution in its place in the tiny recipe; none for an observer."""
+    """Settings that put a contribution in its place in the tiny recipe, with the file it comes from."""
+    code = [f"plugins={inline([item.file])}"] if item.file else []
+    return code + _place(item, options, text)
+
+
+def _place(item: Contribution, options: dict[str, Any], text: Path) -> list[str]:
     named = {"name": item.name, **options}
     if item.kind == "observer":
         return []
@@ -246,5 +251,6 @@ def settings_for(item: Contribution, options: dict[str, Any], text: Path) -> lis
         "distance": "spectrum.distance",
         "searcher": "search.searcher",
         "objective": "search.objective",
+        "executor": "search.executor",
     }
     return [f"{section.get(item.kind, f'prune.{item.kind}')}={inline(named)}"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +14,12 @@ from hyperprune.model import Features
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
-from hyperprune.recipe.records import Choice, Prune, Recipe, Train
+from hyperprune.recipe.records import Recipe, Train
 from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut, Split, Task
+from hyperprune.training.pruning import pruning
 from hyperprune.training.trainer import Trainer, copy_into
 
 
@@ -59,9 +59,9 @@ def reads(model: str) -> bool:
     return bool(getattr(registry().get("model", model).target, "features", False))
 
 
-def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
+def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
-    task, train = load_task(recipe), recipe.train
+    train = recipe.train
     check_lengths(recipe, task)
     model = build_model(recipe, task.size, resolve_device(train.device))
     optimizer = build_optimizer(
@@ -83,7 +83,13 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
         rate=_learning_rate(train),
     )
     if sparse:
-        trainer.sparse = _sparse_training(recipe.prune, trainer, recipe.seed)
+        trainer.sparse = SparseTraining(
+            model,
+            optimizer,
+            **pruning(recipe.prune),
+            gradients=trainer.gradients,
+            seed=derive(recipe.seed, "masks"),
+        )
     return trainer
 
 
@@ -122,42 +128,15 @@ def _learning_rate(train: Train) -> LearningRate:
     )
 
 
-def _sparse_training(prune: Prune, trainer: Trainer, seed: int) -> SparseTraining:
-    def bind(kind: str, choice: Choice) -> Callable[..., Any]:
-        bound: Callable[..., Any] = registry().bind(kind, choice.name, choice.options)
-        return bound
-
-    return SparseTraining(
-        trainer.model,
-        trainer.optimizer,
-        density=1.0 - prune.sparsity,
-        initial_density=None if prune.initial_sparsity is None else 1.0 - prune.initial_sparsity,
-        init=bind("init", prune.init),
-        init_scale=prune.init_scale,
-        removal=bind("removal", prune.removal),
-        growth=bind("growth", prune.growth),
-        redistribution=bind("redistribution", prune.redistribution),
-        schedule=bind("schedule", prune.schedule),
-        removal_rate=prune.removal_rate,
-        regrown=prune.regrown,
-        stop=prune.stop,
-        exclude=prune.exclude,
-        block=prune.block,
-        gradients=trainer.gradients,
-        seed=derive(seed, "masks"),
-    )
-
-
 def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     """Put saved evaluation weights into a trainer's network."""
     copy_into(trainer.model.named_parameters(), tensors)
 
 
-def spectrum_text(recipe: Recipe) -> Tensor:
+def spectrum_text(task: Task, settings: SpectrumSettings) -> Tensor:
     """Held-out inputs (T, B, …) that drive every spectrum of a run: the same for every network."""
-    settings = recipe.spectrum
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
-    return load_task(recipe).driving(settings.sequences, steps)
+    return task.driving(settings.sequences, steps)
 
 
 def measure_spectrum(

@@ -12,6 +12,7 @@ from hyperprune import events
 from hyperprune.events import Event, Plan
 from hyperprune.metric import PERPLEXITY
 from hyperprune.training.outcome import DENSE, is_repeat
+from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
 
@@ -53,6 +54,7 @@ class Board:
         self.stage = ""
         self.dense = Row(DENSE)
         self.candidates: dict[str, Row] = {}
+        self.workers = Workers(clock)
         self.notices: list[str] = []
         self.result: Mapping[str, Any] | None = None
         self._lost = 0  # epochs that failed candidates will not train
@@ -60,6 +62,7 @@ class Board:
 
     def tell(self, event: Event) -> None:
         """Take in an event."""
+        self.workers.tell(event)
         match event:
             case events.RunStarted():
                 self.plan, self.folder, self.resumed = event.plan, event.folder, event.resumed
@@ -97,6 +100,10 @@ class Board:
                     self.row(name).state = "kept"
                 for name in event.eliminated:
                     self.row(name).state = "eliminated"
+            case events.WorkerChanged() if event.state in ("gone", "refused"):
+                self.notices.append(f"worker {event.worker} is {event.state}: {event.cause}")
+            case events.WorkerSaid():
+                self.notices.append(f"{event.worker}: {event.message}")
             case events.Notice():
                 self.notices.append(event.message)
             case events.RunFinished():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -13,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperprune.events import Event
+from hyperprune.store.pages import page_of
 from hyperprune.training.outcome import DENSE
+from hyperprune.ui.beside import LINES, WIDE, Beside, beside_dense, small_plot
 from hyperprune.ui.board import Board, Row
 from hyperprune.ui.plot import sparkline
 from hyperprune.ui.text import duration, measured, number, safe, setting, short_names
@@ -24,6 +29,8 @@ SPARK = 12
 """Columns of a curve of the loss beside each candidate, where there is room for them."""
 TALL, SHORT = 20, 12
 """Lines from which there is room for news, and below which only the essential is shown."""
+RARELY = 2.0
+"""Seconds between looks at files."""
 COLOURS = {
     "waiting": "dim",
     "training": "cyan",
@@ -46,6 +53,8 @@ class LiveView:
     def __init__(self, console: Console, board: Board | None = None, hint: str = "") -> None:
         self.console, self.board, self.hint = console, board or Board(), hint
         self._lock = threading.Lock()
+        self._looked, self._page = -math.inf, ""
+        self._beside: Beside | None = None
         self._live = Live(
             console=console,
             screen=True,
@@ -68,19 +77,50 @@ class LiveView:
 
     def _draw(self) -> RenderableType:
         with self._lock:
-            return screen(self.board, self.console.width, self.console.height, self.hint)
+            self._look()
+            size = (self.console.width, self.console.height)
+            return screen(self.board, *size, self.hint, self._page, self._beside)
+
+    def _look(self) -> None:
+        """Read, now and then, what no event tells: a live page's address, the best one's spectrum."""
+        if not self.board.folder or time.monotonic() - self._looked < RARELY:
+            return
+        folder, best = Path(self.board.folder), self.board.best
+        self._looked, self._page = time.monotonic(), page_of(folder) or ""
+        if best is None or self.console.width < WIDE:
+            return
+        known = self._beside
+        if known is None or (known.name, known.epoch) != (best.name, best.epoch):
+            self._beside = beside_dense(folder, best.name, best.epoch) or known
 
 
-def screen(board: Board, width: int, height: int, hint: str = "") -> RenderableType:
-    """Everything on one screen of width × height characters."""
+def screen(
+    board: Board,
+    width: int,
+    height: int,
+    hint: str = "",
+    page: str = "",
+    beside: Beside | None = None,
+) -> RenderableType:
+    """Everything on one screen of width × height characters.
+
+    page: the address of a live page that shows the run. beside: spectra to plot, where there is room.
+    """
     head = _head(board, spacious=height >= SHORT)
-    foot = _foot(board, hint, lines=4 if height >= TALL else int(height >= SHORT))
+    foot: list[RenderableType] = []
+    if height >= TALL:
+        foot += board.workers.lines((height - TALL) // 2 + 1)
+    foot += _foot(board, hint, page, lines=4 if height >= TALL else int(height >= SHORT))
     room = height - len(head) - len(foot) - 2  # column names, the dense reference
     rows, hidden = relevant(board, max(2, room))
     parts: list[RenderableType] = [*head, candidate_rows(board, rows, width)]
     if hidden:
         parts.append(Text(_count_hidden(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
-    parts += [Text("")] * max(0, room - len(rows) - bool(hidden))
+    left = max(0, room - len(rows) - bool(hidden))
+    if beside is not None and width >= WIDE and left > LINES + 1:
+        parts += [Text(""), small_plot(beside, width)]
+        left -= LINES + 2
+    parts += [Text("")] * left
     return Group(*parts, *foot)
 
 
@@ -232,8 +272,8 @@ def _standing(board: Board) -> Text:
     return line
 
 
-def _foot(board: Board, hint: str, *, lines: int) -> list[RenderableType]:
-    """The latest failures and notices, and the hint last; at most `lines` lines."""
+def _foot(board: Board, hint: str, page: str, *, lines: int) -> list[RenderableType]:
+    """The latest failures and notices, a live page, and the hint last; at most `lines` lines."""
     news = [
         (f"{safe(row.name)}: {safe(row.cause)}", "red")
         for row in board.candidates.values()
@@ -241,7 +281,9 @@ def _foot(board: Board, hint: str, *, lines: int) -> list[RenderableType]:
     ][-2:]
     news += [(safe(message), "yellow") for message in board.notices[-2:]]
     if lines > 1:
-        news = [*news[1 - lines :], (hint, "dim")]
+        last = [(f"live page {safe(page, 200)}", "cyan")] if page else []
+        last.append((hint, "dim"))
+        news = [*news[len(last) - lines :], *last]
     shown = news[-lines:] if lines else []
     return [Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in shown]
 

@@ -125,6 +125,18 @@ def _round(event: events.RoundFinished, board: Board) -> tuple[str, str]:
     return f"round {event.round}", f"kept {kept}; eliminated {gone}"
 
 
+def _worker(event: events.WorkerChanged, board: Board) -> tuple[str, str] | None:
+    if event.state in ("idle", "working"):
+        return None
+    left = f" while it trained {safe(event.candidate)}" if event.candidate else ""
+    where = f"{safe(event.node)}, {safe(event.device)}"
+    return event.worker, f"{event.state}{left} ({where}): {safe(event.cause)}"
+
+
+def _worker_said(event: events.WorkerSaid, board: Board) -> tuple[str, str]:
+    return event.worker, safe(event.message)
+
+
 def _notice(event: events.Notice, board: Board) -> tuple[str, str]:
     return "note", safe(event.message)
 
@@ -141,6 +153,8 @@ _LINES: dict[type, Callable[..., tuple[str, str] | None]] = {
     events.SpectrumMeasured: _spectrum,
     events.CandidateFailed: _failed,
     events.RoundFinished: _round,
+    events.WorkerChanged: _worker,
+    events.WorkerSaid: _worker_said,
     events.Notice: _notice,
     events.RunFinished: _finished,
 }

@@ -110,7 +110,7 @@ def result_facts(result: RunResult) -> RenderableType:
 
 
 def _distance(item: CandidateResult) -> str:
-    """A distance with what it is worth: its error, and how far one model lies from itself."""
+    """A distance with its standard error and the same-model noise."""
     said = [f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"]
     if item.distance_noise is not None:
         said += [
@@ -165,7 +165,7 @@ def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
-    """A candidate that went out and had been better than the winner came to be: said, not hidden."""
+    """The eliminated candidate with a lower perplexity than the winner's, if any: shown, not hidden."""
     found = next((item for item in result.candidates if item.name == result.overlooked), None)
     if found is not None:
         yield (
@@ -298,9 +298,9 @@ def plan_facts(plan: Plan) -> RenderableType:
     )
 
 
-def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
+def estimate_facts(cost: Estimate) -> RenderableType:
     """What a run costs on this machine, as timed."""
-    side = f", {workers} candidates side by side" if workers > 1 else ""
+    side = f", {cost.workers} candidates side by side" if cost.workers > 1 else ""
     return facts(
         [
             ("model", f"{cost.parameters:,} parameters"),
@@ -323,13 +323,16 @@ def duration_of_step(seconds: float) -> str:
 
 def measure_table(rows: Sequence[Measured]) -> RenderableType:
     """Every form of a network: its file, memory, latencies and perplexity, beside the first's."""
-    numbers = ("file", "memory", "step", "× as fast", "35 steps, batch 20", "test perplexity")
+    numbers = (
+        "file", "weights", "resident", "step", "× as fast", "35 steps, batch 20", "perplexity",
+    )  # fmt: skip
     table = plain_table("form", *numbers, right=numbers)
     for row in rows:
         table.add_row(
             Text(row.form, no_wrap=True),
             show_bytes(row.file),
             show_bytes(row.memory),
+            "–" if row.resident is None else show_bytes(row.resident),
             f"{1000 * row.step:.2f} ms",
             f"{rows[0].step / row.step:.2f}",
             f"{1000 * row.segment:.1f} ms",
@@ -347,6 +350,8 @@ class Measured(Protocol):
     def file(self) -> int: ...  # noqa: D102
     @property
     def memory(self) -> int: ...  # noqa: D102
+    @property
+    def resident(self) -> int | None: ...  # noqa: D102
     @property
     def step(self) -> float: ...  # noqa: D102
     @property

@@ -46,7 +46,7 @@ class PluginObserver:
                 self.observe(event)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a stranger's mistake does not cost a person their run
+        except BaseException as error:  # a plugin's mistake must not end the run
             self.broken = True
             cause = str(error) if isinstance(error, PluginError) else said(error)
             self.complain(Notice(f"observer {self.name!r} failed, ignored: {cause}"))

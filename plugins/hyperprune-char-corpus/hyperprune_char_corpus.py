@@ -36,27 +36,15 @@ def characters(
 
     A line break is a character; those beyond the limit are read as `<unk>`. Raises CorpusError.
     """
-    from hyperprune.corpus import corpus_from_words
+    from hyperprune.corpus import corpus_from_words, read_text
 
     if root is None:
         raise CorpusError(
             "corpus 'characters' needs data.root: a folder with train.txt, valid.txt, test.txt"
         )
-    train, valid, test = (read(root / f"{split}.txt", normal_form) for split in SPLITS)
-    return corpus_from_words("characters", list(train), list(valid), list(test), limit=limit)
-
-
-def read(path: Path, normal_form: NormalForm) -> str:
-    """Text of a file in a Unicode normal form; raises CorpusError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
-        ) from error
-    return normalised(text, normal_form)
+    texts = (read_text(root / f"{split}.txt") for split in SPLITS)
+    train, valid, test = (normalised(text, normal_form) for text in texts)
+    return corpus_from_words("characters", train, valid, test, limit=limit)
 
 
 def normalised(text: str, normal_form: str) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.table import Row
 from hyperprune.recipe import loads, space_of
+from hyperprune.search.objective import Progress
 
 RECIPE = """
 [train]
@@ -38,8 +39,29 @@ def study(seed: int = 0, worth: float = 1.0, noise: float = 0.01) -> Study:
         "l2 hidden": distance - distance.min(),
         "l2 full": half - half.min(),
     }
+    n, epochs = loss.shape
+    falling = np.linspace(6.0, 3.0, epochs).tolist()
     return Study(
-        "synthetic", recipe, space, rows, final, signals, np.ones((len(rows), 20)), noise, 8, 3.0, 0
+        name="synthetic",
+        recipe=recipe,
+        space=space,
+        rows=rows,
+        final=final,
+        signals=signals,
+        distances={
+            "full": signals["l2 full"],
+            "hidden": signals["l2 hidden"],
+            "raw": signals["l2 full"],
+            "matched": signals["l2 full"],
+        },
+        train=loss,
+        exploration=np.ones((n, epochs)),
+        lost=np.zeros((n, epochs)),
+        averaging=np.ones((n, epochs)),
+        noise=noise,
+        repeats=8,
+        dense=Progress(falling, falling, lost=[0.0] * epochs),
+        measuring=0.1,
     )
 
 

@@ -1,72 +1,139 @@
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from synthetic import study
 
+from hyperprune.bench.early import PREREGISTERED, Early, features, learned
 from hyperprune.bench.evidence import correlations, evidence
-from hyperprune.bench.replay import Method, budget, methods, regret_at, replay, scores
+from hyperprune.bench.methods import BY_LOSS, Method, baselines, budget, by, methods, plan
+from hyperprune.bench.replay import Replayer, random_order, regret_at, replay, replay_within
 from hyperprune.bench.report import section
 from hyperprune.bench.signals import LOSS
 from hyperprune.errors import RunError
 
-DISTANCE = Method("distance, random", "random", ("l2 hidden",))
+HIDDEN = Early("distance_hidden", "distance", shown="hidden")
+DISTANCE = by(HIDDEN, "random")
 
 
 def test_a_signal_that_tells_all_finds_the_best_of_its_pool():
     whole = study(worth=1.0)
     for seed in range(5):
-        trace = replay(whole, DISTANCE, len(whole.rows), seed)
+        trace = replay_within(whole, DISTANCE, 1e9, 12, seed)
         assert whole.final[trace.chosen] == whole.final.min()
         assert regret_at(whole, trace, trace.epochs) == 0.0
 
 
-def test_epochs_are_counted_as_the_rounds_say():
-    # 12 to epoch 3, 6 to 6, 3 to 9, 2 to 20: 36 + 18 + 9 + 22 epochs.
+def test_epochs_are_counted_as_the_rounds_say_with_what_the_objective_uses():
+    # 12 to epoch 3, 6 to 6, 3 to 9, 2 to 20: 36 + 18 + 9 + 22 epochs, a tenth more for spectra, and
+    # the dense reference's 20.
     whole = study()
-    assert budget(whole, 12) == 85
+    assert budget(whole, 12) == pytest.approx(20 + 1.1 * 85)
     trace = replay(whole, DISTANCE, 12, 0)
-    assert [epochs for epochs, _ in trace.steps] == [*range(3, 37, 3), 54, 63, 85]
-    assert math.isnan(regret_at(whole, trace, 2))
-    assert regret_at(whole, trace, 3) >= 0
+    expected = [20 + 1.1 * e for e in (*range(3, 37, 3), 54, 63, 85)]
+    assert [epochs for epochs, _ in trace.steps] == pytest.approx(expected)
+    assert math.isnan(regret_at(whole, trace, 23))
+    assert regret_at(whole, trace, 24) >= 0
+
+
+def test_a_search_by_loss_alone_has_the_larger_pool_that_it_can_afford():
+    # 113.5 epochs: 17 to epoch 3, 9 to 6, 5 to 9, 3 to 12, 2 to 20 are 51 + 27 + 15 + 9 + 16 = 118;
+    # 16, 8, 4 and 2 are 48 + 24 + 12 + 22 = 106.
+    whole = study()
+    trace = replay(whole, by(BY_LOSS, None), 12, 0)
+    assert trace.epochs == 106
+    assert len({row for _, row in trace.steps}) <= 16
 
 
 def test_no_method_spends_more_than_its_budget_and_each_repeats():
     whole = study(worth=0.5)
     compared = methods(whole, ["random"])
-    assert [method.name for method in compared] == [
-        "loss, random",
-        "l2 hidden, random",
-        "l2 full, random",
-        "loss and l2 hidden, random",
-        "loss and l2 full, random",
-        "Hyperband on loss",
-        "full trainings at random",
-        "full search",
-    ]
+    names = [method.name for method in compared]
+    assert len(set(names)) == len(names)
+    assert "loss+hedge, random pool" not in names  # by loss there is nothing to hedge
+    told = {"loss, random", "both+hedge, random", "gated+hedge, random pool", "stop after 3"}
+    assert told <= set(names)
+    assert "gated, random" not in names
+    assert "gated, random" in [method.name for method in methods(whole, ["random"], every=True)]
     for method in compared:
         trace = replay(whole, method, 12, 4)
         assert trace == replay(whole, method, 12, 4)
-        assert trace.epochs <= (12 * 20 if method.whole else budget(whole, 12))
+        limit = 12 * 20 if method.whole else budget(whole, 12)
+        assert trace.epochs <= limit + 1e-9
         epochs = [spent for spent, _ in trace.steps]
         assert epochs == sorted(epochs)
 
 
-def test_several_signals_count_by_ranks_among_those_compared():
+def test_objectives_are_asked_as_a_run_asks_them():
     whole = study()
-    both = Method("both", "random", (LOSS, "l2 hidden"))
-    loss, distance = whole.signals[LOSS][:, 2], whole.signals["l2 hidden"][:, 2]
+    both = next(item for item in PREREGISTERED if item.name == "both")
+    loss, distance = whole.signals[LOSS][:, 2], whole.signals["l2 full"][:, 2]
     rows = [3, 7, 11]
     by_hand = [
         1 + sum(loss[o] < loss[r] for o in rows) + 1 + sum(distance[o] < distance[r] for o in rows)
         for r in rows
     ]
-    assert scores(whole, both, rows, 3) == by_hand
+    assert both.scores(whole, rows, 3) == by_hand
+
+
+def test_stopping_early_trains_the_best_of_all_to_the_end():
+    # 113.5 epochs: 31 rows to epoch 3 and one of them 17 epochs further are 110; the table has 24.
+    whole = study(worth=1.0)
+    method = next(item for item in baselines(whole) if item.name == "stop after 3")
+    trace = replay(whole, method, 12, 0)
+    assert trace.epochs == 24 * 3 + 17
+    assert trace.chosen == int(whole.signals[LOSS][:, 2].argmin())
+    assert trace.met is None
+
+
+def test_successive_halving_keeps_a_share_and_trains_it_longer():
+    # η = 3 from epoch 3: 18 rows to 3, 6 to 9, 2 to the end.
+    whole = study()
+    halving = Method("sha", None, brackets=(3,), eta=3)
+    assert plan(whole, halving, 18) == (((18, 3), (6, 9)), 2)
+
+
+def test_a_target_counts_as_met_when_a_network_that_meets_it_has_trained_to_the_end():
+    whole = study()
+    easy = replace(whole, dense=replace(whole.dense, valid_losses=[*[9.0] * 19, whole.final.max()]))
+    trace = replay(easy, Method("full", None, stop=20), 12, 0)
+    assert trace.met == 20  # the first one trained
+    assert replay(whole, Method("full", None, stop=20), 12, 0).met is None
+
+
+def test_a_row_that_diverged_costs_what_it_trained_and_is_never_kept():
+    whole = study()
+    loss = whole.signals[LOSS].copy()
+    first = random_order(whole, 0)[0]
+    loss[first, 1:] = math.nan  # one epoch, then nothing
+    final = whole.final.copy()
+    final[first] = math.inf
+    broken = replace(whole, signals={**whole.signals, LOSS: loss}, final=final)
+    one = Replayer(broken, by(BY_LOSS, None), 0)
+    one.train(first, 3)
+    assert one.spent == 1
+    rows = random_order(whole, 0)[:4]
+    assert first not in one.keep(rows, 3, 3)
+    for method in methods(broken, ["random"]):
+        assert replay(broken, method, 12, 0).chosen != first, method.name
+
+
+def test_what_is_learned_on_other_tables_orders_this_one():
+    own, others = study(seed=0, worth=0.9), [study(seed=k, worth=0.9) for k in (1, 2, 3)]
+    fitted = learned(own, others)
+    rows = list(range(len(own.rows)))
+    assert features(own, rows, 3).shape == (24, 7)
+    order = np.argsort(fitted.scores(own, rows, 3))
+    assert own.final[order[0]] < np.median(own.final)
+    weights = np.array(fitted.weights[2])
+    assert int(weights.argmax()) == 4  # the hidden distance is what tells most
 
 
 def test_full_trainings_choose_the_best_of_what_they_trained():
     whole = study()
-    trace = replay(whole, Method("full", None, (LOSS,), ()), 12, 0)
-    assert trace.epochs == 80  # four trainings of 20 epochs fit into 85
+    trace = replay(whole, Method("full", None, stop=20), 12, 0)
+    assert trace.epochs == 100  # five trainings of 20 epochs fit into 113.5
     finals = [whole.final[row] for _, row in trace.steps]
     assert finals == sorted(finals, reverse=True)
 
@@ -108,10 +175,9 @@ def test_replays_in_processes_are_the_same():
 
 def test_a_searcher_is_told_of_the_rows_that_stand_for_its_proposals():
     whole = study(worth=1.0)
-    method = next(item for item in methods(whole) if item.name == "l2 hidden, ax")
-    trace = replay(whole, method, 9, 1)
-    assert trace.epochs == budget(whole, 9)
-    assert regret_at(whole, trace, trace.epochs) <= regret_at(whole, trace, 3)
+    trace = replay(whole, by(HIDDEN, "ax"), 9, 1)
+    assert trace.epochs == pytest.approx(budget(whole, 9))
+    assert regret_at(whole, trace, trace.epochs) <= regret_at(whole, trace, 24)
 
 
 def test_a_page_shows_hostile_names_as_text():
@@ -120,7 +186,7 @@ def test_a_page_shows_hostile_names_as_text():
 
     found = evidence(study(), seeds=2, candidates=6, searchers=["random"])
     methods_ = found["replay"]["methods"]
-    methods_["<script>alert(1)</script>"] = methods_.pop("loss, random")
+    methods_["<script>alert(1)</script>"] = methods_.pop("loss, random pool")
     figure = regrets(found["replay"], 0.1)
     assert "alert(1)</script>" not in figure.to_html(full_html=False, include_plotlyjs=False)
     assert any("noise" in line for line in findings(found))

@@ -28,6 +28,7 @@ ABC = Comparison(
             errors=(0.1, 0.2),
             noises=(0.1, 0.1),
             lost=(0.0, LOST[name]),
+            reference_lost=(0.0, 2.0),
             exploration=(0.4, EXPLORED[name]),
         )
         for name in "abc"
@@ -51,6 +52,7 @@ def asked(name, compared=ABC, **options):
         ("both", [1 + 3, 2 + 2, 3 + 1]),
         ("explored", [1 + 3 + 3, 2 + 2 + 1, 3 + 1 + 2]),
         ("loss_and_lost", [1 + 1, 2 + 3, 3 + 2]),
+        ("lost_directions", [2, 1, 1]),
         ("training_speed", [2.5, 2.505, 2.75]),
         # a and b are within 0.02 of a, the lowest: b is nearer, so it comes first; c is by itself.
         ("loss_then_distance", [2.0 + 0.02 / 2, 2.0, 2.5]),
@@ -69,19 +71,37 @@ def test_the_last_training_losses_alone_may_count():
     assert asked("training_speed", last=1) == pytest.approx([2.0, 2.01, 2.5])
 
 
-def test_a_power_law_is_followed_to_the_end_of_the_budget():
-    curve = tuple(1.0 + 2.0 / epoch for epoch in range(1, 5))  # a = 1, b = 2, c = 1
-    compared = Comparison((Progress(curve, curve),), budget=20)
-    assert asked("extrapolated", compared, trust=1.0) == pytest.approx([1.1])
-    assert asked("extrapolated", compared, trust=0.0) == pytest.approx([1.5])
+def test_older_training_losses_may_weigh_less():
+    # c: 3.0 with weight 1/2, 2.5 with weight 1.
+    assert asked("training_speed", decay=0.5)[2] == pytest.approx(4.0 / 1.5)
+
+
+def law(a, b, c, epochs):
+    return tuple(a + b * epoch**-c for epoch in range(1, epochs + 1))
+
+
+def test_a_power_law_of_one_exponent_for_all_is_followed_to_the_end_of_the_budget():
+    curves = [law(1.0, 2.0, 1.0, 4), law(0.5, 1.0, 1.0, 4)]
+    compared = Comparison([Progress(curve, curve) for curve in curves], budget=20)
+    assert asked("extrapolated", compared) == pytest.approx([1.0 + 2 / 20, 0.5 + 1 / 20])
     rising = (1.0, 2.0, 3.0)  # no law with b ≥ 0 falls: the mean is all that is known
-    assert asked("extrapolated", Comparison((Progress(rising, rising),), 9), trust=1.0) == [2.0]
+    assert asked("extrapolated", Comparison((Progress(rising, rising),), 9)) == [2.0]
+
+
+def test_the_dense_curve_helps_to_tell_the_power():
+    two = law(1.0, 2.0, 0.5, 2)  # any power fits two points; the earliest tried is 0.25
+    alone = Comparison((Progress(two, two),), budget=16)
+    whole = law(1.0, 1.0, 0.5, 16)
+    assert asked("extrapolated", alone) != pytest.approx([1.5])
+    beside = replace(alone, dense=Progress(whole, whole))
+    assert asked("extrapolated", beside) == pytest.approx([1.5])
 
 
 def test_beside_the_dense_curve_only_the_difference_is_predicted():
-    # Gaps 0 and −0.1 at epochs 1 and 2: a slope of −0.1 / ln 2 over ln(epoch), and ln 2 to go.
-    assert asked("beside_dense", trust=1.0)[0] == pytest.approx(-0.1 - 0.1)
-    assert asked("beside_dense", trust=0.0) == pytest.approx([-0.1, -0.09, 0.4])
+    # Gaps at epochs 1 and 2: a 0, −0.1; b 0, −0.09; c 0, 0.4. The slopes over ln(epoch) are these
+    # over ln 2, their mean 0.07 / ln 2; half-way to it, and ln 2 to go, from the dense 1.7.
+    expected = [1.7 - 0.1 - 0.015, 1.7 - 0.09 - 0.01, 1.7 + 0.4 + 0.235]
+    assert asked("beside_dense") == pytest.approx(expected)
 
 
 def test_similar_settings_share_their_level():

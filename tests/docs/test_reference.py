@@ -27,6 +27,8 @@ def test_every_public_module_is_on_the_page():
 
 @pytest.mark.parametrize("module", sorted(MODULES - {"hyperprune.layers"}))
 def test_every_public_name_says_what_it_is(module):
+    if module.startswith("hyperprune.integrations."):
+        pytest.importorskip(module.rpartition(".")[2])
     found = import_module(module)
     assert found.__doc__
     names = getattr(found, "__all__", None) or [

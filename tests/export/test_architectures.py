@@ -9,6 +9,7 @@ import hyperprune
 from hyperprune.errors import RunError
 from hyperprune.export.fast import CompiledNetwork, compiled
 from hyperprune.export.network import TrainedNetwork
+from hyperprune.export.step import sequence_program
 from hyperprune.plugins import registry
 from hyperprune.testing.tiny import TinyModel
 
@@ -88,3 +89,21 @@ def test_auto_takes_the_faster_of_those_that_are_exact(network: TrainedNetwork):
     assert fast.score("w0 w1").perplexity == pytest.approx(network.score("w0 w1").perplexity)
     with pytest.raises(RunError, match="did you mean 'sparse'"):
         network.compiled("sparce")
+
+
+LONG = ("awd_lstm_mos", "gru", "on_lstm", "rnn", "stacked_lstm")
+"""Traced with the others' parts, or elsewhere."""
+
+
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MODELS],
+    indirect=True,
+)
+def test_whole_segments_are_traced_for_any_length(network):
+    run = sequence_program(network).module()
+    tokens = torch.arange(10).view(5, 2) % len(network.vocabulary)
+    with torch.no_grad():
+        mine, _ = run(tokens, network.initial_state(2))
+    wanted, _ = network.predict(tokens, network.initial_state(2))
+    torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-5)

@@ -11,7 +11,6 @@ import pytest
 from hyperprune import figures
 from hyperprune.errors import RunError
 from hyperprune.figures.importance import importances
-from hyperprune.figures.topology import _blocks
 
 RECORDED = Path(__file__).resolve().parents[2] / "docs" / "recorded" / "quickstart"
 
@@ -89,16 +88,20 @@ def test_importance_finds_the_setting_that_matters_and_not_the_other():
     assert importances([[1, 2, 3]], [1.0, 2.0, 3.0], seed=0) == []  # too few to say
 
 
-def test_a_masks_picture_holds_the_density():
-    import numpy as np
-
-    # 2 × 100 with the left half full: 48 columns of blocks, those left of the middle 1, the rest 0.
-    mask = np.zeros((2, 100))
-    mask[:, :50] = 1
-    blocks = _blocks(mask)
-    assert blocks.shape == (2, 48)
-    assert blocks[:, :24].min() == 1
-    assert blocks[:, 24:].max() == 0
+def test_masks_are_shown_as_they_began_and_as_they_ended(view, tmp_path):
+    figure = figures.masks(view)
+    titles = [note.text for note in figure.layout.annotations]
+    assert titles[0].endswith("at the start")
+    assert titles[1].endswith("at its best")
+    assert len(figure.data) == len(titles)
+    tensors = {t.name: t for t in view.tensors(view.leaders[0])[1]}
+    for title, trace in zip(titles, figure.data, strict=True):
+        tensor = tensors[title.partition("<br>")[0]]
+        assert trace.z.mean() == pytest.approx(tensor.active / tensor.size, abs=0.15)
+    folder = tmp_path / "run"
+    shutil.copytree(RECORDED, folder)
+    (folder / view.leaders[0] / "start.safetensors").write_bytes(b"torn")
+    assert len(figures.masks(folder).data) == len(figure.data) // 2
 
 
 def test_many_candidates_share_one_line():
@@ -106,12 +109,31 @@ def test_many_candidates_share_one_line():
     from hyperprune.judgement.histories import History
 
     states = {f"c{i:03d}": "eliminated" for i in range(50)}
-    view = SimpleNamespace(states=states, leaders=["c000"])
+    view = SimpleNamespace(colours=style.colours(states, []), leaders=["c000"])
     found = [History(n, (1, 2), (9.0, 8.0), (1.0, 1.0), (None, None), (0.0, 0.0)) for n in states]
     figure = style.blank("x", "y")
     curves._lines(figure, view, found, lambda item: item.value)
     assert len(figure.data) == 1
     assert len(figure.data[0].x) == 50 * 3  # two epochs and a gap each
+    packed = json.loads(figure.to_json())["data"][0]
+    assert packed["x"]["dtype"] == "u1"
+    assert packed["y"]["dtype"] == "f4"
+    assert list(figure.data[0].text[:4]) == ["c000"] * 3 + ["c001"]
+
+
+def test_of_many_that_still_train_the_best_three_stand_out(tmp_path):
+    import sys
+
+    sys.path.insert(0, str(RECORDED.parents[2] / "benchmarks"))
+    from large_report import made_up
+
+    view = figures.look(made_up(tmp_path / "run", 50, 4))
+    assert set(view.states.values()) == {"unfinished"}
+    bright = {name for name, colour in view.colours.items() if colour != "#b8bec6"}
+    assert bright == {"dense", *view.leaders}
+    assert len(view.leaders) == 3
+    for entry in figures.GALLERY:
+        assert len(entry.draw(view).data) < 50
 
 
 def test_a_result_shows_itself_and_its_names_as_text():

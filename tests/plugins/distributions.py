@@ -7,13 +7,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def write_distribution(site, package, module, source=None, version="1.0"):
-    """What pip leaves of a package: a module, and metadata with its entry point."""
+def write_distribution(site, package, *modules, source=None, version="1.0"):
+    """What pip leaves of a package: a module or several, and metadata with their entry points."""
     about = site / f"{package.replace('-', '_')}-{version}.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-    (about / "entry_points.txt").write_text(f"[hyperprune]\n{module} = {module}\n")
+    entries = "".join(f"{module} = {module}\n" for module in modules)
+    (about / "entry_points.txt").write_text(f"[hyperprune]\n{entries}")
     if source is not None:
+        (module,) = modules
         (site / f"{module}.py").write_text(source)
 
 

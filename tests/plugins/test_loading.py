@@ -56,6 +56,10 @@ BROKEN = {
         HEAD + "@hookimpl\ndef hyperprune_modles():\n    return {}\n",
         "there is no hook 'hyperprune_modles' (did you mean 'hyperprune_models'?)",
     ),
+    "hyperprune-unknown-start": (
+        HEAD + "@hookimpl\ndef hyprprune_models():\n    return {}\n",
+        "there is no hook 'hyprprune_models' (did you mean 'hyperprune_models'?)",
+    ),
     "hyperprune-version": (
         GOOD.replace("halves", "versioned") + "HYPERPRUNE_API = 'one'\n",
         "HYPERPRUNE_API is 'one'",
@@ -72,9 +76,9 @@ searcher = "random"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     site = tmp_path_factory.mktemp("site")
-    write_distribution(site, "hyperprune-good", "good_plugin", GOOD)
+    write_distribution(site, "hyperprune-good", "good_plugin", source=GOOD)
     for package, (source, _) in BROKEN.items():
-        write_distribution(site, package, package.replace("-", "_"), source)
+        write_distribution(site, package, package.replace("-", "_"), source=source)
     for schedule in ("halves", "fresh"):
         (site / f"{schedule}.toml").write_text(RECIPE.format(schedule=schedule))
     return site

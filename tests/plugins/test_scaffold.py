@@ -12,12 +12,13 @@ from hyperprune.errors import PluginError
 from hyperprune.plugins import KINDS
 from hyperprune.scaffold import names_of, write_scaffold
 
-PACKAGES = [*(f"hyperprune-my-{kind}" for kind in KINDS), "hyperprune-noisy"]
+BOTH = ("model", "growth")
+PACKAGES = [*(f"hyperprune-my-{kind}" for kind in KINDS), "hyperprune-both", "hyperprune-noisy"]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A scaffold of every kind and the tutorial's package, as `pip install -e` registers them."""
+    """A scaffold of every kind, one of two, and the tutorial's, as `pip install -e` registers them."""
     site = tmp_path_factory.mktemp("site")
     for kind in KINDS:
         folder = write_scaffold(f"my-{kind}", kind, site)
@@ -25,6 +26,11 @@ def site(tmp_path_factory):
         ((name, module),) = about["entry-points"]["hyperprune"].items()
         assert (about["name"], name) == (f"hyperprune-my-{kind}", f"my_{kind}")
         write_distribution(site, about["name"], module, version="0.1.0")
+    folder = write_scaffold("both", [*BOTH, *BOTH], site)
+    about = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    entries = about["entry-points"]["hyperprune"]
+    assert list(entries) == [f"both_{kind}" for kind in BOTH]
+    write_distribution(site, about["name"], *entries.values(), version="0.1.0")
     shutil.copytree(ROOT / "docs" / "plugins" / "noisy", site / "hyperprune-noisy")
     write_distribution(site, "hyperprune-noisy", "hyperprune_noisy", version="0.1.0")
     return site
@@ -52,8 +58,9 @@ def test_fresh_scaffolds_pass_their_own_tests(site):
     # Whole runs are left to `plugins check`, below, which makes the same ones.
     done = pytest_in(site, "-k", "not test_a_run_uses_it")
     assert done.returncode == 0, done.stdout
-    # each has its contract and a test of its own; the tutorial's has two
-    assert f"{2 * len(PACKAGES) + 1} passed, {len(PACKAGES)} deselected" in done.stdout
+    # each thing has its contract and a test of its own; the tutorial's has two
+    things = len(PACKAGES) + len(BOTH) - 1
+    assert f"{2 * things + 1} passed, {things} deselected" in done.stdout
 
 
 def test_fresh_scaffolds_pass_plugins_check(site):
@@ -67,8 +74,9 @@ def test_fresh_scaffolds_pass_plugins_check(site):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split()[:3] for line in done.stdout.splitlines()]
-    wanted = [[kind, f"my_{kind}", "passed"] for kind in KINDS] + [["removal", "noisy", "passed"]]
-    assert [row for row in rows if row[2:] == ["passed"]] == wanted
+    wanted = [[kind, f"my_{kind}", "passed"] for kind in KINDS]
+    wanted += [[kind, "both", "passed"] for kind in BOTH] + [["removal", "noisy", "passed"]]
+    assert sorted(row for row in rows if row[2:] == ["passed"]) == sorted(wanted)
 
 
 @pytest.mark.slow

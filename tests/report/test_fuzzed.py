@@ -44,6 +44,7 @@ def go_over(part, times, tmp_path):
     chosen = {"spectrum": spectra[-1], "masks": next(result.rglob("best.safetensors"))}
     path = chosen.get(part, result / part)
     whole = path.read_bytes()
+    before = sorted(tmp_path.rglob("*"))
     for number in range(times):
         path.write_bytes(mutate(whole, draw))
         try:
@@ -53,6 +54,7 @@ def go_over(part, times, tmp_path):
         except Exception as error:
             kept = path.read_bytes()[:300]
             raise AssertionError(f"mutation {number} of {part}: {kept!r}") from error
+    assert sorted(tmp_path.rglob("*")) == before  # nothing was written anywhere
 
 
 def look_everywhere(runs, folder):

@@ -50,6 +50,15 @@ def opened(browser, path, **how):
     return page
 
 
+def test_no_figure_fails_and_the_page_has_each_that_has_marks():
+    from hyperprune.figures import GALLERY, look
+    from hyperprune.report.html import drawn
+
+    charts, failed = drawn(look(RECORDED))
+    assert failed == []
+    assert {entry.name for entry in GALLERY} - set(charts) <= {"lost_directions"}
+
+
 def test_a_report_is_small(report):
     assert report.stat().st_size <= 1_500_000
 

@@ -1,5 +1,7 @@
 import io
+import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -102,3 +104,50 @@ def test_the_terminal_is_left_as_it_was():
     assert written.index("\x1b[?1049h") < written.index("\x1b[?1049l")
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h")  # the cursor is shown again
     assert "\x1b[2J" not in written  # never cleared: nothing flickers
+
+
+def test_a_wide_and_tall_screen_has_the_best_spectrum_beside_the_dense_one(rendered):
+    from hyperprune.ui.beside import Beside
+
+    board = crowd(4)
+    found = Beside("c002", 3, [[0.0, -1.0, -4.0]] * 2, [[0.0, -1.0, -2.0]] * 2)
+    shown = rendered(screen(board, 120, 40, "hint", "", found), 120, 40)
+    assert "exponents by rank after epoch 3  ● dense  ● c002" in shown
+    assert shown.count("└") == 2  # a pair of axes a layer, side by side
+    for width, height in ((80, 40), (120, 20)):
+        narrow = rendered(screen(board, width, height, "hint", "", found), width, height)
+        assert "exponents" not in narrow
+        assert len(narrow.splitlines()) == height
+
+
+def test_stored_spectra_are_read_and_strange_names_are_not():
+    from hyperprune.ui.beside import beside_dense
+
+    recorded = Path(__file__).resolve().parents[2] / "docs" / "recorded" / "quickstart"
+    winner = json.loads((recorded / "result.json").read_text())["winner"]
+    found = beside_dense(recorded, winner, 3)
+    assert (len(found.own), len(found.own[0])) == (2, len(found.dense[0]))
+    assert beside_dense(recorded, winner, 99) is None
+    assert beside_dense(recorded, f"../quickstart/{winner}", 3) is None
+
+
+def test_a_terminal_names_the_live_page_that_shows_its_run(rendered, tmp_path, monkeypatch):
+    from hyperprune.store.pages import announced, page_of
+
+    monkeypatch.setenv("HYPERPRUNE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "runs").mkdir()
+    run, address = tmp_path / "runs" / "tiny", "http://127.0.0.1:1234/token/"
+    assert page_of(run) is None
+    with announced(tmp_path / "runs", address):
+        assert page_of(run) == f"{address}run/tiny/"
+        with announced(
+            tmp_path / "runs", "http://127.0.0.1:1/other/"
+        ):  # a second one of the folder
+            assert page_of(run) == f"{address}run/tiny/"
+        kept = next((tmp_path / "cache").rglob("address"))
+        assert kept.stat().st_mode & 0o077 == 0
+        view = LiveView(Console(file=io.StringIO(), width=100, height=24, force_terminal=True))
+        view.board.folder = str(run)
+        shown = rendered(view._draw(), 100, 24)
+        assert f"live page {address}run/tiny/" in shown
+    assert page_of(run) is None

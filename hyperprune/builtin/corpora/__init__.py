@@ -5,6 +5,7 @@ from __future__ import annotations
 from hyperprune.builtin.corpora.arrays import arrays
 from hyperprune.builtin.corpora.digits import digits
 from hyperprune.builtin.corpora.folder import text
+from hyperprune.builtin.corpora.pieces import bpe
 from hyperprune.builtin.corpora.published import ptb, wikitext2
 from hyperprune.builtin.corpora.pydoc_topics import pydoc
 from hyperprune.hookspecs import Contributions
@@ -16,4 +17,5 @@ CORPORA: Contributions = {
     "text": text,
     "arrays": arrays,
     "digits": digits,
+    "bpe": bpe,
 }

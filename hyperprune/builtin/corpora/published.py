@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperprune.builtin.corpora.download import Remote, download
-from hyperprune.builtin.corpora.folder import read_words
 from hyperprune.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def load(edition: Edition, root: Path | None) -> Corpus:
 
     Raises CorpusError saying which file is expected where, with which checksum or counts.
     """
-    from hyperprune.corpus import corpus_from_words
+    from hyperprune.corpus import corpus_from_files
 
     folder = find(edition, root)
     if folder is None:
@@ -101,9 +100,9 @@ def load(edition: Edition, root: Path | None) -> Corpus:
                 download(remote, folder)
         except CorpusError as error:
             raise CorpusError(f"{error}\n{expectation(edition, root)}") from error
-    train, valid, test = (read_words(folder / name) for name in edition.files)
-    corpus = corpus_from_words(edition.name, train, valid, test)
-    found = (len(train), len(valid), len(test)), len(corpus.vocabulary)
+    corpus = corpus_from_files(edition.name, [folder / name for name in edition.files])
+    splits = (corpus.train.numel(), corpus.valid.numel(), corpus.test.numel())
+    found = splits, len(corpus.vocabulary)
     if found != (edition.tokens, edition.types):
         raise CorpusError(
             f"{folder} has another edition of {edition.name}: found {counts(*found)}; "

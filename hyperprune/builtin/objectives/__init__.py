@@ -10,6 +10,7 @@ from hyperprune.builtin.objectives.spectra import (
     explored,
     loss_and_lost,
     loss_then_distance,
+    lost_directions,
 )
 from hyperprune.hookspecs import Contributions
 
@@ -20,6 +21,7 @@ OBJECTIVES: Contributions = {
     "loss_then_distance": loss_then_distance,
     "explored": explored,
     "loss_and_lost": loss_and_lost,
+    "lost_directions": lost_directions,
     "training_speed": training_speed,
     "extrapolated": extrapolated,
     "beside_dense": beside_dense,

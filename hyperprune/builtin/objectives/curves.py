@@ -11,8 +11,8 @@ from pydantic import Field
 from hyperprune.hookspecs import needs
 from hyperprune.search.objective import Comparison
 
-POWERS = (0.25, 0.5, 1.0, 2.0)
-"""Exponents c tried for a curve a + b t^(−c)."""
+POWERS = tuple(k / 4 for k in range(1, 9))
+"""Exponents c tried for curves a + b t^(−c)."""
 
 
 def loss(compared: Comparison) -> list[float]:
@@ -20,66 +20,81 @@ def loss(compared: Comparison) -> list[float]:
     return [item.valid_losses[-1] for item in compared.candidates]
 
 
-def training_speed(compared: Comparison, *, last: Annotated[int, Field(ge=0)] = 0) -> list[float]:
+def training_speed(
+    compared: Comparison,
+    *,
+    last: Annotated[int, Field(ge=0)] = 0,
+    decay: Annotated[float, Field(gt=0, le=1)] = 1.0,
+) -> list[float]:
     """Mean of the training losses, of the `last` epochs or (0) of all: who learns fast.
 
-    The sum of training losses of Ru et al. (NeurIPS 2021, arXiv 2006.04492), over their number.
-    """
-    curves = [item.train_losses[-last:] for item in compared.candidates]
-    return [sum(curve) / len(curve) for curve in curves]
-
-
-def extrapolated(
-    compared: Comparison, *, trust: Annotated[float, Field(ge=0, le=1)] = 0.5
-) -> list[float]:
-    """Validation loss at the full budget, by the power law that fits the epochs so far best.
-
-    a + b t^(−c), b ≥ 0, by least squares (Domhan et al., IJCAI 2015, one family of theirs). A few
-    epochs pin it down badly, so only `trust` of the predicted change is believed.
+    An epoch weighs `decay` times what the next one does. The sums TSE and TSE-EMA of Ru et al.
+    (NeurIPS 2021, arXiv 2006.04492), over their weights.
     """
     found = []
     for item in compared.candidates:
-        now = item.valid_losses[-1]
-        end = power_law(item.valid_losses, compared.budget)
-        found.append(now + trust * (end - now))
+        curve = item.train_losses[-last:]
+        weights = [decay**age for age in reversed(range(len(curve)))]
+        found.append(sum(w * v for w, v in zip(weights, curve, strict=True)) / sum(weights))
     return found
+
+
+def extrapolated(compared: Comparison) -> list[float]:
+    """Validation loss at the full budget by a power law a + b t^(−c), b ≥ 0, of a common c.
+
+    Least squares over the epochs so far (Domhan et al., IJCAI 2015, one family of theirs). A few epochs
+    do not tell c, so all curves share the one that leaves the least summed squares, the dense
+    network's whole curve counted among them.
+    """
+    curves = [item.valid_losses for item in compared.candidates]
+    dense = () if compared.dense is None else (compared.dense.valid_losses,)
+
+    def missed(power: float) -> float:
+        return sum(power_law(curve, power)[2] for curve in (*curves, *dense))
+
+    power = min(POWERS, key=missed)
+    laws = [power_law(curve, power) for curve in curves]
+    return [a + b * max(compared.budget, 1) ** -power for a, b, _ in laws]
 
 
 @needs("dense")
-def beside_dense(
-    compared: Comparison,
-    *,
-    last: Annotated[int, Field(ge=2)] = 3,
-    trust: Annotated[float, Field(ge=0, le=1)] = 0.5,
-) -> list[float]:
-    """How far above the dense network's loss a candidate will end, by the trend of that difference.
+def beside_dense(compared: Comparison) -> list[float]:
+    """Loss at the full budget: the dense network's, and the difference by its trend so far.
 
     The dense curve is known to its end, so what all curves share (a fall of the learning rate, the
     beginning of averaging) need not be predicted: only the difference is, by a line over ln(epoch)
-    through its `last` epochs, of whose change `trust` is believed.
+    that passes through the last epoch. Its slope, by least squares over the later half of the epochs,
+    is drawn half-way to the mean of all compared, as few epochs tell little of one.
     """
     dense = () if compared.dense is None else compared.dense.valid_losses
-    found = []
-    for item in compared.candidates:
-        own = item.valid_losses
-        known = min(len(own), len(dense))
-        gaps = [own[k] - dense[k] for k in range(known)] or [own[-1]]
-        rise = slope([math.log(k + 1) for k in range(len(gaps))][-last:], gaps[-last:])
-        ahead = math.log(max(1.0, compared.budget / len(gaps)))
-        found.append(gaps[-1] + trust * rise * ahead)
-    return found
+    gaps = [beside(item.valid_losses, dense) for item in compared.candidates]
+    slopes = [_trend(each) for each in gaps]
+    mean = sum(slopes) / len(slopes)
+    end = dense[-1] if dense else 0.0
+    return [
+        end + each[-1] + (own + mean) / 2 * math.log(max(1.0, compared.budget / len(each)))
+        for each, own in zip(gaps, slopes, strict=True)
+    ]
 
 
-def power_law(curve: Sequence[float], end: int) -> float:
-    """Value at epoch `end` of the best a + b t^(−c) through a curve from epoch 1; b is not negative."""
-    best = (math.inf, curve[-1])
-    for power in POWERS:
-        x = [(k + 1) ** -power for k in range(len(curve))]
-        b = max(0.0, slope(x, curve))
-        a = sum(curve) / len(curve) - b * sum(x) / len(x)
-        missed = sum((a + b * u - v) ** 2 for u, v in zip(x, curve, strict=True))
-        best = min(best, (missed, a + b * max(end, len(curve)) ** -power))
-    return best[1]
+def beside(own: Sequence[float], dense: Sequence[float]) -> list[float]:
+    """How far a curve lies above the dense one, by epoch, as long as both are known."""
+    return [v - d for v, d in zip(own, dense, strict=False)] or [own[-1]]
+
+
+def _trend(gaps: Sequence[float]) -> float:
+    """Slope over ln(epoch) of the last max(2, half) epochs; 0 where there is but one."""
+    window = max(2, math.ceil(len(gaps) / 2))
+    epochs = [math.log(k + 1) for k in range(len(gaps))]
+    return slope(epochs[-window:], gaps[-window:])
+
+
+def power_law(curve: Sequence[float], power: float) -> tuple[float, float, float]:
+    """a, b ≥ 0 and summed squares of the best a + b t^(−power) through a curve from epoch 1."""
+    x = [(k + 1) ** -power for k in range(len(curve))]
+    b = max(0.0, slope(x, curve))
+    a = sum(curve) / len(curve) - b * sum(x) / len(x)
+    return a, b, sum((a + b * u - v) ** 2 for u, v in zip(x, curve, strict=True))
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:

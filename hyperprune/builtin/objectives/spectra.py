@@ -73,6 +73,18 @@ def loss_and_lost(compared: Comparison) -> list[float]:
     return _summed(_losses(compared), lost)
 
 
+@needs("distances")
+def lost_directions(compared: Comparison) -> list[float]:
+    """How far the number of lost directions is from the dense reference's.
+
+    A direction is lost where its exponent lies below what the weights' own rounding resolves.
+    """
+    return [
+        abs(item.lost[-1] - item.reference_lost[-1]) if item.lost and item.reference_lost else 0.0
+        for item in compared.candidates
+    ]
+
+
 def _losses(compared: Comparison) -> list[float]:
     return [item.valid_losses[-1] for item in compared.candidates]
 

@@ -1,0 +1,25 @@
+"""A recipe's section `prune` as what `SparseTraining` is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hyperprune.plugins import registry
+from hyperprune.recipe.records import CHOICES, Prune
+
+
+def pruning(prune: Prune) -> dict[str, Any]:
+    """Arguments of `SparseTraining` but for when, gradients and the seed."""
+    chosen = {kind: getattr(prune, kind) for kind in CHOICES["prune"]}
+    initial = prune.initial_sparsity
+    return {
+        "density": 1.0 - prune.sparsity,
+        "initial_density": None if initial is None else 1.0 - initial,
+        **{kind: registry().bind(kind, c.name, c.options) for kind, c in chosen.items()},
+        "init_scale": prune.init_scale,
+        "removal_rate": prune.removal_rate,
+        "regrown": prune.regrown,
+        "stop": prune.stop,
+        "exclude": prune.exclude,
+        "block": prune.block,
+    }
