@@ -16,15 +16,10 @@ from hyperprune.recipe.records import Data
 _provided: dict[str, Corpus] = {}  # by what a recipe says of its text
 
 
-<<<<<<< HEAD
 def load_corpus(data: Data) -> Corpus | Sequences:
     """Load a recipe's data once a process, cut to the shares it asks for."""
-=======
-def load_corpus(data: Data) -> Corpus:
-    """Load a recipe's text once a process, cut to the shares it asks for."""
     if _provided and (known := _provided.get(data.model_dump_json())) is not None:
         return known
->>>>>>> 3cb4beebb1117185b2bd9f09937da156d6914f02
     shares = (data.train_fraction, data.eval_fraction)
     files = registry().files  # the same name may mean another file's corpus
     return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options), files)

@@ -95,12 +95,8 @@ class Trainer:
                 self._step(step, len(batches), batch.rate)
                 on_step(step + 1, len(batches))
         train_loss = float(total) / weight
-<<<<<<< HEAD
-        valid_loss, cost = self.evaluate(self.heldout("valid"))
-=======
         with in_part(self.clock, "evaluation"):
-            valid_loss = self.evaluate(self.heldout("valid")).loss
->>>>>>> 3cb4beebb1117185b2bd9f09937da156d6914f02
+            valid_loss, cost = self.evaluate(self.heldout("valid"))
         self.epoch += 1
         for name, loss in (("training", train_loss), ("validation", valid_loss)):
             if not math.isfinite(loss) or loss > self.task.bound:
