@@ -59,7 +59,7 @@ OTHER_MEANINGS = {
     ("testing/executors", "text"): "a folder",
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
-    ("ui/live", "loss"): "a heading",
+    ("ui/rows", "loss"): "a heading",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""

@@ -48,7 +48,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
         if not finished and to_come:
             with part(session.clock, "suggestions"):
-                _prepare(session, searcher)  # every worker is busy: now it costs no time
+                _prepare(session, searcher)  # every worker is busy: now it costs least
         _ = dense.outcome  # what candidates are judged against
         name, configuration = list(chosen.items())[len(finished)]
         if name in repeated:
@@ -108,6 +108,8 @@ def _note(session: Session, message: str) -> None:
 
 def _prepare(session: Session, searcher: Contribution) -> None:
     """Let the searcher load what it needs; where it cannot, it says so when it is asked."""
+    if hasattr(searcher.target, "prepare"):
+        _note(session, f"searcher {searcher.name!r} loads what it needs, which takes some seconds")
     with contextlib.suppress(PluginError):
         searcher.ask("prepare")
 

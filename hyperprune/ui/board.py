@@ -57,6 +57,7 @@ class Board:
         self.workers = Workers(clock)
         self.notices: list[str] = []
         self.result: Mapping[str, Any] | None = None
+        self.begun = False  # a network has trained a step in this sitting
         self._lost = 0  # epochs that failed candidates will not train
         self._pace: deque[tuple[float, float]] = deque([(self.started, 0.0)])
 
@@ -73,6 +74,7 @@ class Board:
                 self.row(event.candidate).configuration = event.configuration
             case events.StepFinished():
                 row = self.row(event.candidate)
+                self.begun = True
                 row.state, row.part = "training", event.step / max(1, event.steps)
                 row.epoch = max(row.epoch, event.epoch - 1)  # of an earlier sitting
                 self._note_pace()

@@ -80,8 +80,8 @@ def setting(value: Any, *, exact: bool = False) -> str:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Name dotted recipe keys by their last word, where no other key ends in it."""
-    listed = list(dict.fromkeys(paths))
+    """Name dotted recipe keys by their last word, where no other key ends in it, in one order everywhere."""
+    listed = sorted(set(paths))
     ends = [path.rpartition(".")[2] for path in listed]
     return {
         path: safe(end if ends.count(end) == 1 else path)

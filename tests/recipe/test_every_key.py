@@ -102,6 +102,7 @@ ELSEWHERE = {
     "rounds.hedge": "tests/search/test_ranking.py: it counts where objective and loss disagree",
     "search.executor": "tests/pipeline/test_executors.py: where candidates train is not what comes of it",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
+    "search.silence": "tests/reliability/test_strangers.py: a plugin that hangs",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
 SECTIONS_ALONE = {"data.options", "model.options", "task.options"}
