@@ -67,6 +67,8 @@ OTHER_MEANINGS = {
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
     "corpus/files": "keeps the tokens of a large text in the cache",
+    "export/c/check": "compiles in a temporary folder",
+    "export/c/write": "writes a network's C to where a person says",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
     "integrations/transformers": "a file in a checkpoint of another library's",
