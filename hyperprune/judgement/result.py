@@ -14,6 +14,7 @@ from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.margin import Margin
 from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.search.goal import Goal
 from hyperprune.store import layout
 
 if TYPE_CHECKING:
@@ -114,6 +115,17 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class FrontierPoint:
+    """A finalist that no other beats in both active weights and the metric (validation)."""
+
+    name: str
+    active: int
+    sparsity: float
+    valid_value: float
+    meets_target: bool
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The outcome of a run. Values are of its metric; counts are numbers of weights.
 
@@ -139,6 +151,8 @@ class RunResult:
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
     metric: Metric = PERPLEXITY
+    goal: Goal = "perplexity"
+    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
     folder: str = ""
 
     @property

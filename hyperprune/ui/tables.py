@@ -108,6 +108,7 @@ def result_facts(result: RunResult) -> RenderableType:
             ("LS distance", _distance(best)),
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
+            *_goal(result),
             *_overlooked(result),
             *_seeds(result),
             *_stopped(result),
@@ -169,6 +170,33 @@ def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
             "stopped early",
             f"at the target, {result.saved_epochs:,} epochs before the plan's end",
         )
+
+
+def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """What a search for a small network came to, and the trade-off that its finalists leave."""
+    if result.goal == "perplexity":
+        return
+    share = 1 - result.active / result.masked if result.masked else 0.0
+    met = any(point.meets_target for point in result.frontier)
+    yield (
+        "goal",
+        f"{result.goal}: "
+        + (
+            f"{safe(result.winner)}, at sparsity {share:.4f}, is the sparsest finalist that meets the target"
+            if met
+            else "no finalist meets the target; the lowest perplexity won"
+        ),
+    )
+    rows = plain_table("sparsity", "weights", result.metric.words, "finalist", right=("weights",))
+    for point in result.frontier:
+        rows.add_row(
+            f"{point.sparsity:.4f}",
+            f"{point.active:,}",
+            Text(result.metric.text(point.valid_value), "green" if point.meets_target else ""),
+            safe(point.name),
+        )
+    rows.add_row("0", f"{result.masked:,}", result.metric.text(result.dense_value), "dense")
+    yield "frontier", rows
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
