@@ -124,6 +124,11 @@ class FrontierPoint:
     valid_value: float
     meets_target: bool
 
+    @property
+    def perplexity(self) -> float:
+        """Of language models: the value under the name that they tell it by."""
+        return self.valid_value
+
 
 @dataclass(frozen=True)
 class RunResult:

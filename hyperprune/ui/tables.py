@@ -184,7 +184,7 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
         + (
             f"{safe(result.winner)}, at sparsity {share:.4f}, is the sparsest finalist that meets the target"
             if met
-            else "no finalist meets the target; the lowest perplexity won"
+            else f"no finalist meets the target; the best {result.metric.words} won"
         ),
     )
     rows = plain_table("sparsity", "weights", result.metric.words, "finalist", right=("weights",))
