@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "events", "hookspecs", "metric", "model", "runtime"),
-    ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
+    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
@@ -64,6 +64,8 @@ OTHER_MEANINGS = {
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
     "corpus/files": "keeps the tokens of a large text in the cache",
+    "export/c/check": "compiles in a temporary folder",
+    "export/c/write": "writes a network's C to where a person says",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
     "integrations/transformers": "a file in a checkpoint of another library's",

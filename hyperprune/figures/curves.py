@@ -65,19 +65,20 @@ def lost_directions(run: Source) -> go.Figure:
 
 
 def frontier(run: Source) -> go.Figure:
-    """Active weights against the best validation perplexity, a point a candidate.
+    """Active weights against the best validation perplexity, a point a candidate, the dense network in ink.
 
-    Below and to the left is better; the line joins those that no other beats in both. Where every
-    candidate has the same number of weights the points stand above each other.
+    Below and to the left is better; the line joins those that no other beats in both. What lies below the
+    dotted line meets the dense target. Candidates that went out early were still getting better.
     """
     view = look(run)
     figure = blank("active weights, and those never masked", "best validation perplexity")
     chosen = view.colours
-    points = []
+    points, masked = [], 0
     for item in view.now.candidates:
         tensors = list(view.tensors(item.name).values())
         if tensors and item.valid_perplexity is not None:
             active = sum(tensor.active for tensor in tensors[-1])
+            masked = max(masked, sum(tensor.size for tensor in tensors[-1]))
             points.append((active, item.valid_perplexity, item.name))
     figure.add_scatter(
         x=[active for active, _, _ in points],
@@ -101,6 +102,17 @@ def frontier(run: Source) -> go.Figure:
         hoverinfo="skip",
         showlegend=False,
     )
+    if view.now.target is not None and points:
+        figure.add_scatter(
+            x=[masked],
+            y=brief([view.now.target]),
+            name=DENSE,
+            mode="markers",
+            marker={"size": 11, "symbol": "diamond", "color": DENSE_COLOUR},
+            hovertemplate="dense: %{x:,} weights, %{y:.2f}<extra></extra>",
+        )
+        dots = {"dash": "dot", "color": DENSE_COLOUR, "width": 1}
+        figure.add_hline(view.now.target, line=dots)
     figure.update_xaxes(title="active masked weights", rangemode="tozero")
     return figure
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.margin import Margin
+from hyperprune.search.goal import Goal
 from hyperprune.store import layout
 
 if TYPE_CHECKING:
@@ -71,6 +72,17 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class FrontierPoint:
+    """A finalist that no other beats in both active weights and perplexity (validation)."""
+
+    name: str
+    active: int
+    sparsity: float
+    perplexity: float
+    meets_target: bool
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The outcome of a run. Perplexities are exp of nats per token; counts are numbers of weights."""
 
@@ -92,6 +104,8 @@ class RunResult:
     dense_perplexities: tuple[float, ...] = ()
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
+    goal: Goal = "perplexity"
+    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
     folder: str = ""
 
     @property

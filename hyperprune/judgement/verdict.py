@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
-from hyperprune.judgement.result import RunResult, Signal
+from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
+from hyperprune.search.goal import Point, fronts
+from hyperprune.search.goal import winner as won
 from hyperprune.search.ranking import spearman
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
@@ -34,6 +37,8 @@ def conclude(
 ) -> RunResult:
     """Choose the winner by validation perplexity, read test once, and save the winner.
 
+    Where the goal is a small network, it is the smallest that meets the target (`search.goal.winner`).
+
     Finalists are all that trained to the full budget, however they came to it, or those that met the
     target where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
     best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
@@ -48,8 +53,10 @@ def conclude(
         )
         raise Ended(f"every finalist failed: {causes}")
     losses = {c.name: _best_losses(c.outcome, repeats[c.name]) for c in alive}
-    winner = min(alive, key=lambda c: (sum(losses[c.name]) / len(losses[c.name]), c.name))
     dense_losses = _best_losses(dense, repeats[DENSE])
+    points = {c.name: Point(fmean(losses[c.name]), judge.size(c.outcome)) for c in alive}
+    chosen = won(points, recipe.search.goal, fmean(dense_losses))
+    winner = next(c for c in alive if c.name == chosen)
     missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
     plugins = (("model", settings.model.name), ("corpus", settings.data.corpus))
@@ -94,6 +101,24 @@ def conclude(
         dense_perplexities=tuple(math.exp(loss) for loss in dense_losses),
         margin=margin(losses[winner.name], dense_losses),
         saved_epochs=saved,
+        goal=recipe.search.goal,
+        frontier=_frontier(points, masked, fmean(dense_losses)) if judge.sized else (),
+    )
+
+
+def _frontier(points: Mapping[str, Point], masked: int, target: float) -> tuple[FrontierPoint, ...]:
+    """Finalists that no other beats, the smallest first."""
+    names = list(points)
+    best = fronts([points[name] for name in names])[0]
+    return tuple(
+        FrontierPoint(
+            name=names[index],
+            active=int(points[names[index]].size),
+            sparsity=1 - points[names[index]].size / masked,
+            perplexity=math.exp(points[names[index]].score),
+            meets_target=points[names[index]].score <= target,
+        )
+        for index in best
     )
 
 

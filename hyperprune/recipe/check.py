@@ -22,6 +22,7 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     unknown = list(check_plugins(recipe))
     yield from unknown
     yield from check_training(recipe)
+    yield from check_goal(recipe)
     space, problems = resolve(recipe)
     yield from check_rounds(recipe, None if problems else space.size)
     yield from problems
@@ -122,6 +123,32 @@ def check_block(block: str, prune: Prune) -> Iterator[Problem]:
             "prune.initial_sparsity",
             f"block {block!r} keeps its sparsity throughout; leave it out",
             also=("prune.block",),
+        )
+
+
+def check_goal(recipe: Recipe) -> Iterator[Problem]:
+    """Yield what contradicts a search for a small network."""
+    goal = recipe.search.goal
+    if goal == "perplexity":
+        return
+    keys = [key.removeprefix("prune.") for key in recipe.space]
+    if "sparsity" not in keys and not any(key.startswith("model.") for key in keys):
+        yield Problem(
+            "search.goal",
+            f"found {goal!r}; every candidate has as many weights: list prune.sparsity in [space]",
+            also=("space",),
+        )
+    if "exclude" in keys:
+        yield Problem(
+            "space.exclude",
+            f"goal {goal!r} counts masked weights, so what is masked must be the same for all",
+            also=("search.goal", "space.prune.exclude"),
+        )
+    if recipe.final.stop_at_target:
+        yield Problem(
+            "final.stop_at_target",
+            f"goal {goal!r} looks beyond the first network that meets the target",
+            also=("search.goal",),
         )
 
 

@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
-from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
+from hyperprune.search.goal import Goal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
@@ -243,8 +244,14 @@ class Search(Section):
         default=None, description="a named search that fills in keys here and in other sections"
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
+    goal: Goal = Field(
+        default="perplexity",
+        description="the lowest perplexity, the smallest network that meets the dense target, or the "
+        "frontier of both; the last two with `prune.sparsity` in the space",
+    )
     objective: Choice = Field(
-        default=Choice(name=NAMES["objective"]), description="what is minimised early"
+        default=Choice(name=NAMES["objective"]),
+        description="what is minimised early; loss, where the goal is a small network",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive | Literal["auto"] = Field(
@@ -261,6 +268,14 @@ class Search(Section):
         description="seconds that a plugin may take for an answer, or a training from step to step, "
         "before it counts as failed; 0 waits for ever",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_goal(cls, value: Any) -> Any:
+        """A search for a small network minimises the loss early, unless it says otherwise."""
+        if not isinstance(value, Mapping) or value.get("goal", "perplexity") == "perplexity":
+            return value
+        return {"objective": SIZED_OBJECTIVE, **value}
 
 
 class Rounds(Section):

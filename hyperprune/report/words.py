@@ -23,7 +23,10 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     others = [
         item
         for item in result.candidates
-        if item is not best and item.state == "finalist" and item.valid_perplexity is not None
+        if item is not best
+        and item.state == "finalist"
+        and item.valid_perplexity is not None
+        and result.goal == "perplexity"
     ]
     second = min(others, key=lambda item: item.valid_perplexity or 0.0, default=None)
     said = f"{safe(result.winner)} won with a validation perplexity of {two_places(own)}"
@@ -33,6 +36,7 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     against = f"{two_places(abs(gap))} {'worse' if gap > 0 else 'better'} than the dense network"
     share = result.active / result.masked if result.masked else 1.0
     won = f"{said}; it is {against} with {share:.0%} of the masked weights."
+    won += _goal(result)
     better = looked_better(result, histories)
     named = ", ".join(safe(name) for name in better[:4]) + (" …" if len(better) > 4 else "")
     ahead = (
@@ -49,6 +53,15 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
         f"({factor:.1f} × as many)"
     )
     return [won, f"{ahead}; {cost}."]
+
+
+def _goal(result: RunResult) -> str:
+    """What the search was for, where that was a small network."""
+    if result.goal == "perplexity":
+        return ""
+    if any(point.meets_target for point in result.frontier):
+        return " It is the sparsest finalist that meets the dense target."
+    return " No finalist meets the dense target, so the lowest perplexity won."
 
 
 def looked_better(result: RunResult, histories: Mapping[str, History]) -> list[str]:

@@ -106,6 +106,7 @@ def result_facts(result: RunResult) -> RenderableType:
             ("LS distance", _distance(best)),
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
+            *_goal(result),
             *_overlooked(result),
             *_seeds(result),
             *_stopped(result),
@@ -158,6 +159,33 @@ def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
             "stopped early",
             f"at the target, {result.saved_epochs:,} epochs before the plan's end",
         )
+
+
+def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """What a search for a small network came to, and the trade-off that its finalists leave."""
+    if result.goal == "perplexity":
+        return
+    share = 1 - result.active / result.masked if result.masked else 0.0
+    met = any(point.meets_target for point in result.frontier)
+    yield (
+        "goal",
+        f"{result.goal}: "
+        + (
+            f"{safe(result.winner)}, at sparsity {share:.4f}, is the sparsest finalist that meets the target"
+            if met
+            else "no finalist meets the target; the lowest perplexity won"
+        ),
+    )
+    rows = plain_table("sparsity", "weights", "perplexity", "finalist", right=("weights",))
+    for point in result.frontier:
+        rows.add_row(
+            f"{point.sparsity:.4f}",
+            f"{point.active:,}",
+            Text(places(point.perplexity), "green" if point.meets_target else ""),
+            safe(point.name),
+        )
+    rows.add_row("0", f"{result.masked:,}", places(result.dense_perplexity), "dense")
+    yield "frontier", rows
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:

@@ -84,6 +84,13 @@ IN_RUN = {
         "train.epochs=4",
         EIGHT,
     ],
+    "search.goal": [
+        "search.goal=smallest",
+        "search.objective=loss",
+        "search.candidates=8",
+        "train.epochs=4",
+        "space.sparsity=[0.3, 0.5, 0.7]",
+    ],
     "search.default_first": ["search.default_first=false"],
     "train.test_batch": ["train.test_batch=3"],
 }
