@@ -4,6 +4,7 @@ import pytest
 from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
+from hyperprune.metric import PERPLEXITY
 from hyperprune.ui import tables, text
 
 
@@ -152,7 +153,7 @@ def test_no_number_of_a_narrow_table_is_cut(rendered, width):
     for item in CANDIDATES:
         (row,) = [line.split() for line in lines if line.startswith(f"{item.name} ")]
         (wanted,) = [line.split() for line in whole if line.startswith(f"{item.name} ")]
-        shown = [text.two_places(item.valid_perplexity)]
+        shown = [PERPLEXITY.text(item.valid_value)]
         shown += ["0.2500"] * ("distance" in heads and "0.2500" in wanted)
         assert set(shown) <= set(row), (row, shown)
 
