@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "events", "hookspecs", "metric", "model", "runtime"),
-    ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
+    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
