@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from hyperprune.metric import PERPLEXITY, Metric
+
 DENSE = "dense"
 """The candidate name under which events speak of the dense reference."""
 
@@ -31,6 +33,7 @@ class RunStarted:
     folder: str
     plan: Plan
     resumed: bool
+    metric: Metric = PERPLEXITY  # what results are told in
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,16 @@ class EpochFinished:
 
     candidate: str
     epoch: int
-    train_loss: float  # nats per token
+    train_loss: float  # in the unit of the task, such as nats per token
     valid_loss: float
     averaging: bool
+    valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
     seconds: float | None = None  # that it took: training, validation, spectrum and saving
+
+    @property
+    def cost(self) -> float:
+        """What trainings are compared by: lower is better."""
+        return self.valid_loss if self.valid_cost is None else self.valid_cost
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,12 @@ class SpectrumMeasured:
     floored: int
     lost: float | None = None  # directions lost below the resolution, mean over sequences
     exponents: int | None = None  # of how many
+    valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
+
+    @property
+    def cost(self) -> float:
+        """What trainings are compared by: lower is better."""
+        return self.valid_loss if self.valid_cost is None else self.valid_cost
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ GROUP = "hyperprune"
 HOOKS = {
     "model": "hyperprune_models",
     "corpus": "hyperprune_corpora",
+    "task": "hyperprune_tasks",
     "init": "hyperprune_inits",
     "removal": "hyperprune_removals",
     "growth": "hyperprune_growths",
@@ -93,6 +94,16 @@ def compares(*, widths: bool, layers: bool = False) -> Callable[[Contribution], 
     return declare
 
 
+def reads_features(build: Contribution) -> Contribution:
+    """Declare that a model's builder also takes `hyperprune.model.Features` for its vocabulary.
+
+    The network then reads inputs (T, B, F) and answers with outputs (T, B, O), for tasks on sequences
+    of numbers. Without it such a task is refused, with the names of the models that would do.
+    """
+    build.__dict__["features"] = True
+    return build
+
+
 def example(**options: Any) -> Callable[[Contribution], Contribution]:
     """Declare options under which the conformance suite tries a thing that its defaults do not suit.
 
@@ -128,11 +139,21 @@ class Hooks:
 
     @hookspec
     def hyperprune_models(self) -> Contributions:  # type: ignore[empty-body]
-        """Recurrent networks: `build(vocabulary: int, *, …) -> nn.Module` (see `hyperprune.model`)."""
+        """Recurrent networks: `build(vocabulary: int, *, …) -> nn.Module` (see `hyperprune.model`).
+
+        `@reads_features` says that it also takes `hyperprune.model.Features`.
+        """
 
     @hookspec
     def hyperprune_corpora(self) -> Contributions:  # type: ignore[empty-body]
-        """Texts: `load(root: Path | None, *, …) -> Corpus` (see `hyperprune.corpus`)."""
+        """Texts and sequences: `load(root: Path | None, *, …) -> Corpus | Sequences`.
+
+        See `hyperprune.corpus`.
+        """
+
+    @hookspec
+    def hyperprune_tasks(self) -> Contributions:  # type: ignore[empty-body]
+        """Tasks: `make(data: Corpus | Sequences, *, …) -> Task` (see `hyperprune.task`)."""
 
     @hookspec
     def hyperprune_inits(self) -> Contributions:  # type: ignore[empty-body]

@@ -42,6 +42,8 @@ OTHER_MEANINGS = {
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
+    ("figures/curves", "linear"): "a kind of axis of the plotting library",
+    ("figures/view", "linear"): "a kind of axis of the plotting library",
     ("figures/__init__", "lost_directions"): "a figure of this package, in __all__",
     ("hookspecs", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("optim/learning_rate", "constant"): "a course of the learning rate",

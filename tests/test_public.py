@@ -34,6 +34,7 @@ PUBLIC = {
     "hyperprune.search.ranking",
     "hyperprune.search.space",
     "hyperprune.sparsity",
+    "hyperprune.task",
     "hyperprune.testing",
 }
 

@@ -19,6 +19,7 @@ from hyperprune.builtin.executors import EXECUTORS
 from hyperprune.builtin.models import MODELS
 from hyperprune.builtin.objectives import OBJECTIVES
 from hyperprune.builtin.searchers import SEARCHERS
+from hyperprune.builtin.tasks import TASKS
 from hyperprune.hookspecs import Contributions, hookimpl
 
 
@@ -30,8 +31,14 @@ def hyperprune_models() -> Contributions:
 
 @hookimpl
 def hyperprune_corpora() -> Contributions:
-    """Texts."""
+    """Texts, and sequences of numbers."""
     return CORPORA
+
+
+@hookimpl
+def hyperprune_tasks() -> Contributions:
+    """Tasks."""
+    return TASKS
 
 
 @hookimpl

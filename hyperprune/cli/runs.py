@@ -148,8 +148,6 @@ def show(
     ] = "dense",
 ) -> None:
     """Print a run's result, its candidates or arms, and where the winner's weights are."""
-    from dataclasses import asdict
-
     from hyperprune.judgement.standing import standing
     from hyperprune.ui import tables
 
@@ -158,7 +156,7 @@ def show(
         _write_table(now, format, against)
         return
     if as_json:
-        show_json({**asdict(now), "finished": now.result is not None})
+        show_json({**now.to_json(), "finished": now.result is not None})
         return
     if now.arms:
         show_study(now, against)
@@ -166,7 +164,7 @@ def show(
     if now.result is None:
         show_on_screen(
             tables.unfinished(now),
-            tables.candidate_table(now.candidates, now.target, screen().width),
+            tables.candidate_table(now.candidates, now.target, screen().width, now.metric),
         )
         return
     _show_result(now.result, as_json=False)
@@ -317,7 +315,9 @@ def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> 
 
         show_study(standing(Path(result.folder)), "dense")
         return
-    table = tables.candidate_table(result.candidates, result.dense_perplexity, screen().width)
+    table = tables.candidate_table(
+        result.candidates, result.dense_value, screen().width, result.metric
+    )
     show_on_screen(tables.result_facts(result), table)
     if spent is not None:
         typer.echo()

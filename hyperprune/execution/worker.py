@@ -132,9 +132,10 @@ def _out_of_memory(error: BaseException | None) -> bool:
     """Whether memory ran out; torch says so by a class of its own on a GPU, by words on a CPU."""
     if isinstance(error, PluginError):
         return _out_of_memory(error.__cause__)
-    words = "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or (isinstance(error, RuntimeError) and words)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = said(error) if isinstance(error, RuntimeError) else ""  # a stranger's may not be shown
+    return "can't allocate memory" in words or "not enough memory" in words
 
 
 def _train(
@@ -201,6 +202,7 @@ def _train(
                 metrics.train_loss,
                 metrics.valid_loss,
                 metrics.averaging,
+                metrics.valid_cost,
                 time.perf_counter() - began,
             )
         )

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, RunError, nearest
 from hyperprune.export.about import About, makers_of
@@ -17,7 +18,7 @@ from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
 from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
-from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.records import Recipe, Task
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
@@ -155,6 +156,11 @@ def _network(
     masks: Mapping[str, Tensor],
 ) -> TrainedNetwork:
     whole = run.made().recipe
+    if whole.task != Task():
+        raise RunError(
+            f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
+            f"language models. Its weights and masks are in {run.folder / 'winner'} as safetensors"
+        )
     configuration = {} if name == DENSE else run.proposed()[name]
     recipe = apply(whole, configuration)
     about = About(
@@ -179,8 +185,8 @@ def _perplexities(run: Run, result: RunResult | None, name: str) -> dict[str, An
 
     found = {"valid_perplexity": best(name), "dense_valid_perplexity": best(DENSE)}
     if result is not None:
-        found["dense_test_perplexity"] = result.dense_test_perplexity
-        tested = {result.winner: result.test_perplexity, DENSE: result.dense_test_perplexity}
+        found["dense_test_perplexity"] = result.dense_test_value
+        tested = {result.winner: result.test_value, DENSE: result.dense_test_value}
         found["test_perplexity"] = tested.get(name)
     return found
 
@@ -199,4 +205,4 @@ def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
     known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
     if known and known[0] != corpus.sha256:
         raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
-    return corpus.vocabulary
+    return corpus.vocabulary if isinstance(corpus, Corpus) else ()

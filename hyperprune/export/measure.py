@@ -14,7 +14,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from hyperprune.corpus import batchify
+from hyperprune.corpus import Corpus, batchify
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.export.compact import Dtype
@@ -167,7 +167,7 @@ def _test_text(network: TrainedNetwork) -> Tensor | None:
         corpus = load_corpus(recipe.data)
     except HyperpruneError:
         return None
-    if corpus.vocabulary != network.vocabulary:
+    if not isinstance(corpus, Corpus) or corpus.vocabulary != network.vocabulary:
         return None
     return batchify(corpus.test, recipe.train.test_batch or recipe.train.eval_batch)
 

@@ -22,13 +22,13 @@ def survival(run: Source) -> go.Figure:
 
     Those that trained longest stand on top; dotted lines are the
     ends of rounds, numbered. Point at a bar for its LS
-    distance and perplexity when it was last judged.
+    distance and the metric when it was last judged.
     """
     view = look(run)
     chosen = view.colours
     ordered = sorted(
         view.now.candidates,
-        key=lambda item: (-item.epochs, item.valid_perplexity or float("inf"), item.name),
+        key=lambda item: (-item.epochs, view.metric.order(item.valid_value), item.name),
     )[:TALLEST]
     figure = blank("epoch", "", 110 + 22 * max(3, len(ordered)))
     figure.add_bar(
@@ -40,12 +40,13 @@ def survival(run: Source) -> go.Figure:
             [
                 item.state,
                 measured(item.distance, item.distance_error),
-                "–" if item.valid_perplexity is None else f"{item.valid_perplexity:.2f}",
+                view.metric.text(item.valid_value),
             ]
             for item in reversed(ordered)
         ],
-        hovertemplate="%{y}: %{customdata[0]}, LS distance %{customdata[1]}, perplexity "
-        "%{customdata[2]}<extra></extra>",
+        hovertemplate="%{y}: %{customdata[0]}, LS distance %{customdata[1]}, "
+        + label(view.metric.words)
+        + " %{customdata[2]}<extra></extra>",
         showlegend=False,
     )
     ends = sorted({item.epochs for item in ordered if item.state == "eliminated"})

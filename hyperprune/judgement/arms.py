@@ -23,8 +23,8 @@ class Training:
     name: str  # of its folder in the run
     seed: int
     epochs: int
-    valid_perplexity: float | None = None
-    test_perplexity: float | None = None
+    valid: float | None = None
+    test: float | None = None
     best_epoch: int | None = None
     active: int | None = None
     masked: int | None = None
@@ -48,7 +48,7 @@ class Arm:
     trainings: tuple[Training, ...]
 
     def values(self, what: str) -> dict[int, float]:
-        """A figure by seed, such as `valid_perplexity`, where it is known."""
+        """A figure by seed, such as `valid`, where it is known."""
         found = {item.seed: getattr(item, what) for item in self.trainings}
         return {seed: value for seed, value in found.items() if value is not None}
 
@@ -58,7 +58,7 @@ def arms_of(
 ) -> tuple[Arm, ...]:
     """Every arm of a run, the dense network first; empty where the run compares no arms.
 
-    `tested(training, configuration)` is the perplexity of a finished training on the test split; without
+    `tested(training, configuration)` is the metric of a finished training on the test split; without
     it none is told.
     """
     if not recipe.in_full:
@@ -98,14 +98,14 @@ def _training(
     if outcome.failure is not None or not outcome.epochs:
         cause = outcome.failure.cause if outcome.failure else None
         return Training(name, seed, len(outcome.epochs), cause=cause)
-    best = min(comparable(outcome.epochs), key=lambda record: record.valid_loss)
+    best = min(comparable(outcome.epochs), key=lambda record: record.cost)
     whole = len(outcome.epochs) >= recipe.train.epochs
     return Training(
         name=name,
         seed=seed,
         epochs=len(outcome.epochs),
-        valid_perplexity=math.exp(best.valid_loss),
-        test_perplexity=tested(name, configuration) if tested and whole else None,
+        valid=run.metric.value(best.cost),
+        test=tested(name, configuration) if tested and whole else None,
         best_epoch=best.epoch,
         active=best.active if best.topology else None,
         masked=best.masked if best.topology else None,

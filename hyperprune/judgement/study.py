@@ -54,11 +54,11 @@ def _figures(arm: Arm, other: Arm, seconds: Mapping[str, Mapping[int, float]]) -
 
     return ArmFigures(
         name=arm.name,
-        valid=summary([*arm.values("valid_perplexity").values()]),
-        test=summary([*arm.values("test_perplexity").values()]),
+        valid=summary([*arm.values("valid").values()]),
+        test=summary([*arm.values("test").values()]),
         against=other.name,
-        valid_difference=difference("valid_perplexity"),
-        test_difference=difference("test_perplexity"),
+        valid_difference=difference("valid"),
+        test_difference=difference("test"),
         density=summary([*arm.values("share").values()]),
         exploration=summary([*arm.values("exploration").values()]),
         seconds=summary(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from hyperprune import events
+from hyperprune.corpus import Corpus
 from hyperprune.errors import RunError
+from hyperprune.metric import PERPLEXITY
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
 
@@ -13,13 +17,16 @@ def pin_corpus(session: Session) -> None:
     corpus, journal = session.settled.corpus, session.run.journal
     known = [fact["sha256"] for fact in journal.records if fact["fact"] == "corpus"]
     if not known:
-        journal.append({"fact": "corpus", "name": corpus.name, "sha256": corpus.sha256})
+        metric = session.settled.task.metric
+        told = {} if metric == PERPLEXITY else {"metric": asdict(metric)}
+        journal.append({"fact": "corpus", "name": corpus.name, "sha256": corpus.sha256, **told})
     elif known[0] != corpus.sha256:
         raise RunError(
             f"the corpus {corpus.name} has changed since the run began (sha256 {known[0][:12]}…, now "
             f"{corpus.sha256[:12]}…); bring back the old text, or start a new run"
         )
-    session.run.write_vocabulary(corpus.vocabulary)
+    if isinstance(corpus, Corpus):
+        session.run.write_vocabulary(corpus.vocabulary)
 
 
 def look_at_disk(session: Session) -> None:

@@ -16,8 +16,8 @@ def at_target(session: Session, dense: Outcome, pool: Iterable[Candidate]) -> li
     """Candidates that have met the dense target; empty unless the recipe stops there."""
     if not session.recipe.final.stop_at_target:
         return []
-    target = min(record.valid_loss for record in dense.epochs)
-    return [c.name for c in pool if c.outcome.failure is None and c.best_loss <= target]
+    target = min(record.cost for record in dense.epochs)
+    return [c.name for c in pool if c.outcome.failure is None and c.best_cost <= target]
 
 
 def repeat(

@@ -154,7 +154,7 @@ def _carry_out(
 ) -> RunResult:
     clock, since = Clock() if profile else None, time.monotonic()
     notify = teller(opened, observers)
-    notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
+    notify(events.RunStarted(str(opened.folder), settled.plan, resumed, settled.task.metric))
     if who := opened.left_at_work():
         notices = [
             *notices,

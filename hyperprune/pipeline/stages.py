@@ -147,7 +147,7 @@ def halve(
         kept, eliminated = keep_best(session.judge, alive, keep)
     if eliminated:
         session.notify(events.RoundFinished(number, kept, eliminated))
-    losses = {item.name: item.best_loss for item in alive}
+    losses = {item.name: item.best_cost for item in alive}
     for name in eliminated:
         if losses[name] < min(losses[other] for other in kept) and recipe.final.rescue:
             continue  # the rescue may train it on

@@ -115,6 +115,7 @@ def announce(session: Session, outcome: Outcome) -> None:
                 record.floored,
                 record.lost,
                 record.exponents,
+                record.valid_cost,
             )
         )
     session.told[outcome.candidate] = len(outcome.epochs)

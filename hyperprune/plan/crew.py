@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from hyperprune.model import parameter_count
+from hyperprune.model import Features, parameter_count
 from hyperprune.plan.disk import checkpoint_bytes
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Recipe
@@ -63,13 +63,13 @@ def worker_bytes(recipe: Recipe) -> int:
 
     Its process, what a checkpoint holds, further copies of the weights, and a segment's logits.
     """
-    from hyperprune.corpus.load import load_corpus
-    from hyperprune.training.build import build_model
+    from hyperprune.training.build import build_model, load_task
 
-    vocabulary, train = len(load_corpus(recipe.data).vocabulary), recipe.train
-    weights = parameter_count(build_model(recipe, vocabulary, torch.device("cpu")))
+    task, train = load_task(recipe), recipe.train
+    weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
+    outputs = task.size.outputs if isinstance(task.size, Features) else task.size
     longest = train.max_bptt or train.bptt + (20 if train.variable_bptt else 0)
     rows = max(train.micro_batch or train.batch, train.eval_batch)
-    logits = longest * rows * vocabulary * 4
+    logits = longest * rows * outputs * 4
     held = checkpoint_bytes(weights, train, train.epochs) + COPIES * weights * 4
     return PROCESS + held + LOGITS * logits

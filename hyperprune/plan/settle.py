@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hyperprune.corpus import Corpus
+from hyperprune.corpus import Corpus, Sequences
 from hyperprune.corpus.load import load_corpus
 from hyperprune.events import Plan
 from hyperprune.model import parameter_count
@@ -34,7 +34,7 @@ class Settled:
     """A recipe with all that follows from it before anything has trained."""
 
     recipe: Recipe
-    corpus: Corpus
+    corpus: Corpus | Sequences
     task: Task
     space: Space
     first: Configuration | None  # tried before the searcher is asked

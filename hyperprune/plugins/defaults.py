@@ -14,6 +14,7 @@ InitScale: TypeAlias = Literal["none", "variance", "fan_in"]
 
 NAMES = {
     "corpus": "pydoc",
+    "task": "language_modelling",
     "model": "stacked_lstm",
     "init": "uniform",
     "removal": "magnitude",

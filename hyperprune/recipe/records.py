@@ -10,8 +10,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -44,7 +46,11 @@ Block: TypeAlias = Annotated[
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
+PLUGIN_SECTIONS = {
+    "data": ("corpus", "corpus"),
+    "task": ("name", "task"),
+    "model": ("name", "model"),
+}
 """Sections whose other keys are a plugin's options: the key that names it, and its kind."""
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
@@ -111,6 +117,12 @@ class Data(PluginSection):
     eval_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="leading share of the validation and of the test text"
     )
+
+
+class Task(PluginSection):
+    """What the network is trained for; other keys go to the task plugin."""
+
+    name: str = NAMES["task"]
 
 
 class Model(PluginSection):
@@ -394,6 +406,7 @@ class Recipe(Section):
         default=(), description="methods to compare, in place of what a searcher proposes"
     )
     data: Data = Data()
+    task: Task = Task()
     model: Model = Model()
     train: Train = Train()
     prune: Prune = Prune()
@@ -407,3 +420,11 @@ class Recipe(Section):
     def in_full(self) -> bool:
         """Whether every candidate trains to the full budget, and no round eliminates one."""
         return bool(self.arms) if self.search.full is None else self.search.full
+
+    @model_serializer(mode="wrap")
+    def _task_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the default task out, so that runs made before there were others read as they did."""
+        said: dict[str, Any] = write(self)
+        if self.task == Task():
+            said.pop("task", None)
+        return said

@@ -13,11 +13,14 @@ from hyperprune.recipe.records import Choice, PluginSection, Range, Recipe, Sect
 def dumps(recipe: Recipe) -> str:
     """Write a recipe as TOML, every setting named; `loads` gives the same recipe back."""
     lines = [f"title = {inline(recipe.title)}", f"seed = {recipe.seed}"]
+    said = recipe.model_dump()
     if recipe.seeds:
         lines.append(f"seeds = {inline(recipe.seeds)}")
     if recipe.plugins:
         lines.append(f"plugins = {inline(recipe.plugins)}")
     for name in Recipe.model_fields:
+        if name not in said:
+            continue
         section = getattr(recipe, name)
         if isinstance(section, (Section, Mapping)):
             lines += ["", f"[{name}]"]

@@ -53,6 +53,10 @@ def contents(view: RunView) -> dict[str, Any]:
     return {
         "now": now,
         "result": now.result,
+        "ranked": sorted(
+            (item for item in now.candidates if item.valid_value is not None),
+            key=lambda item: now.metric.order(item.valid_value),
+        ),
         "verdict": verdict(now.result, view.histories) if now.result else [],
         "noise": NOISE,
         "charts": charts,

@@ -22,7 +22,7 @@ from hyperprune.store import layout
 from hyperprune.store.log import Logged, follow
 from hyperprune.ui.board import Board
 from hyperprune.ui.follow import LogClock, sitting
-from hyperprune.ui.text import configuration, duration, measured, perplexity, safe, two_places
+from hyperprune.ui.text import configuration, duration, measured, safe
 
 HERE = Path(__file__).parent
 KEPT, ROOM = 8, 100 << 20
@@ -65,7 +65,6 @@ class Library:
             values = {
                 "runs": self.runs(),
                 "home": home,
-                "two_places": two_places,
                 "duration": duration,
                 "show_bytes": show_bytes,
             }
@@ -151,12 +150,13 @@ def _as_words(board: Board) -> dict[str, Any]:
             "settings": configuration(row.configuration),
             "epoch": row.epoch,
             "distance": measured(row.distance, row.distance_error),
-            "perplexity": two_places(perplexity(row.best_loss)),
+            "value": board.metric.told(row.best_cost),
             "state": safe(f"{row.state}: {row.cause}" if row.cause else row.state),
         }
         for row in (board.dense, *board.candidates.values())
     ]
     return {
+        "metric": board.metric.words,
         "stage": safe(board.stage or "starting"),
         "done": board.done,
         "total": board.total,

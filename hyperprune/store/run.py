@@ -29,6 +29,7 @@ import torch
 import hyperprune
 from hyperprune.errors import PluginError, RunError
 from hyperprune.events import Event, StepFinished
+from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plugins import in_use, read_file, registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
@@ -171,6 +172,14 @@ class Run:
         path = self.folder / layout.VOCABULARY
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
 
+    @property
+    def metric(self) -> Metric:
+        """What the results of the run are told in."""
+        for fact in self.journal.records:
+            if fact["fact"] == "corpus":
+                return Metric(**fact["metric"]) if fact.get("metric") else PERPLEXITY
+        return PERPLEXITY
+
     def check_code(self) -> tuple[Path, ...]:
         """The run's own copies of plugin files, unread by Python; raises RunError where one is another.
 
@@ -275,7 +284,7 @@ class Run:
         """Journal what is new in an outcome."""
         known = self.outcome(outcome.candidate)
         after = known.epochs[-1].epoch if known and known.epochs else 0
-        new = [asdict(record) for record in outcome.epochs if record.epoch > after]
+        new = [record.plain() for record in outcome.epochs if record.epoch > after]
         if known and not new and known.failure == outcome.failure:
             return  # trained again because its files were lost
         self.journal.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -72,10 +71,10 @@ class TrainingFolder:
         """Save what an epoch left: spectrum, best weights if they are, checkpoint last."""
         newest = history[-1]
         atomic.write(self.spectrum(newest.epoch), spectrum.save)
-        if newest.valid_loss <= min(record.valid_loss for record in comparable(history)):
+        if newest.cost <= min(record.cost for record in comparable(history)):
             self.save_weights(trainer, newest)
         tensors, state = trainer.state()
-        metadata = {"trainer": state, "history": [asdict(record) for record in history]}
+        metadata = {"trainer": state, "history": [record.plain() for record in history]}
         atomic.write_tensors(self.checkpoint, tensors, metadata)
 
     def save_weights(self, trainer: Trainer, record: EpochRecord) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from hyperprune.model import Features
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
@@ -18,7 +19,6 @@ from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut, Split, Task
-from hyperprune.task.language import LanguageModelling
 from hyperprune.training.pruning import pruning
 from hyperprune.training.trainer import Trainer, copy_into
 
@@ -33,17 +33,30 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Module:
+def build_model(recipe: Recipe, size: int | Features, device: torch.device) -> nn.Module:
     """Make the network with initial weights that depend on the recipe's seed alone."""
     build = registry().bind("model", recipe.model.name, recipe.model.options)
+    if isinstance(size, Features) and not reads(recipe.model.name):
+        able = [item.name for item in registry().of_kind("model") if reads(item.name)]
+        raise RecipeError(
+            [
+                f"model.name: {recipe.model.name!r} reads token ids, and task {recipe.task.name!r} has "
+                f"{size.inputs} features a step; models that read features: {', '.join(able)}"
+            ]
+        )
     with seeded(derive(recipe.seed, "weights"), torch.device("cpu")):
-        model = build(vocabulary)
+        model = build(size)
     if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
         what = "a network without weights" if isinstance(model, nn.Module) else type(model).__name__
         raise PluginError(
             f"model {recipe.model.name!r} built {what}; a model is an nn.Module with parameters"
         )
     return model.to(device)
+
+
+def reads(model: str) -> bool:
+    """Whether a model declares to read features."""
+    return bool(getattr(registry().get("model", model).target, "features", False))
 
 
 def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
@@ -86,7 +99,13 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
 
 def load_task(recipe: Recipe) -> Task:
     """The task of a recipe, with its data."""
-    return LanguageModelling(load_corpus(recipe.data))
+    make = registry().bind("task", recipe.task.name, recipe.task.options)
+    task = make(load_corpus(recipe.data))
+    if not isinstance(task, Task):
+        raise PluginError(
+            f"task {recipe.task.name!r} made {type(task).__name__}; a task is a hyperprune.task.Task"
+        )
+    return task
 
 
 def check_lengths(recipe: Recipe, task: Task) -> None:

@@ -31,6 +31,7 @@ class EpochMetrics:
     train_loss: float
     valid_loss: float
     averaging: bool
+    valid_cost: float | None = None  # where the metric does not tell the validation loss
 
 
 class Trainer:
@@ -95,7 +96,7 @@ class Trainer:
                 on_step(step + 1, len(batches))
         train_loss = float(total) / weight
         with in_part(self.clock, "evaluation"):
-            valid_loss = self.evaluate(self.heldout("valid")).loss
+            valid_loss, cost = self.evaluate(self.heldout("valid"))
         self.epoch += 1
         for name, loss in (("training", train_loss), ("validation", valid_loss)):
             if not math.isfinite(loss) or loss > self.task.bound:
@@ -106,7 +107,7 @@ class Trainer:
         self.optimizer.observe(valid_loss)
         if self.epoch in self.finetune:
             self.optimizer.restart()
-        return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging)
+        return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging, cost)
 
     def time_with(self, clock: Clock) -> None:
         """Count the time of every later epoch by part; the optimiser's lies within the masking's."""

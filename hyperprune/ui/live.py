@@ -19,8 +19,7 @@ from hyperprune.store.pages import page_of
 from hyperprune.ui.beside import LINES, WIDE, Beside, beside_dense, small_plot
 from hyperprune.ui.board import Board, Row
 from hyperprune.ui.rows import candidate_rows, meets_target
-from hyperprune.ui.text import duration, perplexity, safe
-from hyperprune.ui.text import two_places as places
+from hyperprune.ui.text import duration, safe
 
 TALL, SHORT = 20, 12
 """Lines from which there is room for news, and below which only the essential is shown."""
@@ -169,10 +168,10 @@ def _stage(board: Board) -> str:
 def _standing(board: Board) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append("dense target ", style="dim")
-    line.append(places(perplexity(board.target_loss)))
+    line.append(board.metric.told(board.target_cost))
     if board.best is not None:
         line.append("   best so far ", style="dim")
-        line.append(f"{safe(board.best.name)} {places(perplexity(board.best.best_loss))}")
+        line.append(f"{safe(board.best.name)} {board.metric.told(board.best.best_cost)}")
         if meets_target(board.best, board):
             line.append(" meets the target", style="green")
     return line

@@ -17,10 +17,8 @@ from hyperprune.ui.text import (
     lost_of,
     measured,
     number,
-    perplexity,
     safe,
 )
-from hyperprune.ui.text import two_places as places
 
 
 class ScreenLost(Exception):
@@ -92,14 +90,18 @@ def _proposed(event: events.CandidateProposed, board: Board) -> tuple[str, str]:
 
 
 def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
-    target = board.target_loss
-    met = event.candidate != DENSE and target is not None and event.valid_loss <= target
+    target, metric = board.target_cost, board.metric
+    met = event.candidate != DENSE and target is not None and event.cost <= target
+    training = (
+        metric.told(event.train_loss)
+        if event.valid_cost is None
+        else f"loss {number(event.train_loss)}"
+    )
     return event.candidate, (
         f"epoch {event.epoch}/{board.goal(event.candidate)}: "
-        f"validation perplexity {places(perplexity(event.valid_loss))}, "
-        f"training {places(perplexity(event.train_loss))}"
+        f"validation {metric.words} {metric.told(event.cost)}, training {training}"
         + (", averaging" if event.averaging else "")
-        + (f", meets the dense target {places(perplexity(target))}" if met else "")
+        + (f", meets the dense target {metric.told(target)}" if met else "")
     )
 
 

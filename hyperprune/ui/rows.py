@@ -1,4 +1,4 @@
-"""Candidates as rows of a table that fits its window: settings, epoch, LS distance, perplexity, state."""
+"""Candidates as rows of a table that fits its window: settings, epoch, LS distance, metric, state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from rich.text import Text
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board, Row
 from hyperprune.ui.plot import sparkline
-from hyperprune.ui.text import measured, number, perplexity, safe, setting, short_names
-from hyperprune.ui.text import two_places as places
+from hyperprune.ui.text import measured, number, safe, setting, short_names
 
-NARROW = {"candidate": 9, "settings": 10, "epoch": 5, "distance": 8, "perplexity": 10, "state": 13}
+NARROW = {"candidate": 9, "settings": 10, "epoch": 5, "distance": 8, "metric": 10, "state": 13}
 """Columns of a narrow table with their widths; settings have at least theirs."""
 GIVEN_UP = ("settings", "distance", "epoch", "state")
 """What a window too narrow for all of them goes without, in this order: no number is ever cut."""
@@ -65,7 +64,7 @@ def _wide(
     table.add_column("epoch", justify="right", no_wrap=True, width=5)
     table.add_column("LS distance", justify="right", no_wrap=True, width=16)
     table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
-    table.add_column("perplexity", justify="right", no_wrap=True, width=10)
+    table.add_column(board.metric.words, justify="right", no_wrap=True, width=10)
     if sparks:
         table.add_column("loss", no_wrap=True, width=SPARK)
     table.add_column("state", no_wrap=True, width=13)
@@ -79,7 +78,7 @@ def _wide(
             f"{row.epoch}" if row.epoch else "–",
             distance,
             number(row.lost),
-            _perplexity(board, row),
+            _value(board, row),
             *([Text(sparkline(row.losses, SPARK), style="cyan")] if sparks else []),
             _state(row),
             style=_row_style(row),
@@ -108,8 +107,9 @@ def _narrow(
         if name == "settings":
             table.add_column(name, ratio=1)
         else:
-            justify = "right" if name in ("epoch", "distance", "perplexity") else "left"
-            table.add_column(name, no_wrap=True, width=size, justify=justify)  # type: ignore[arg-type]
+            justify = "right" if name in ("epoch", "distance", "metric") else "left"
+            head = board.metric.words if name == "metric" else name
+            table.add_column(head, no_wrap=True, width=size, justify=justify)  # type: ignore[arg-type]
     if "settings" not in shown:
         table.add_column("", ratio=1)
     for row in (board.dense, *rows):
@@ -118,7 +118,7 @@ def _narrow(
             "settings": said.get(row.name, Text("")),
             "epoch": f"{row.epoch}" if row.epoch else "–",
             "distance": "" if row.name == DENSE else measured(row.distance, None),
-            "perplexity": _perplexity(board, row),
+            "metric": _value(board, row),
             "state": _state(row),
         }
         table.add_row(*(cells[name] for name in shown), style=_row_style(row))
@@ -169,10 +169,10 @@ def _name(board: Board, row: Row) -> Text:
     return Text(safe(row.name, 20) + (" ★" if row is board.best else ""))
 
 
-def _perplexity(board: Board, row: Row) -> Text:
-    loss = row.loss if row.state == "training" else row.best_loss
+def _value(board: Board, row: Row) -> Text:
+    cost = row.cost if row.state == "training" else row.best_cost
     met = row is not board.dense and meets_target(row, board)
-    return Text(places(perplexity(loss)), style="green" if met else "")
+    return Text(board.metric.told(cost), style="green" if met else "")
 
 
 def _row_style(row: Row) -> str:
@@ -181,8 +181,8 @@ def _row_style(row: Row) -> str:
 
 def meets_target(row: Row, board: Board) -> bool:
     """Whether a network is as good as the dense reference."""
-    target = board.target_loss
-    return row.best_loss is not None and target is not None and row.best_loss <= target
+    target = board.target_cost
+    return row.best_cost is not None and target is not None and row.best_cost <= target
 
 
 def _state(row: Row) -> Text:

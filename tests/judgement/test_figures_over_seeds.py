@@ -62,9 +62,9 @@ def test_the_recorded_study_as_scipy_has_it_and_as_the_readme_prints_it():
     arms = TypeAdapter(tuple[Arm, ...]).validate_python(recorded["arms"])
     readme = (ROOT / "README.md").read_text("utf-8")
     dense, *others = figures_of(arms, {})
-    reference = [*arms[0].values("valid_perplexity").values()]
+    reference = [*arms[0].values("valid").values()]
     for item, found in zip(arms[1:], others, strict=True):
-        values = [*item.values("valid_perplexity").values()]
+        values = [*item.values("valid").values()]
         held = stats.ttest_rel(values, reference).confidence_interval(0.95)
         assert math.isclose(found.valid.std, stats.tstd(values), rel_tol=1e-9)
         assert math.isclose(found.valid_difference.low, held.low, rel_tol=1e-9)

@@ -141,7 +141,7 @@ def test_three_presets_from_three_seeds_stopped_and_resumed_to_a_table_in_latex(
     table = said("show", "whole", "--format", "latex", capsys=capsys)
     assert table.count(r"\\") == 5  # heads, dense, three presets
     found = json.loads(said("show", "whole", "--format", "json", capsys=capsys))
-    rigl, dense = ([*whole.arms[k].values("valid_perplexity").values()] for k in (2, 0))
+    rigl, dense = ([*whole.arms[k].values("valid").values()] for k in (2, 0))
     assert f"{stats.tmean(rigl):.2f} $\\pm$ {stats.tstd(rigl):.2f}" in table
     held = stats.ttest_rel(rigl, dense).confidence_interval(0.95)
     (shown,) = (item["valid_difference"] for item in found if item["name"] == "rigl")

@@ -103,6 +103,7 @@ ELSEWHERE = {
     "plugins": "tests/plugins/test_plugin_files.py: what a file offers can be named",
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
+    "task.name": "tests/task/test_task_runs.py: another task needs other data",
     "spectrum.dtype": "only one value of it is still taken",
     "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
@@ -114,7 +115,7 @@ ELSEWHERE = {
     "search.silence": "tests/reliability/test_strangers.py: a plugin that hangs",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
-SECTIONS_ALONE = {"data.options", "model.options"}
+SECTIONS_ALONE = {"data.options", "model.options", "task.options"}
 """Options of a plugin, which that plugin's own tests cover."""
 
 

@@ -107,7 +107,7 @@ SHORT = [
     ("init", "return tensor", 0),
     ("removal", "hang on", 0),
     ("growth", "raise KeyboardInterrupt", 0),
-    ("redistribution", "return text", 0),
+    ("redistribution", "raise Odd", 0),
     ("schedule", "return None", 0),
     ("preset", "return object", 0),
     ("distance", "return nan", 1),

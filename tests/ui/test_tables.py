@@ -4,6 +4,7 @@ import pytest
 from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
+from hyperprune.metric import PERPLEXITY
 from hyperprune.ui import tables, text
 
 
@@ -16,7 +17,7 @@ def candidate(name, state, perplexity, **changes):
         distance=0.25,
         distance_error=0.01,
         distance_noise=0.1,
-        valid_perplexity=perplexity,
+        valid_value=perplexity,
         best_epoch=3,
         met_target=None,
         cause=None,
@@ -41,9 +42,9 @@ RESULT = RunResult(
     title="tiny",
     winner="c003",
     candidates=CANDIDATES,
-    dense_perplexity=72.0,
-    dense_test_perplexity=74.0,
-    test_perplexity=73.5,
+    dense_value=72.0,
+    dense_test_value=74.0,
+    test_value=73.5,
     active=300,
     masked=1000,
     total=1100,
@@ -152,7 +153,7 @@ def test_no_number_of_a_narrow_table_is_cut(rendered, width):
     for item in CANDIDATES:
         (row,) = [line.split() for line in lines if line.startswith(f"{item.name} ")]
         (wanted,) = [line.split() for line in whole if line.startswith(f"{item.name} ")]
-        shown = [text.two_places(item.valid_perplexity)]
+        shown = [PERPLEXITY.text(item.valid_value)]
         shown += ["0.2500"] * ("distance" in heads and "0.2500" in wanted)
         assert set(shown) <= set(row), (row, shown)
 

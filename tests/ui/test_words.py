@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperprune.metric import PERPLEXITY
 from hyperprune.ui import text
 
 
@@ -53,9 +54,9 @@ def test_measured_values(value, error, shown):
 
 
 def test_a_loss_too_large_for_exp_is_an_infinite_perplexity():
-    assert text.perplexity(1e9) == math.inf
-    assert text.two_places(text.perplexity(1e9)) == "inf"
-    assert text.two_places(text.perplexity(math.log(72.273))) == "72.27"
+    assert PERPLEXITY.told(1e9) == "inf"
+    assert PERPLEXITY.told(None) == "–"
+    assert PERPLEXITY.told(math.log(72.273)) == "72.27"
 
 
 def test_settings_are_named_by_their_last_word_where_one_key_has_it():

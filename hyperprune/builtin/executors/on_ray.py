@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from hyperprune.builtin.executors import ray_cluster as cluster
 from hyperprune.builtin.executors import ray_worker
+from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError, Stopped
 from hyperprune.events import Notice, WorkerChanged, WorkerState
@@ -340,6 +341,11 @@ class OnRay:
         key = data.model_dump_json()
         if key not in self._texts:
             corpus = load_corpus(data)
+            if not isinstance(corpus, Corpus):
+                raise RunError(
+                    f"search.executor: workers on Ray are sent texts, and corpus {corpus.name!r} is none; "
+                    "'processes' trains it on this machine"
+                )
             self._texts[key] = corpus.sha256, [self.ray.put(texts.dumped(corpus))]
         return self._texts[key]
 
