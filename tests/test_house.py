@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("errors", "hookspecs", "model", "runtime", "terms"),  # what everything speaks of
     ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
@@ -35,7 +35,7 @@ LAYERS = (
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
 OTHER_MEANINGS = {
-    ("blocks", "none"): "weights that move one by one",
+    ("terms/blocks", "none"): "weights that move one by one",
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
     ("bench/evidence", "grid"): "the epochs at which a curve is read",
     ("bench/figures", "grid"): "the epochs at which a curve is read",
