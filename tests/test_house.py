@@ -26,7 +26,7 @@ LAYERS = (
     ("plan", "store"),
     ("execution", "judgement"),
     ("builtin", "export", "pipeline", "ui"),
-    ("figures", "study"),
+    ("figures", "sources", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
     ("cli",),

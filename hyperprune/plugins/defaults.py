@@ -28,6 +28,9 @@ NAMES = {
 }
 """Kind to name, for every kind that a recipe cannot do without."""
 
+GIVEN = {"corpus": "arrays"}
+"""What reads the arrays into which data that are given in Python are put."""
+
 INIT_SCALE: InitScale = "variance"
 """What recipes begin with, whose networks are always new: weights make up for their masks, as pilots
 support (docs/settings.md). A module given to `SparseTraining` may be trained already: see below."""
