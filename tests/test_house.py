@@ -52,6 +52,8 @@ OTHER_MEANINGS = {
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/shipped", "none"): "an empty list, to a person",
+    ("sources/losses", "loss"): "an argument, a function of one's own",
+    ("sources/search", "loss"): "an argument, a function of one's own",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",

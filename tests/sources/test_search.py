@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 import hyperprune
 from hyperprune.errors import CorpusError, PluginError, RecipeError, RunError
+from hyperprune.plugins import use
 from hyperprune.sources.where import Where, find
 
 HERE = Path(__file__).parent
@@ -44,8 +46,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def one_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def one_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HYPERPRUNE_CACHE", str(cache))
+    yield
+    use(())  # what a test gave is no other test's
 
 
 @pytest.fixture(scope="module")
