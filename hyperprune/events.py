@@ -142,6 +142,20 @@ class WorkerSaid:
 
 
 @dataclass(frozen=True)
+class TimeSpent:
+    """Where the time of a network's epoch went, or (`candidate` empty) of the process that leads the run.
+
+    Told where a run is asked for it. `parts` has seconds by name, `other` for what has none; `wall` is
+    the same stretch of time by another clock.
+    """
+
+    candidate: str
+    epoch: int
+    parts: Mapping[str, float]
+    wall: float
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something a person should know that is neither progress nor failure."""
 
@@ -167,6 +181,7 @@ Event: TypeAlias = (
     | RoundFinished
     | WorkerChanged
     | WorkerSaid
+    | TimeSpent
     | Notice
     | RunFinished
 )

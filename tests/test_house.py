@@ -205,3 +205,9 @@ def test_one_place_names_the_files_of_a_run():
         for pair in names_quoted(path, files)
     }
     assert found == {("testing/observers", "journal.jsonl")}, "take the name from store/layout"
+
+
+def test_no_two_test_files_share_a_name():
+    """Folders of tests are no packages: pytest would import one file under the other's name."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -61,6 +61,9 @@ Workers = Annotated[
         "--workers", metavar="N|auto", help="Candidates to train side by side; auto: what fits."
     ),
 ]
+Profile = Annotated[
+    bool, typer.Option("--profile", help="Also say where the time went, network by network.")
+]
 
 
 def run(
@@ -85,6 +88,7 @@ def run(
     address: Address = None,
     plugin: Plugin = None,
     observe: Observe = None,
+    profile: Profile = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,8 +106,8 @@ def run(
     from hyperprune.pipeline import run as pipeline
 
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.begin(settled, folder=out, observers=observers)
-    _show_result(result, as_json=as_json)
+        result = pipeline.begin(settled, folder=out, observers=observers, profile=profile)
+    _show_result(result, as_json=as_json, profile=profile)
 
 
 def resume(
@@ -112,6 +116,7 @@ def resume(
     executor: Executor = None,
     address: Address = None,
     observe: Observe = None,
+    profile: Profile = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -121,8 +126,8 @@ def resume(
     chosen = _where(workers, executor, address)
     warn_of_broken_plugins()
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.resume(folder, overrides=chosen, observers=observers)
-    _show_result(result, as_json=as_json)
+        result = pipeline.resume(folder, overrides=chosen, observers=observers, profile=profile)
+    _show_result(result, as_json=as_json, profile=profile)
 
 
 def show(
@@ -237,9 +242,15 @@ def _watched(
     return watching(screen(stderr=as_json), stream, quiet=quiet, plugins=observe or ())
 
 
-def _show_result(result: RunResult, *, as_json: bool) -> None:
+def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> None:
+    spent = None
+    if profile and result.folder:
+        from hyperprune.judgement.profile import profile_of
+
+        spent = profile_of(Path(result.folder))
     if as_json:
-        show_json({**result.to_json(), "folder": result.folder})
+        extra = {"profile": spent.plain()} if spent else {}
+        show_json({**result.to_json(), "folder": result.folder, **extra})
         return
     from hyperprune.ui import tables
 
@@ -247,6 +258,9 @@ def _show_result(result: RunResult, *, as_json: bool) -> None:
         result.candidates, result.dense_value, screen().width, result.metric
     )
     show_on_screen(tables.result_facts(result), table)
+    if spent is not None:
+        typer.echo()
+        show_on_screen("seconds by network and part", tables.profile_table(spent))
 
 
 def _show_plan(settled: Settled, *, as_json: bool) -> None:

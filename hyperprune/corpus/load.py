@@ -13,9 +13,13 @@ from hyperprune.corpus.sequences import Sequences
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Data
 
+_provided: dict[str, Corpus] = {}  # by what a recipe says of its text
+
 
 def load_corpus(data: Data) -> Corpus | Sequences:
     """Load a recipe's data once a process, cut to the shares it asks for."""
+    if _provided and (known := _provided.get(data.model_dump_json())) is not None:
+        return known
     shares = (data.train_fraction, data.eval_fraction)
     files = registry().files  # the same name may mean another file's corpus
     return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options), files)
@@ -39,3 +43,9 @@ def _load_corpus(
         valid=leading(corpus.valid, shares[1]),
         test=leading(corpus.test, shares[1]),
     )
+
+
+def provide(data: Data, corpus: Corpus) -> None:
+    """Have `load_corpus` answer with a text that came from elsewhere, in place of loading one."""
+    _provided.clear()  # a worker has one text at a time
+    _provided[data.model_dump_json()] = corpus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -16,10 +17,11 @@ from hyperprune.errors import (
     RunError,
     Stopped,
 )
-from hyperprune.events import EpochFinished, Event, StepFinished
+from hyperprune.events import EpochFinished, Event, StepFinished, TimeSpent
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.clock import Clock, part
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.task import Task
@@ -39,6 +41,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
+    spent = _Spent(job, emit) if job.profile else None
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
     history: list[EpochRecord] = []
@@ -54,7 +57,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     try:
         task = _data(recipe)
         with owned(job.folder, PATIENCE):
-            _train(job, recipe, task, history, tell, stopping)
+            _train(job, recipe, task, history, tell, stopping, spent)
         return Outcome(job.candidate, tuple(history))
     except (Stopped, RunError, KeyboardInterrupt):
         raise
@@ -69,7 +72,23 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
             failure = Failure("raised", _cause(error, recipe)[:LONGEST])
+    if spent is not None:
+        spent.tell(len(history) + 1)
     return Outcome(job.candidate, tuple(history), failure)
+
+
+class _Spent:
+    """Tells where the time of a training goes, an epoch at a time, from the moment it is made."""
+
+    def __init__(self, job: Job, emit: Callable[[Event], None]) -> None:
+        self.job, self.emit = job, emit
+        self.clock, self.since = Clock(), time.monotonic()
+
+    def tell(self, epoch: int) -> None:
+        """Tell what has passed since the last call."""
+        parts, now = self.clock.take(), time.monotonic()
+        self.emit(TimeSpent(self.job.candidate, epoch, parts, now - self.since))
+        self.since = now
 
 
 def _data(recipe: Recipe) -> Task:
@@ -105,13 +124,20 @@ def _train(
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
+    spent: _Spent | None,
 ) -> None:
     folder = TrainingFolder(job.folder)
-    trainer = build_trainer(recipe, task, sparse=job.sparse)
-    text = spectrum_text(task, recipe.spectrum)
-    history += folder.restore(trainer)
+    clock = spent.clock if spent else None
+    with part(clock, "loading"):
+        trainer = build_trainer(recipe, task, sparse=job.sparse)
+        text = spectrum_text(task, recipe.spectrum)
+        history += folder.restore(trainer)
     if not history:
         folder.save_start(trainer)
+    if clock is not None:
+        if trainer.device.type == "cuda":
+            clock.settle = torch.cuda.synchronize
+        trainer.time_with(clock)
 
     def on_step(step: int, steps: int) -> None:
         if stopping():
@@ -120,7 +146,8 @@ def _train(
 
     while trainer.epoch < job.epochs:
         metrics = trainer.run_epoch(on_step)
-        spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+        with part(clock, "spectra"):
+            spectrum = measure_spectrum(trainer, text, recipe.spectrum)
         topology = trainer.sparse.topology() if trainer.sparse else None
         history.append(
             EpochRecord(
@@ -132,7 +159,8 @@ def _train(
                 exponents=len(spectrum.exponents),
             )
         )
-        folder.save(trainer, spectrum, history)
+        with part(clock, "saving"):
+            folder.save(trainer, spectrum, history)
         emit(
             EpochFinished(
                 job.candidate,
@@ -143,3 +171,5 @@ def _train(
                 metrics.valid_cost,
             )
         )
+        if spent is not None:
+            spent.tell(metrics.epoch)

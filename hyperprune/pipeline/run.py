@@ -6,6 +6,7 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from hyperprune.plan.settle import Settled, settle
 from hyperprune.plugins import registry, said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.clock import Clock, part
 from hyperprune.runtime.signals import stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic, layout
@@ -42,21 +44,23 @@ def run(
     plugins: Sequence[str | Path] = (),
     folder: Path | str | None = None,
     observers: Sequence[Observer] = (),
+    profile: bool = False,
 ) -> RunResult:
     """Carry out a recipe (a record, a file, or a shipped name) in a new run folder.
 
     `overrides` are settings such as `"prune.sparsity=0.8"`, `plugins` Python files to run beside those
     that the recipe names (neither with a record); the folder is `runs/<title>-<time>` unless given;
-    observers are told every event as it happens. A recipe with several `search.workers` starts
-    processes: a script that calls this needs the usual `if __name__ == "__main__":`. Raises RecipeError
-    for what a recipe gets wrong, Stopped when asked to stop by a signal, RunError when the run cannot go
-    on; the last two leave a folder that `resume` takes up.
+    observers are told every event as it happens, with `profile` also where the time went. A recipe with
+    several `search.workers` starts processes: a script that calls this needs the usual
+    `if __name__ == "__main__":`. Raises RecipeError for what a recipe gets wrong, Stopped when asked to
+    stop by a signal, RunError when the run cannot go on; the last two leave a folder that `resume` takes
+    up.
     """
     if isinstance(recipe, Recipe):
         use(recipe.plugins)
     else:
         recipe = load_recipe(recipe, overrides, plugins=plugins)
-    return begin(settle(recipe), folder=folder, observers=observers)
+    return begin(settle(recipe), folder=folder, observers=observers, profile=profile)
 
 
 def begin(
@@ -64,6 +68,7 @@ def begin(
     *,
     folder: Path | str | None = None,
     observers: Sequence[Observer] = (),
+    profile: bool = False,
 ) -> RunResult:
     """Carry out a settled recipe in a new run folder; what cannot begin has left none."""
     target = Path(folder) if folder is not None else new_folder(settled.recipe.title)
@@ -72,11 +77,15 @@ def begin(
         made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
         # The recipe from here on names the run's own copies of plugin files.
         settled = replace(settled, recipe=made.made().recipe)
-        return _carry_out(made, settled, observers, resumed=False)
+        return _carry_out(made, settled, observers, resumed=False, profile=profile)
 
 
 def resume(
-    folder: Path | str, *, overrides: Sequence[str] = (), observers: Sequence[Observer] = ()
+    folder: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    observers: Sequence[Observer] = (),
+    profile: bool = False,
 ) -> RunResult:
     """Go on with a run after any stop, to the same result; a finished run answers with it.
 
@@ -94,7 +103,12 @@ def resume(
         if (folder / layout.RESULT).exists():
             return load_run(folder)
         return _carry_out(
-            opened, _settle_again(opened, recipe), observers, resumed=True, notices=notices
+            opened,
+            _settle_again(opened, recipe),
+            observers,
+            resumed=True,
+            notices=notices,
+            profile=profile,
         )
 
 
@@ -125,7 +139,9 @@ def _carry_out(
     *,
     resumed: bool,
     notices: Sequence[str] = (),
+    profile: bool = False,
 ) -> RunResult:
+    clock, since = Clock() if profile else None, time.monotonic()
     notify = teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed, settled.task.metric))
     for notice in notices:
@@ -137,12 +153,15 @@ def _carry_out(
             _open_executor(settled, notify, stopping) as executor,
         ):
             judge = Judge(settled.recipe, opened)
-            result = _stages(Session(settled, opened, judge, executor, notify))
+            result = _stages(Session(settled, opened, judge, executor, notify, clock))
     except Ended as error:
         opened.record_end(str(error))
         raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
+    finally:
+        if clock is not None:
+            notify(events.TimeSpent("", 0, clock.take(), time.monotonic() - since))
     atomic.write_json(opened.folder / layout.RESULT, result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
@@ -206,15 +225,16 @@ def _stages(session: Session) -> RunResult:
     repeats = repeat(session, every, finalists)
     tidy(session, every, finalists)
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
-    return conclude(
-        session.judge,
-        session.settled.task,
-        dense.outcome,
-        list(every.values()),
-        finalists,
-        repeats,
-        saved=saved,
-    )
+    with part(session.clock, "verdict"):
+        return conclude(
+            session.judge,
+            session.settled.task,
+            dense.outcome,
+            list(every.values()),
+            finalists,
+            repeats,
+            saved=saved,
+        )
 
 
 def _causes(every: dict[str, Candidate]) -> str:

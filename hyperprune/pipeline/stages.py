@@ -16,6 +16,7 @@ from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import Contribution, registry
+from hyperprune.runtime.clock import part
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.space import Configuration
@@ -46,7 +47,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     def finish_next() -> None:
         to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
         if not finished and to_come:
-            _prepare(session, searcher)  # every worker is busy: now it costs no time
+            with part(session.clock, "suggestions"):
+                _prepare(session, searcher)  # every worker is busy: now it costs no time
         _ = dense.outcome  # what candidates are judged against
         name, configuration = list(chosen.items())[len(finished)]
         if name in repeated:
@@ -69,7 +71,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         else:
             pending = list(chosen.values())[len(finished) :]
             try:
-                configuration = suggester.ask(name, history(), pending)
+                with part(session.clock, "suggestions"):
+                    configuration = suggester.ask(name, history(), pending)
             except SpaceExhausted:
                 _note(session, f"all {k} configurations of the space have been tried")
                 break
@@ -86,9 +89,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
-        keep = (
-            recipe.final.keep == "all"
-        )  # else an eliminated candidate's weights were deleted on purpose
+        keep = recipe.final.keep == "all"  # else an eliminated one's were deleted on purpose
         started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
@@ -139,7 +140,8 @@ def halve(
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
-    kept, eliminated = keep_best(session.judge, alive, keep)
+    with part(session.clock, "judging"):
+        kept, eliminated = keep_best(session.judge, alive, keep)
     if eliminated:
         session.notify(events.RoundFinished(number, kept, eliminated))
     losses = {item.name: item.best_cost for item in alive}

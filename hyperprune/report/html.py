@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import HyperpruneError, RunError
+from hyperprune.judgement.profile import profile_of
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
 from hyperprune.runtime.garbage import collector_at_rest
@@ -67,6 +68,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "rests_on_few": rests_on_few,
         "topology": _sound(now.topology),
         "measures": _measures(view.run.folder),
+        "profile": profile_of(view.run.folder),
         "recipe": _recipe(view.run.folder),
         "made_with": _made_with(view.run),
     }

@@ -25,6 +25,7 @@ EVENTS: tuple[Event, ...] = (
     events.WorkerSaid("w1", "warning: something odd"),
     events.WorkerChanged("w1", "host", "cpu", 4711, "gone", "c001", "it was killed"),
     events.RoundFinished(1, ("c000",), ("c001",)),
+    events.TimeSpent("c000", 1, {"forward": 0.5, "other": 0.25}, 0.75),
     events.Notice("something to know"),
 )
 """One event of every type that comes between the start and the end of a run."""

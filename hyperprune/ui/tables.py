@@ -30,6 +30,7 @@ from hyperprune.ui.text import (
 )
 
 if TYPE_CHECKING:
+    from hyperprune.judgement.profile import Profile
     from hyperprune.judgement.standing import Standing
     from hyperprune.plan.estimate import Estimate
 
@@ -319,6 +320,17 @@ def estimate_facts(cost: Estimate) -> RenderableType:
 def duration_of_step(seconds: float) -> str:
     """Seconds of something short."""
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def profile_table(profile: Profile) -> RenderableType:
+    """Seconds of each network by part, and of the process that leads the run."""
+    columns = profile.columns
+    table = plain_table("network", *columns, "all", right=(*columns, "all"))
+    for row in profile.rows:
+        name = Text(safe(row.name), no_wrap=True) if row.name else Text("the run itself", "dim")
+        cells = (f"{row.parts[part]:.2f}" if part in row.parts else "–" for part in columns)
+        table.add_row(name, *cells, f"{row.total:.2f}")
+    return table
 
 
 def measure_table(rows: Sequence[Measured]) -> RenderableType:

@@ -90,7 +90,7 @@ IN_RUN = {
 """Keys that only a whole run shows."""
 
 ELSEWHERE = {
-    "plugins": "tests/plugins/test_files.py: what a file offers can be named",
+    "plugins": "tests/plugins/test_plugin_files.py: what a file offers can be named",
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
     "task.name": "tests/task/test_runs.py: another task needs other data",

@@ -24,7 +24,7 @@ def test_a_whole_run():
     ]
     assert math.exp(board.target_cost) == pytest.approx(96)
     assert board.best.name == "c002"
-    assert math.exp(board.best.best_loss) == pytest.approx(93)
+    assert math.exp(board.best.best_cost) == pytest.approx(93)
     assert board.candidates["c002"].distance == 0.2
     assert board.candidates["c001"].cause == "the loss is nan"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -32,6 +33,23 @@ def processes(crew: Crew, *, workers_per_gpu: Annotated[int, Field(ge=1, le=64)]
     return InProcess(crew) if crew.workers == 1 else Processes(crew)
 
 
+def ray(
+    crew: Crew,
+    *,
+    address: str = "",
+    resources: dict[str, Annotated[float, Field(ge=0)]] | None = None,
+    shared: bool = True,
+) -> Executor:
+    """Candidates on a Ray cluster: that at `address`, at `RAY_ADDRESS`, or one started here.
+
+    `resources`, such as `{ cpu = 4, gpu = 0.5 }`, are what each worker takes. Workers write into the
+    run's folder where they see it; with `shared = false` they always send their files.
+    """
+    from hyperprune.builtin.executors.on_ray import OnRay
+
+    return OnRay(crew, address, resources or {}, shared)
+
+
 def _one(asked: Asked) -> tuple[int, int]:
     from hyperprune.plan.crew import shared_out
 
@@ -52,8 +70,28 @@ def _machine() -> str:
     return f"{cores()} cores, GPUs: {', '.join(gpus()) or 'none'}{memory}"
 
 
+def _room(
+    asked: Asked,
+    *,
+    address: str = "",
+    resources: Mapping[str, float] | None = None,
+    shared: bool = True,
+) -> tuple[int, int]:
+    from hyperprune.builtin.executors.ray_cluster import room_for
+
+    return room_for(asked, address, resources or {})
+
+
+def _ray_here() -> str:
+    from hyperprune.builtin.executors.ray_cluster import found_here
+
+    return found_here()
+
+
 local.fit = _one  # type: ignore[attr-defined]
 processes.fit = _fitting  # type: ignore[attr-defined]
 processes.about = _machine  # type: ignore[attr-defined]
+ray.fit = _room  # type: ignore[attr-defined]
+ray.about = _ray_here  # type: ignore[attr-defined]
 
-EXECUTORS: Contributions = {"local": local, "processes": processes}
+EXECUTORS: Contributions = {"local": local, "processes": processes, "ray": ray}
