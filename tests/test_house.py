@@ -77,6 +77,7 @@ WRITERS = {
     "report/compare": "writes a comparison to where a person says",
     "report/html": "writes a report to where a person says",
     "scaffold/__init__": "writes a new plugin",
+    "sources/search": "a plugin file of what was given, into the cache",
     "sparsity/maskfile": "saves masks to a path that its caller chose",
     "testing/conformance": "a folder for a tiny run",
     "testing/observers": "a file that an observer must leave alone",
