@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from hyperprune.metric import PERPLEXITY, Metric
-from hyperprune.training.outcome import DENSE as DENSE
+
+DENSE = "dense"
+"""The candidate name under which events speak of the dense reference."""
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("blocks", "errors", "events", "hookspecs", "metric", "model", "runtime"),
     ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
     ("training",),
-    ("events",),
     ("plan", "store"),
     ("execution", "judgement"),
     ("builtin", "export", "pipeline", "ui"),

@@ -77,7 +77,14 @@ def begin(
         made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
         # The recipe from here on names the run's own copies of plugin files.
         settled = replace(settled, recipe=made.made().recipe)
-        return _carry_out(made, settled, observers, resumed=False, profile=profile)
+        return _carry_out(
+            made,
+            settled,
+            observers,
+            resumed=False,
+            notices=settled.notices,
+            profile=profile,
+        )
 
 
 def resume(

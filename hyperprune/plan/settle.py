@@ -15,6 +15,7 @@ from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.space import Configuration, Space
 from hyperprune.task import Task
 from hyperprune.training.build import (
@@ -24,6 +25,7 @@ from hyperprune.training.build import (
     resolve_device,
     spectrum_text,
 )
+from hyperprune.training.precision import AUTO, choose, settled
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,14 @@ class Settled:
     disk: int  # most bytes that the run folder may come to
     workers: int  # processes that train
     threads: int  # of torch, in each of them
+    notices: tuple[str, ...] = ()  # what was decided here
 
 
 def settle(recipe: Recipe) -> Settled:
     """Read a recipe's text, plan its run, and see that its dense reference can be built here.
+
+    What a recipe leaves to the machine (`train.precision = "auto"`) is decided, once: the settled recipe,
+    which its run writes down, says it in words.
 
     Raises RecipeError, CorpusError and PluginError for what cannot begin, before there is a run folder.
     """
@@ -56,6 +62,12 @@ def settle(recipe: Recipe) -> Settled:
     spectrum_text(task, recipe.spectrum)
     weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
     workers, threads = resources(recipe)
+    notices: tuple[str, ...] = ()
+    if recipe.train.precision == AUTO:
+        with torch_threads(threads):
+            choice = choose(recipe, task)
+        recipe = settled(recipe, choice.precision)
+        notices = (f"train.precision is {choice.precision}: {choice.because}",)
     return Settled(
         recipe,
         corpus,
@@ -67,4 +79,5 @@ def settle(recipe: Recipe) -> Settled:
         run_bytes(plan, weights, recipe, space, workers),
         workers,
         threads,
+        notices,
     )

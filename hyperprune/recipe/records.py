@@ -172,7 +172,10 @@ class Train(Section):
     max_bptt: Annotated[int, Field(ge=0)] = Field(
         default=0, description="longest drawn segment; 0: bptt + 20"
     )
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32",
+        description="of matrix products; auto: bfloat16 where a few timed steps gain by it",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0)] = Field(
         default=0, description="torch threads; 0: cores / workers"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hyperprune.errors import CorpusError, RunError
 from hyperprune.events import Observer
 from hyperprune.judgement.result import RunResult
+from hyperprune.pipeline.changes import may_change
 from hyperprune.pipeline.run import load_run, resume, run
 from hyperprune.plugins import read_file, use
 from hyperprune.plugins.defaults import GIVEN
@@ -198,9 +199,27 @@ def _check_same(folder: Path, recipe: Recipe, code: Path) -> None:
             f"{folder} holds a run of another network, loss or metric, or the file in which they stand has "
             "changed since; change it back, or take another folder"
         )
-    for section in now:
-        if section not in ("plugins", "data") and then.get(section) != now[section]:
+    for section, key, value in _fixed(now):
+        was = then.get(section)
+        was = was.get(key) if key and isinstance(was, dict) else was
+        if was != value and not (
+            key == "precision" and value == "auto"
+        ):  # which a run decides once
+            what = f"{section}.{key}" if key else section
             raise RunError(
-                f"{folder} holds a run with another {section}: {str(then.get(section))[:200]} there, "
-                f"{str(now[section])[:200]} here; take another folder"
+                f"{folder} holds a run with another {what}: {str(was)[:200]} there, "
+                f"{str(value)[:200]} here; take another folder"
             )
+
+
+def _fixed(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Section, key and value of what makes a run the experiment that it is."""
+    for section, value in said.items():
+        if section in ("plugins", "data") or may_change(section):
+            continue
+        if section == "space" or not isinstance(value, dict):
+            yield section, "", value
+            continue
+        for key, own in value.items():
+            if not may_change(f"{section}.{key}"):
+                yield section, key, own

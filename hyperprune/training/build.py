@@ -62,6 +62,10 @@ def reads(model: str) -> bool:
 def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
     train = recipe.train
+    if train.precision == "auto":
+        raise RecipeError(
+            ["train.precision: found 'auto', which only a run settles; say float32 or bfloat16"]
+        )
     check_lengths(recipe, task)
     model = build_model(recipe, task.size, resolve_device(train.device))
     optimizer = build_optimizer(

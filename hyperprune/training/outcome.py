@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-DENSE = "dense"
-"""The candidate name under which events speak of the dense reference."""
+from hyperprune.events import DENSE as DENSE
+
 REPEAT = "-s"
 
 

@@ -115,6 +115,13 @@ class Trainer:
         self.optimizer.register_step_pre_hook(lambda *_: clock.enter("optimiser"))
         self.optimizer.register_step_post_hook(lambda *_: clock.leave())
 
+    def rehearse(self, batch: Batch) -> None:
+        """Take one step on a batch from zero states, to see how long it takes."""
+        self.model.train()
+        with seeded(derive(self.seed, "rehearsal"), self.device):
+            self._accumulate(batch, self._begin(batch))
+            self._step(0, 1, batch.rate)
+
     def gradients(self) -> dict[str, Tensor]:
         """Dense gradients of the first batch, for initialisations that score by them."""
         even = Cut(self.cut.batch, self.cut.bptt)
