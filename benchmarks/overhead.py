@@ -33,11 +33,22 @@ KINDS = {
 }
 
 
-def jobs(place: Path, kind: str, turn: str, count: int, epochs: int) -> list[Job]:
-    words = ["model.hidden=48", f"train.epochs={max(epochs, 2)}", "spectrum.steps=20"]
-    recipe = tiny_recipe(tiny_text(place / "text"), *words).model_dump(mode="json")
-    folder = place / kind.replace(" ", "-") / turn
-    return [Job(f"c{k:03d}", folder / f"c{k:03d}", recipe, True, epochs) for k in range(count)]
+EPOCHS = 3
+
+
+def text_of(place: Path, words: int) -> Path:
+    """A text whose training split has so many words."""
+    folder = tiny_text(place / f"text{words}")
+    line = (folder / "train.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line[k % len(line)] for k in range(words // 10)]
+    (folder / "train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def jobs(text: Path, place: Path, count: int, epochs: int = EPOCHS) -> list[Job]:
+    settings = ("model.hidden=48", f"train.epochs={EPOCHS}", "spectrum.steps=20")
+    recipe = tiny_recipe(text, *settings).model_dump(mode="json")
+    return [Job(f"c{k:03d}", place / f"c{k:03d}", recipe, True, epochs) for k in range(count)]
 
 
 def done(executor: Executor, todo: list[Job]) -> float:
@@ -59,19 +70,22 @@ def main() -> None:
     crew = Crew(chosen.workers, 1, False, lambda event: None, lambda: False)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
+        trial, few = text_of(place, 3000), place / "local"
         with registry().bind("executor", "local")(crew) as here:
-            done(here, jobs(place, "here", "warm", 1, 2))
+            done(here, jobs(trial, few / "warm", 1, epochs=1))
             started = time.process_time()
-            done(here, jobs(place, "here", "timed", 1, 10))
-            epochs = max(2, round(chosen.seconds / (time.process_time() - started) * 10))
+            done(here, jobs(trial, few / "timed", 1))
+            words = round(3000 * chosen.seconds / (time.process_time() - started), -2)
+        text = text_of(place, int(words))
         found: dict[str, dict[str, object]] = {kind: {"seconds": []} for kind in KINDS}
         for turn in range(chosen.turns):
             for kind, (executor, options) in KINDS.items():
+                folder = place / kind.replace(" ", "-") / str(turn)
                 before = time.perf_counter()
                 with registry().bind("executor", executor, options)(crew) as opened:
-                    done(opened, jobs(place, kind, f"first{turn}", chosen.workers, 1))
+                    done(opened, jobs(trial, folder / "first", chosen.workers, epochs=1))
                     found[kind]["start"] = round(time.perf_counter() - before, 2)
-                    took = done(opened, jobs(place, kind, f"turn{turn}", chosen.jobs, epochs))
+                    took = done(opened, jobs(text, folder / "timed", chosen.jobs))
                     found[kind]["seconds"].append(round(took, 2))  # type: ignore[attr-defined]
                 print(kind, found[kind], flush=True)
     base = found["processes"]["seconds"]
@@ -82,7 +96,8 @@ def main() -> None:
         "made": date.today().isoformat(),
         "jobs": chosen.jobs,
         "workers": chosen.workers,
-        "epochs_a_job": epochs,
+        "epochs_a_job": EPOCHS,
+        "words_of_the_text": words,
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "executors": found,

@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "events", "hookspecs", "metric", "model", "runtime"),
-    ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
+    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
@@ -37,6 +37,8 @@ HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 OTHER_MEANINGS = {
     ("blocks", "none"): "weights that move one by one",
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
+    ("bench/evidence", "grid"): "the epochs at which a curve is read",
+    ("bench/figures", "grid"): "the epochs at which a curve is read",
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
@@ -60,7 +62,8 @@ OTHER_MEANINGS = {
     ("testing/executors", "text"): "a folder",
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
-    ("ui/live", "loss"): "a heading",
+    ("ui/rows", "loss"): "a heading",
+    ("ui/study", "explored"): "a heading",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""
@@ -68,6 +71,8 @@ OTHER_MEANINGS = {
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
     "corpus/files": "keeps the tokens of a large text in the cache",
+    "export/c/check": "compiles in a temporary folder",
+    "export/c/write": "writes a network's C to where a person says",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
     "integrations/transformers": "a file in a checkpoint of another library's",

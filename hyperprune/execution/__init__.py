@@ -69,12 +69,18 @@ class Executor(Protocol):
         ...
 
 
-def work(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
+def work(
+    job: Job,
+    emit: Callable[[Event], None],
+    stopping: Callable[[], bool],
+    note: Callable[[str], None] | None = None,
+) -> Outcome:
     """Do a job in this process: train its network to its last epoch, a checkpoint an epoch.
 
-    A network's failure is a value. Raises Stopped when asked to stop, RunError where disk, text or
-    device fail, and what `emit` raises.
+    `note` is told who is at work (`"model 'mine' of hyperprune-mine for c003"`), for the message of an
+    executor that finds its worker dead. A network's failure is a value. Raises Stopped when asked to
+    stop, RunError where disk, text or device fail, and what `emit` raises.
     """
     from hyperprune.execution.worker import advance
 
-    return advance(job, emit, stopping)
+    return advance(job, emit, stopping, note)

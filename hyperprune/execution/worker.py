@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import torch
@@ -20,8 +21,11 @@ from hyperprune.errors import (
 from hyperprune.events import EpochFinished, Event, StepFinished, TimeSpent
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
+from hyperprune.plugins.registry import ENDINGS
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.clock import Clock, part
+from hyperprune.runtime.patience import Note, Silent, at_work, patient, word
+from hyperprune.runtime.signals import by_a_person
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.task import Task
@@ -34,8 +38,15 @@ LONGEST = 1000
 """Characters of a cause that are kept."""
 
 
-def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> Outcome:
+def advance(
+    job: Job,
+    emit: Callable[[Event], None],
+    stopping: Callable[[], bool],
+    note: Note | None = None,
+) -> Outcome:
     """Train until the job's epoch, saving a checkpoint after each; a failure is a value, not an exception.
+
+    `note` is told who is at work, for whoever finds this process dead.
 
     Raises Stopped when asked to stop, and RunError when disk, text or device fail: neither is the
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
@@ -45,7 +56,7 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
     history: list[EpochRecord] = []
-    elsewhere: list[BaseException] = []
+    elsewhere: list[BaseException] = []  # raised by who listens, and by who stops
 
     def tell(event: Event) -> None:
         try:
@@ -55,11 +66,12 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
             raise
 
     try:
-        task = _data(recipe)
-        with owned(job.folder, PATIENCE):
-            _train(job, recipe, task, history, tell, stopping, spent)
+        with patient(recipe.search.silence, note), at_work(job.candidate):
+            task = _data(recipe)
+            with owned(job.folder, PATIENCE):
+                _train(job, recipe, task, history, tell, stopping, elsewhere, spent)
         return Outcome(job.candidate, tuple(history))
-    except (Stopped, RunError, KeyboardInterrupt):
+    except (Stopped, RunError):
         raise
     except RecipeError as error:  # the device is gone: no candidate's failure
         raise RunError(str(error)) from error
@@ -68,6 +80,8 @@ def advance(job: Job, emit: Callable[[Event], None], stopping: Callable[[], bool
     except BaseException as error:  # a plugin's mistake ends its candidate, never the run
         if any(error is other for other in elsewhere):
             raise  # an observer's: it may end the run
+        if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+            raise
         if _out_of_memory(error):
             failure = Failure("memory", f"out of memory: {error}"[:LONGEST])
         else:
@@ -101,20 +115,27 @@ def _data(recipe: Recipe) -> Task:
 
 def _cause(error: BaseException, recipe: Recipe) -> str:
     """Why a candidate failed, in words; what a plugin's network raises is raised in its name."""
-    if isinstance(error, HyperpruneError):
+    if isinstance(error, (HyperpruneError, Silent)) and not isinstance(error, ENDINGS):
         return str(error)
+    whose = _stranger(recipe)
+    return f"{whose}: {said(error)}" if whose else said(error)
+
+
+def _stranger(recipe: Recipe) -> str:
+    """The network's plugin, where it is not ours: it is at work in every step."""
     model = registry().contributions.get(("model", recipe.model.name))
-    whose = f"model {model.name!r} of {model.package}: " if model and model.package != GROUP else ""
-    return whose + said(error)
+    known = model is None or model.package == GROUP
+    return "" if known or model is None else f"model {model.name!r} of {model.package}"
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
     """Whether memory ran out; torch says so by a class of its own on a GPU, by words on a CPU."""
     if isinstance(error, PluginError):
         return _out_of_memory(error.__cause__)
-    words = "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or (isinstance(error, RuntimeError) and words)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = said(error) if isinstance(error, RuntimeError) else ""  # a stranger's may not be shown
+    return "can't allocate memory" in words or "not enough memory" in words
 
 
 def _train(
@@ -124,6 +145,7 @@ def _train(
     history: list[EpochRecord],
     emit: Callable[[Event], None],
     stopping: Callable[[], bool],
+    elsewhere: list[BaseException],
     spent: _Spent | None,
 ) -> None:
     folder = TrainingFolder(job.folder)
@@ -139,15 +161,27 @@ def _train(
             clock.settle = torch.cuda.synchronize
         trainer.time_with(clock)
 
+    whose = _stranger(recipe)
+
     def on_step(step: int, steps: int) -> None:
+        word()
         if stopping():
-            raise Stopped("stopped")
+            elsewhere.append(Stopped("stopped"))
+            raise elsewhere[-1]
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
     while trainer.epoch < job.epochs:
-        metrics = trainer.run_epoch(on_step)
-        with part(clock, "spectra"):
-            spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+        began = time.perf_counter()
+        with at_work(whose) if whose else nullcontext():
+            try:
+                metrics = trainer.run_epoch(on_step)
+                word()
+                with part(clock, "spectra"):
+                    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+            except ENDINGS as error:
+                if whose and not any(error is other for other in elsewhere):  # the network's own
+                    raise PluginError(f"{whose} raised {said(error)}") from error
+                raise
         topology = trainer.sparse.topology() if trainer.sparse else None
         history.append(
             EpochRecord(
@@ -169,6 +203,7 @@ def _train(
                 metrics.valid_loss,
                 metrics.averaging,
                 metrics.valid_cost,
+                time.perf_counter() - began,
             )
         )
         if spent is not None:

@@ -65,19 +65,20 @@ def lost_directions(run: Source) -> go.Figure:
 
 
 def frontier(run: Source) -> go.Figure:
-    """Active weights against the best value of the metric, a point a candidate.
+    """Active weights against the best value of the metric, a point a candidate, the dense network in ink.
 
-    To the left are fewer weights; the line joins those that no other beats in both. Where every
-    candidate has the same number of weights the points stand above each other.
+    To the left are fewer weights; the line joins those that no other beats in both. What is at least as
+    good as the dotted line meets the dense target. Candidates that went out early were still getting better.
     """
     view = look(run)
     figure = blank("active weights, and those never masked", f"best validation {view.metric.words}")
     chosen = view.colours
-    points = []
+    points, masked = [], 0
     for item in view.now.candidates:
         tensors = list(view.tensors(item.name).values())
         if tensors and item.valid_value is not None:
             active = sum(tensor.active for tensor in tensors[-1])
+            masked = max(masked, sum(tensor.size for tensor in tensors[-1]))
             points.append((active, item.valid_value, item.name))
     figure.add_scatter(
         x=[active for active, _, _ in points],
@@ -102,6 +103,17 @@ def frontier(run: Source) -> go.Figure:
         hoverinfo="skip",
         showlegend=False,
     )
+    if view.now.target is not None and points:
+        figure.add_scatter(
+            x=[masked],
+            y=brief([view.now.target]),
+            name=DENSE,
+            mode="markers",
+            marker={"size": 11, "symbol": "diamond", "color": DENSE_COLOUR},
+            hovertemplate="dense: %{x:,} weights, %{y:.2f}<extra></extra>",
+        )
+        dots = {"dash": "dot", "color": DENSE_COLOUR, "width": 1}
+        figure.add_hline(view.now.target, line=dots)
     figure.update_xaxes(title="active masked weights", rangemode="tozero")
     return figure
 

@@ -40,7 +40,7 @@ def keep_best(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Who stays of candidates that have trained equally long, best first, and who goes out."""
     judged = min(len(item.outcome.epochs) for item in alive)
-    values = judge.objectives([item.outcome for item in alive], judged)
+    values = judge.standings([item.outcome for item in alive], judged).scores
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
     losses = {item.name: item.best_cost for item in alive}
     kept = survivors(scores, losses, keep, hedge=judge.recipe.rounds.hedge)

@@ -12,8 +12,10 @@ from pydantic import TypeAdapter
 
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
+from hyperprune.judgement.arms import Arm
 from hyperprune.judgement.margin import Margin
 from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.search.goal import Goal
 from hyperprune.store import layout
 
 if TYPE_CHECKING:
@@ -114,6 +116,22 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class FrontierPoint:
+    """A finalist that no other beats in both active weights and the metric (validation)."""
+
+    name: str
+    active: int
+    sparsity: float
+    valid_value: float
+    meets_target: bool
+
+    @property
+    def perplexity(self) -> float:
+        """Of language models: the value under the name that they tell it by."""
+        return self.valid_value
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The outcome of a run. Values are of its metric; counts are numbers of weights.
 
@@ -138,7 +156,10 @@ class RunResult:
     dense_values: tuple[float, ...] = ()
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
+    arms: tuple[Arm, ...] = ()  # of a study, the dense network first
     metric: Metric = PERPLEXITY
+    goal: Goal = "perplexity"
+    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
     folder: str = ""
 
     @property

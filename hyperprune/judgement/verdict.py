@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
+from hyperprune.judgement.arms import arms_of
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
-from hyperprune.judgement.result import RunResult, Signal
+from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
+from hyperprune.metric import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
+from hyperprune.search.goal import Point, fronts
+from hyperprune.search.goal import winner as won
 from hyperprune.search.ranking import spearman
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
@@ -36,6 +41,8 @@ def conclude(
 ) -> RunResult:
     """Choose the winner by the metric on validation, read test once, and save the winner.
 
+    Where the goal is a small network, it is the smallest that meets the target (`search.goal.winner`).
+
     Finalists are all that trained to the full budget, however they came to it, or those that met the
     target where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
     best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
@@ -51,8 +58,10 @@ def conclude(
         )
         raise Ended(f"every finalist failed: {causes}")
     losses = {c.name: _best_costs(c.outcome, repeats[c.name]) for c in alive}
-    winner = min(alive, key=lambda c: (sum(losses[c.name]) / len(losses[c.name]), c.name))
     dense_losses = _best_costs(dense, repeats[DENSE])
+    points = {c.name: Point(fmean(losses[c.name]), judge.size(c.outcome)) for c in alive}
+    chosen = won(points, recipe.search.goal, fmean(dense_losses))
+    winner = next(c for c in alive if c.name == chosen)
     missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
     about = _about(settings, winner)
@@ -82,7 +91,9 @@ def conclude(
         dense_epochs=len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
         + sum(len(item.epochs) for name in losses for item in repeats[name]),
-        full_search_epochs=len(every) * recipe.train.epochs,
+        full_search_epochs=len(every)
+        * recipe.train.epochs
+        * (recipe.final.seeds if recipe.in_full else 1),
         signal=early_signal(judge, every),
         overlooked=missed.name if missed and not saved else None,
         values=tuple(metric.value(cost) for cost in losses[winner.name]),
@@ -90,6 +101,29 @@ def conclude(
         metric=metric,
         margin=margin(losses[winner.name], dense_losses),
         saved_epochs=saved,
+        arms=arms_of(
+            run, recipe, lambda name, own: _test_value(run, name, apply(recipe, own), task)
+        ),
+        goal=recipe.search.goal,
+        frontier=_frontier(metric, points, masked, fmean(dense_losses)) if judge.sized else (),
+    )
+
+
+def _frontier(
+    metric: Metric, points: Mapping[str, Point], masked: int, target: float
+) -> tuple[FrontierPoint, ...]:
+    """Finalists that no other beats, the smallest first."""
+    names = list(points)
+    best = fronts([points[name] for name in names])[0]
+    return tuple(
+        FrontierPoint(
+            name=names[index],
+            active=int(points[names[index]].size),
+            sparsity=1 - points[names[index]].size / masked,
+            valid_value=metric.value(points[names[index]].score),
+            meets_target=points[names[index]].score <= target,
+        )
+        for index in best
     )
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hyperprune import events
 from hyperprune.errors import CorpusError, Ended, HyperpruneError, RunError, Stopped
 from hyperprune.events import Event, Observer
 from hyperprune.execution import Crew, Executor
+from hyperprune.execution.guarded import Guarded
 from hyperprune.judgement.candidate import Candidate
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
 from hyperprune.judgement.verdict import conclude
+from hyperprune.pipeline.arms import try_arms
 from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
@@ -26,11 +29,12 @@ from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.stages import halve, propose, rescue
 from hyperprune.plan.settle import Settled, settle
-from hyperprune.plugins import registry, said, use
+from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.clock import Clock, part
-from hyperprune.runtime.signals import stop_on_signal
+from hyperprune.runtime.patience import patient
+from hyperprune.runtime.signals import by_a_person, stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic, layout
 from hyperprune.store.lock import owned
@@ -151,11 +155,18 @@ def _carry_out(
     clock, since = Clock() if profile else None, time.monotonic()
     notify = teller(opened, observers)
     notify(events.RunStarted(str(opened.folder), settled.plan, resumed, settled.task.metric))
+    if who := opened.left_at_work():
+        notices = [
+            *notices,
+            f"the sitting before this one ended without a word while {who} was at work",
+        ]
     for notice in notices:
         notify(events.Notice(notice))
     try:
         with (
             stop_on_signal() as stopping,
+            opened.noting() as note,
+            patient(settled.recipe.search.silence, note),
             torch_threads(settled.threads),
             _open_executor(settled, notify, stopping) as executor,
         ):
@@ -178,7 +189,11 @@ def _open_executor(settled: Settled, notify: Observer, stopping: Callable[[], bo
     """The recipe's executor, with the workers that were settled on."""
     choice, gpu = settled.recipe.search.executor, settled.recipe.train.device != "cpu"
     crew = Crew(settled.workers, settled.threads, gpu, notify, stopping)
-    opened: Executor = registry().bind("executor", choice.name, choice.options)(crew)
+    found = registry().get("executor", choice.name)
+    make = partial(found.bind(choice.options), crew)
+    if found.package != GROUP:
+        return Guarded(make, f"executor {found.name!r} of {found.package}")
+    opened: Executor = make()
     return opened
 
 
@@ -193,7 +208,9 @@ def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
                 observer(event)
             except HyperpruneError:
                 raise
-            except Exception as error:  # a full disk under a log, a screen that is gone
+            except BaseException as error:  # a full disk under a log, a screen that is gone
+                if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+                    raise
                 listening.remove(observer)
                 notify(events.Notice(f"an observer failed, told no more: {said(error)}"))
 
@@ -210,10 +227,11 @@ def _stages(session: Session) -> RunResult:
     session.notify(events.StageStarted("dense", plan.epochs))
     dense = DenseReference(session)
     session.notify(events.StageStarted("search", count * epoch))
-    pool = propose(session, dense)
+    pool = try_arms(session, dense) if session.recipe.arms else propose(session, dense)
     every = {item.name: item for item in pool}
 
-    for number, (keep, until) in enumerate([*rounds, (plan.finalists, plan.epochs)], start=2):
+    later = [] if session.recipe.in_full else [*rounds, (plan.finalists, plan.epochs)]
+    for number, (keep, until) in enumerate(later, start=2):
         if at_target(session, dense.outcome, pool):
             break
         pool = [item for item in pool if item.outcome.failure is None]
@@ -229,8 +247,11 @@ def _stages(session: Session) -> RunResult:
 
     met = at_target(session, dense.outcome, every.values())
     finalists = met or rescue(session, every)
-    repeats = repeat(session, every, finalists)
-    tidy(session, every, finalists)
+    if session.recipe.in_full and not finalists:
+        raise Ended(_causes(every))
+    repeated = list(every) if session.recipe.in_full else finalists
+    repeats = repeat(session, every, repeated)
+    tidy(session, every, repeated)
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
     with part(session.clock, "verdict"):
         return conclude(

@@ -15,6 +15,7 @@ from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
 from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.patience import patient
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.space import Configuration, Space
 from hyperprune.task import Task
@@ -53,6 +54,11 @@ def settle(recipe: Recipe) -> Settled:
 
     Raises RecipeError, CorpusError and PluginError for what cannot begin, before there is a run folder.
     """
+    with patient(recipe.search.silence):
+        return _settled(recipe)
+
+
+def _settled(recipe: Recipe) -> Settled:
     space = space_of(recipe)
     plan = make_plan(recipe, space.size)
     resolve_device(recipe.train.device)

@@ -31,6 +31,11 @@ NAMES = {
 GIVEN = {"corpus": "arrays"}
 """What reads the arrays into which data that are given in Python are put."""
 
+SIZED_OBJECTIVE = "loss"
+"""The objective of a search that asks for a small network: held against the dense network's loss after
+as many epochs it is nearly fair to all sparsities, where a trend of three epochs is not
+(benchmarks/sparsity_signal.py, docs/evidence.md)."""
+
 INIT_SCALE: InitScale = "variance"
 """What recipes begin with, whose networks are always new: weights make up for their masks, as pilots
 support (docs/settings.md). A module given to `SparseTraining` may be trained already: see below."""

@@ -22,6 +22,7 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     unknown = list(check_plugins(recipe))
     yield from unknown
     yield from check_training(recipe)
+    yield from check_goal(recipe)
     space, problems = resolve(recipe)
     yield from check_rounds(recipe, None if problems else space.size)
     yield from problems
@@ -125,6 +126,32 @@ def check_block(block: str, prune: Prune) -> Iterator[Problem]:
         )
 
 
+def check_goal(recipe: Recipe) -> Iterator[Problem]:
+    """Yield what contradicts a search for a small network."""
+    goal = recipe.search.goal
+    if goal == "perplexity":
+        return
+    keys = [key.removeprefix("prune.") for key in recipe.space]
+    if "sparsity" not in keys and not any(key.startswith("model.") for key in keys):
+        yield Problem(
+            "search.goal",
+            f"found {goal!r}; every candidate has as many weights: list prune.sparsity in [space]",
+            also=("space",),
+        )
+    if "exclude" in keys:
+        yield Problem(
+            "space.exclude",
+            f"goal {goal!r} counts masked weights, so what is masked must be the same for all",
+            also=("search.goal", "space.prune.exclude"),
+        )
+    if recipe.final.stop_at_target:
+        yield Problem(
+            "final.stop_at_target",
+            f"goal {goal!r} looks beyond the first network that meets the target",
+            also=("search.goal",),
+        )
+
+
 def check_blocks(recipe: Recipe, space: Space) -> Iterator[Problem]:
     """Yield blocks of n of m in a space whose candidates have another sparsity."""
     varying = {item.path: item.domain for item in space.dimensions}
@@ -149,10 +176,22 @@ def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem
     `configurations` is how many the space has, where that is known: no more are ever tried.
     """
     search, rounds, final, train = recipe.search, recipe.rounds, recipe.final, recipe.train
-    if final.finalists > search.candidates:
+    if recipe.in_full:
+        if final.stop_at_target:
+            yield Problem(
+                "final.stop_at_target",
+                "a study trains every candidate to the full budget; expected false",
+                also=("search.full",),
+            )
+        return
+    if recipe.arms:
+        configurations = len(recipe.arms)
+    most = len(recipe.arms) or search.candidates
+    if final.finalists > most:
         yield Problem(
             "final.finalists",
-            f"found {final.finalists}; expected at most search.candidates, {search.candidates}",
+            f"found {final.finalists}; expected at most "
+            f"{'as many as there are arms' if recipe.arms else 'search.candidates'}, {most}",
             also=("search.candidates",),
         )
     if final.stop_at_target and final.seeds > 1:
@@ -169,7 +208,8 @@ def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem
             "and candidates are first compared when two changes lie behind them",
             also=("prune.update",),
         )
-    candidates = min(search.candidates, configurations or search.candidates)
+    asked = len(recipe.arms) or search.candidates
+    candidates = min(asked, configurations or asked)
     reach = _rounds(recipe, candidates=candidates)
     if reach[-1][1] > train.epochs:
         yield Problem(

@@ -18,10 +18,12 @@ from pydantic import (
 )
 
 from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
-from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
+from hyperprune.search.goal import Goal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 Block: TypeAlias = Annotated[
     str,
@@ -255,8 +257,14 @@ class Search(Section):
         default=None, description="a named search that fills in keys here and in other sections"
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
+    goal: Goal = Field(
+        default="perplexity",
+        description="the lowest perplexity, the smallest network that meets the dense target, or the "
+        "frontier of both; the last two with `prune.sparsity` in the space",
+    )
     objective: Choice = Field(
-        default=Choice(name=NAMES["objective"]), description="what is minimised early"
+        default=Choice(name=NAMES["objective"]),
+        description="what is minimised early; loss, where the goal is a small network",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive | Literal["auto"] = Field(
@@ -265,9 +273,27 @@ class Search(Section):
     executor: Choice = Field(
         default=Choice(name=NAMES["executor"]), description="where candidates train"
     )
+    full: bool | None = Field(
+        default=None,
+        description="train every candidate to the full budget, without rounds; so it is where there "
+        "are arms and nothing else is said",
+    )
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
+    silence: Annotated[float, Field(ge=0)] = Field(
+        default=3600.0,
+        description="seconds that a plugin may take for an answer, or a training from step to step, "
+        "before it counts as failed; 0 waits for ever",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_goal(cls, value: Any) -> Any:
+        """A search for a small network minimises the loss early, unless it says otherwise."""
+        if not isinstance(value, Mapping) or value.get("goal", "perplexity") == "perplexity":
+            return value
+        return {"objective": SIZED_OBJECTIVE, **value}
 
 
 class Rounds(Section):
@@ -357,13 +383,27 @@ def _domain(value: Any) -> Any:
 Domain: TypeAlias = Annotated[Range | tuple[Any, ...], BeforeValidator(_domain)]
 
 
+class Arm(Section):
+    """One of the methods that a study compares: what it sets beside the recipe, by dotted path."""
+
+    name: str
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+
+
 class Recipe(Section):
     """One experiment. The file is the whole truth of it: same recipe, same machine, same run."""
 
     title: str = ""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    seed: Seed = 1
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = Field(
+        default=(),
+        description="seeds that every arm, or finalist, and the dense network train from",
+    )
     plugins: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(), description="Python files whose plugins this recipe uses, relative to it"
+    )
+    arms: Annotated[tuple[Arm, ...], Field(strict=False)] = Field(
+        default=(), description="methods to compare, in place of what a searcher proposes"
     )
     data: Data = Data()
     task: Task = Task()
@@ -375,6 +415,11 @@ class Recipe(Section):
     search: Search = Search()
     rounds: Rounds = Rounds()
     final: Final = Final()
+
+    @property
+    def in_full(self) -> bool:
+        """Whether every candidate trains to the full budget, and no round eliminates one."""
+        return bool(self.arms) if self.search.full is None else self.search.full
 
     @model_serializer(mode="wrap")
     def _task_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

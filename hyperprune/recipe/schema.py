@@ -23,6 +23,17 @@ RANGE = {
     "additionalProperties": False,
 }
 
+ARMS = {
+    "type": "array",
+    "description": "Methods to compare: each a name, and keys of prune, train and model.",
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string"}},
+        "additionalProperties": True,
+    },
+}
+
 
 def recipe_schema(keep: Keep = lambda contribution: True) -> dict[str, Any]:
     """Schema of a recipe with all that is registered, or only with what `keep` accepts."""
@@ -45,6 +56,12 @@ def recipe_schema(keep: Keep = lambda contribution: True) -> dict[str, Any]:
         "description": "a named method that fills in the controls",
     }
     sections["space"] = _space(keep)
+    sections["arms"] = ARMS
+    seeds = sections["seeds"]
+    sections["seeds"] = {
+        "description": seeds["description"] + "; or how many, from `seed` on",
+        "anyOf": [{"type": "integer", "minimum": 1, "maximum": 999}, {**seeds, "description": ""}],
+    }
     for section in sections.values():
         _tidy(section)
     return {

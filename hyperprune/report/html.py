@@ -62,7 +62,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "charts": charts,
         "failed": failed,
         "sections": sections,
-        "folded": FOLDED,
+        "folded": [n for n in FOLDED if n != "frontier" or view.recipe.search.goal == "perplexity"],
         "names": short_names(path for item in now.candidates for path in item.configuration),
         "meaning": meaning,
         "rests_on_few": rests_on_few,

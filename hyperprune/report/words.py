@@ -24,7 +24,10 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     others = [
         item
         for item in result.candidates
-        if item is not best and item.state == "finalist" and item.valid_value is not None
+        if item is not best
+        and item.state == "finalist"
+        and item.valid_value is not None
+        and result.goal == "perplexity"
     ]
     ahead_of = "above" if metric.better == "higher" else "below"
     second = min(others, key=lambda item: metric.order(item.valid_value), default=None)
@@ -36,6 +39,7 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     against = f"{metric.text(abs(gap))} {'better' if beaten else 'worse'} than the dense network"
     share = result.active / result.masked if result.masked else 1.0
     won = f"{said}; it is {against} with {share:.0%} of the masked weights."
+    won += _goal(result)
     better = looked_better(result, histories)
     named = ", ".join(safe(name) for name in better[:4]) + (" …" if len(better) > 4 else "")
     ahead = (
@@ -52,6 +56,15 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
         f"({factor:.1f} × as many)"
     )
     return [won, f"{ahead}; {cost}."]
+
+
+def _goal(result: RunResult) -> str:
+    """What the search was for, where that was a small network."""
+    if result.goal == "perplexity":
+        return ""
+    if any(point.meets_target for point in result.frontier):
+        return " It is the sparsest finalist that meets the dense target."
+    return f" No finalist meets the dense target, so the best {result.metric.words} won."
 
 
 def looked_better(result: RunResult, histories: Mapping[str, History]) -> list[str]:

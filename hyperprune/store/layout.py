@@ -16,6 +16,8 @@ RESULT = "result.json"
 """The result of a finished run."""
 LOCK = "lock"
 """Who works on the folder now."""
+AT_WORK = "at_work"
+"""Who is at work while a run goes on; one that is left tells who ended its process."""
 CODE = "plugins"
 """A folder with copies of the plugin files that the recipe names."""
 

@@ -17,7 +17,8 @@ import platform
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -50,6 +51,7 @@ MAY_CHANGE = frozenset(
     {
         "title",
         "data.root",
+        "search.silence",
         "search.workers",
         "search.executor",
         "train.threads",
@@ -69,6 +71,7 @@ FILES = (
     layout.JOURNAL,
     layout.LOG,
     layout.LOCK,
+    layout.AT_WORK,
 )
 FOLDERS = f"{DENSE}|{layout.WINNER}|{layout.CODE}|c[0-9]{{3,5}}"
 OURS = re.compile(rf"({'|'.join(re.escape(name) for name in FILES)}|{FOLDERS})(\.partial)?")
@@ -201,6 +204,38 @@ class Run:
     def training(self, candidate: str) -> TrainingFolder:
         """The folder of one training of this run."""
         return TrainingFolder(self.folder / candidate)
+
+    def left_at_work(self) -> str:
+        """Who was at work when the sitting before this one ended without a word; or nothing."""
+        try:
+            content = (self.folder / layout.AT_WORK).read_bytes()[:1000]
+        except OSError:
+            return ""
+        return content.rstrip(b"\0").decode("utf-8", errors="replace").strip()
+
+    @contextmanager
+    def noting(self) -> Iterator[Callable[[str], None]]:
+        """Keep note of who is at work within the block; a disk that takes no notes costs nothing."""
+        path, length = self.folder / layout.AT_WORK, 0
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        except OSError:
+            yield lambda who: None
+            return
+
+        def note(who: str) -> None:
+            nonlocal length
+            content = who.encode("utf-8", errors="replace")
+            with contextlib.suppress(OSError):
+                os.pwrite(descriptor, content.ljust(length, b"\0"), 0)
+            length = max(length, len(content))
+
+        try:
+            yield note
+        finally:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def log(self, event: Event) -> None:
         """Note an event with its time, for people; losing a line loses no fact."""

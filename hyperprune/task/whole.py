@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hyperprune.corpus import UNSCORED, Part, Sequences
+from hyperprune.corpus import UNSCORED, Part, Sequences, padded
 from hyperprune.errors import CorpusError
 from hyperprune.task.contract import Batch, Batches, Cut, Split
 
@@ -67,6 +67,24 @@ def mask(part: Part, group: Tensor) -> Tensor:
     inside = steps < part.lengths[group][:, None]
     y = part.y[group]
     return inside if y.is_floating_point() else inside & (y != UNSCORED)
+
+
+def pieces_of(part: Part, least: int) -> Part:
+    """The sequences, each cut into pieces of one length where there are fewer than `least`.
+
+    What does not fill a piece at a sequence's end is left out.
+    """
+    if len(part) >= least:
+        return part
+    assert part.y is not None
+    each = -(-least // len(part))  # pieces of a sequence
+    rows: list[tuple[Tensor, Tensor]] = []
+    for x, y, length in zip(part.x, part.y, part.lengths.tolist(), strict=True):
+        size = max(1, length // each)
+        ends = range(size, length + 1, size)
+        rows += [(x[end - size : end], y[end - size : end]) for end in list(ends)[:each]]
+    xs, lengths = padded([x for x, _ in rows])
+    return Part(xs, lengths, padded([y for _, y in rows])[0])
 
 
 def first_long(part: Part, name: str, sequences: int, steps: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ from hyperprune.judgement.margin import Margin
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plan.disk import show_bytes
+from hyperprune.ui.sheet import Sheet
 from hyperprune.ui.text import (
     configuration,
     duration,
@@ -58,8 +60,14 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
         header_style="bold",
     )
     for name in columns:
-        justify: JustifyMethod = "right" if name in right else "left"
-        table.add_column(Text(safe(name), no_wrap=True), justify=justify, overflow="fold")
+        count = name in right  # what is a number stays on its line, or is cut with a mark
+        justify: JustifyMethod = "right" if count else "left"
+        table.add_column(
+            Text(safe(name), no_wrap=True),
+            justify=justify,
+            no_wrap=count,
+            overflow="ellipsis" if count else "fold",
+        )
     return table
 
 
@@ -102,11 +110,65 @@ def result_facts(result: RunResult) -> RenderableType:
             ("LS distance", _distance(best)),
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
+            *_goal(result),
             *_overlooked(result),
             *_seeds(result),
             *_stopped(result),
             ("run folder", safe(result.folder)),
         ]
+    )
+
+
+def study_facts(result: RunResult) -> RenderableType:
+    """What a study came to, above its table."""
+    best = next((arm.name for arm in result.arms if arm.candidate == result.winner), result.winner)
+    return facts(
+        [
+            ("study", Text(safe(result.title or "untitled"), "bold")),
+            (
+                "lowest validation loss",
+                f"{safe(best)} ({safe(result.winner)}), by the mean over seeds",
+            ),
+            (
+                "epochs",
+                f"{result.search_epochs:,} of arms, {result.dense_epochs:,} of the dense network",
+            ),
+            ("run folder", safe(result.folder)),
+        ]
+    )
+
+
+def candidate_rows(candidates: Sequence[CandidateResult]) -> tuple[list[str], list[list[Any]]]:
+    """Candidates as heads and rows of plain values, a column a setting by its path."""
+    paths = list(dict.fromkeys(path for item in candidates for path in item.configuration))
+    known = [field.name for field in fields(CandidateResult) if field.name != "configuration"]
+    rows = [
+        [
+            *(getattr(item, name) for name in known),
+            *(setting(item.configuration[p]) if p in item.configuration else None for p in paths),
+        ]
+        for item in candidates
+    ]
+    return [*known, *paths], rows
+
+
+def candidate_sheet(candidates: Sequence[CandidateResult]) -> Sheet:
+    """Candidates, best first, as a table for a paper."""
+    names = short_names(path for item in candidates for path in item.configuration)
+    heads = ("candidate", *names.values(), "epochs", "LS distance", "validation", "state")
+    return Sheet(
+        heads,
+        [
+            (
+                item.name,
+                *(setting(item.configuration.get(path, "–")) for path in names),
+                str(item.epochs),
+                measured(item.distance, item.distance_error),
+                four_places(item.valid_value),
+                item.state,
+            )
+            for item in sorted(candidates, key=lambda item: (ORDER.index(item.state), item.name))
+        ],
     )
 
 
@@ -165,8 +227,35 @@ def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
         )
 
 
+def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """What a search for a small network came to, and the trade-off that its finalists leave."""
+    if result.goal == "perplexity":
+        return
+    share = 1 - result.active / result.masked if result.masked else 0.0
+    met = any(point.meets_target for point in result.frontier)
+    yield (
+        "goal",
+        f"{result.goal}: "
+        + (
+            f"{safe(result.winner)}, at sparsity {share:.4f}, is the sparsest finalist that meets the target"
+            if met
+            else f"no finalist meets the target; the best {result.metric.words} won"
+        ),
+    )
+    rows = plain_table("sparsity", "weights", result.metric.words, "finalist", right=("weights",))
+    for point in result.frontier:
+        rows.add_row(
+            f"{point.sparsity:.4f}",
+            f"{point.active:,}",
+            Text(result.metric.text(point.valid_value), "green" if point.meets_target else ""),
+            safe(point.name),
+        )
+    rows.add_row("0", f"{result.masked:,}", result.metric.text(result.dense_value), "dense")
+    yield "frontier", rows
+
+
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
-    """The eliminated candidate with a lower perplexity than the winner's, if any: shown, not hidden."""
+    """The eliminated candidate that was better than the winner, if any: shown, not hidden."""
     found = next((item for item in result.candidates if item.name == result.overlooked), None)
     if found is not None:
         yield (
@@ -199,43 +288,65 @@ def candidate_table(
     """Every candidate, best first: settings, epochs, LS distance, best of the metric, state.
 
     Where `width` has no room for a column a setting, they share one, and what is said elsewhere
-    (errors, when the target was met) is left out.
+    (errors, when the target was met) is left out; where it has none for all others, some are.
     """
-    wide = _candidates(candidates, target, metric, separate=True)
+    wide = _wide_candidates(candidates, metric)
     fits = Console(width=10_000).measure(wide).maximum <= width
-    return wide if fits else _candidates(candidates, target, metric, separate=False)
+    return wide if fits else _narrow_candidates(candidates, width, metric)
 
 
-def _candidates(
-    candidates: Sequence[CandidateResult],
-    target: float | None,
-    metric: Metric,
-    *,
-    separate: bool,
-) -> Table:
+LEFT_OUT = {"distance": 67, "epochs": 57, "settings": 49}
+"""Columns of a narrow table, and the window's width below which it goes without them."""
+
+
+def _narrow_candidates(candidates: Sequence[CandidateResult], width: int, metric: Metric) -> Table:
+    columns = ("candidate", "settings", "epochs", "distance", metric.words, "state")
+    shown = [name for name in columns if width >= LEFT_OUT.get(name, 0)]
+    table = plain_table(*shown, right=("epochs", "distance", metric.words))
     names = short_names(path for item in candidates for path in item.configuration)
-    numbers = ["epochs", "LS distance" if separate else "distance", metric.words]
-    numbers[2:2] = ["lost"] if separate else []
-    numbers += ["met target"] if separate else []
-    settings = names.values() if separate else ("settings",)
-    table = plain_table("candidate", *settings, *numbers, "state", right=numbers)
     for item in sorted(candidates, key=partial(_rank, metric)):
-        values = {path: setting(item.configuration.get(path, "–")) for path in names}
-        shown = list(values.values()) if separate else [" · ".join(values.values())]
-        met = item.met_target is not None
-        state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+        values = [setting(item.configuration.get(path, "–")) for path in names]
+        cells = {
+            "candidate": Text(safe(item.name), no_wrap=True),
+            "settings": Text(" · ".join(values)),
+            "epochs": Text(str(item.epochs)),
+            "distance": Text(measured(item.distance, None)),
+            metric.words: _best(item, metric),
+            "state": _state(item),
+        }
+        style = "dim" if item.state == "eliminated" else ""
+        table.add_row(*(cells[name] for name in shown), style=style)
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _wide_candidates(candidates: Sequence[CandidateResult], metric: Metric) -> Table:
+    names = short_names(path for item in candidates for path in item.configuration)
+    numbers = ["epochs", "LS distance", "lost", metric.words, "met target"]
+    table = plain_table("candidate", *names.values(), *numbers, "state", right=numbers)
+    for item in sorted(candidates, key=partial(_rank, metric)):
         table.add_row(
             Text(safe(item.name), no_wrap=True),
-            *map(Text, shown),
+            *(Text(setting(item.configuration.get(path, "–"))) for path in names),
             str(item.epochs),
-            Text(measured(item.distance, item.distance_error if separate else None), no_wrap=True),
-            *([number(item.lost)] if separate else []),
-            Text(metric.text(item.valid_value), "green" if met else "", no_wrap=True),
-            *([_epoch(item.met_target)] if separate else []),
-            Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause),
+            Text(measured(item.distance, item.distance_error), no_wrap=True),
+            number(item.lost),
+            _best(item, metric),
+            _epoch(item.met_target),
+            _state(item),
             style="dim" if item.state == "eliminated" else "",
         )
     return table
+
+
+def _best(item: CandidateResult, metric: Metric) -> Text:
+    met = item.met_target is not None
+    return Text(metric.text(item.valid_value), "green" if met else "", no_wrap=True)
+
+
+def _state(item: CandidateResult) -> Text:
+    state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+    return Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause)
 
 
 def _epoch(epoch: int | None) -> str:

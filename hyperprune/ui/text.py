@@ -18,6 +18,11 @@ def safe(value: object, longest: int = LONGEST) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def safe_lines(text: str) -> str:
+    """As `safe`, line by line, each as long as it is."""
+    return "\n".join(safe(line, len(line) + 1) for line in text.splitlines())
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """A number to some significant digits; `–` for none."""
     if value is None or math.isnan(value):
@@ -80,8 +85,8 @@ def setting(value: Any, *, exact: bool = False) -> str:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Name dotted recipe keys by their last word, where no other key ends in it."""
-    listed = list(dict.fromkeys(paths))
+    """Name dotted recipe keys by their last word, where no other key ends in it, in one order everywhere."""
+    listed = sorted(set(paths))
     ends = [path.rpartition(".")[2] for path in listed]
     return {
         path: safe(end if ends.count(end) == 1 else path)

@@ -69,6 +69,9 @@ TRAINED = {
     "final.finalists": ["final.finalists=2"],
     "final.seeds": ["final.seeds=2"],
     "title": ["title=other"],
+    "seeds": ["seeds=[4, 5]"],
+    "arms": ['arms=[{name="sparser", prune={sparsity=0.6}}]'],
+    "search.full": ["search.full=true"],
 }  # fmt: skip
 """Key: the setting that changes it, and those under which it counts, which the other side has too."""
 
@@ -84,6 +87,13 @@ IN_RUN = {
         "train.epochs=4",
         EIGHT,
     ],
+    "search.goal": [
+        "search.goal=smallest",
+        "search.objective=loss",
+        "search.candidates=8",
+        "train.epochs=4",
+        "space.sparsity=[0.3, 0.5, 0.7]",
+    ],
     "search.default_first": ["search.default_first=false"],
     "train.test_batch": ["train.test_batch=3"],
 }
@@ -93,7 +103,7 @@ ELSEWHERE = {
     "plugins": "tests/plugins/test_plugin_files.py: what a file offers can be named",
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
-    "task.name": "tests/task/test_runs.py: another task needs other data",
+    "task.name": "tests/task/test_task_runs.py: another task needs other data",
     "spectrum.dtype": "only one value of it is still taken",
     "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
@@ -102,6 +112,7 @@ ELSEWHERE = {
     "rounds.hedge": "tests/search/test_ranking.py: it counts where objective and loss disagree",
     "search.executor": "tests/pipeline/test_executors.py: where candidates train is not what comes of it",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
+    "search.silence": "tests/reliability/test_strangers.py: a plugin that hangs",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
 SECTIONS_ALONE = {"data.options", "model.options", "task.options"}

@@ -63,4 +63,4 @@ def test_settings_are_named_by_their_last_word_where_one_key_has_it():
     values = {"prune.init": "er", "train.lr": 20.0, "prune.removal": {"name": "mest", "gamma": 0.5}}
     assert text.configuration(values) == "init=er, lr=20.0, removal=mest(gamma=0.5)"
     names = text.short_names(["prune.removal.gamma", "prune.growth.gamma", "train.lr"])
-    assert list(names.values()) == ["prune.removal.gamma", "prune.growth.gamma", "lr"]
+    assert list(names.values()) == ["prune.growth.gamma", "prune.removal.gamma", "lr"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hyperprune.builtin.corpora.arrays import arrays
 from hyperprune.builtin.corpora.digits import digits
 from hyperprune.builtin.corpora.folder import text
+from hyperprune.builtin.corpora.generated import adding, copying, mackey_glass, parity
 from hyperprune.builtin.corpora.pieces import bpe
 from hyperprune.builtin.corpora.published import ptb, wikitext2
 from hyperprune.builtin.corpora.pydoc_topics import pydoc
@@ -17,5 +18,9 @@ CORPORA: Contributions = {
     "text": text,
     "arrays": arrays,
     "digits": digits,
+    "adding": adding,
+    "copying": copying,
+    "parity": parity,
+    "mackey_glass": mackey_glass,
     "bpe": bpe,
 }

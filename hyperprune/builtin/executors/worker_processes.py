@@ -12,12 +12,14 @@ import queue
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event as Flag
 from types import TracebackType
@@ -31,12 +33,16 @@ from hyperprune.execution import Crew, Failure, Job, Outcome, work
 from hyperprune.execution.telling import telling
 from hyperprune.plan.crew import Asked, shared_out
 from hyperprune.runtime.machine import VISIBLE, cores, free_gpu_memory, free_memory, gpus
+from hyperprune.runtime.patience import GRACE
 
 PULSE = 0.05
 """Seconds between looks at the workers."""
-KILLED = "its worker process was killed (out of memory?)"
+SPARE = 60.0
+"""Seconds that a worker has beyond its limit to say by itself that it was silent, before it is ended."""
+NOTE = 256
+"""Bytes in which a worker notes who is at work."""
 
-_channel: Any = None  # in a worker: (its name, events to the parent, the stop flag)
+_channel: Any = None  # in a worker: (its name, events to the parent, the stop flag, the note)
 
 
 def fitting(asked: Asked, workers_per_gpu: int) -> tuple[int, int]:
@@ -56,7 +62,9 @@ def fitting(asked: Asked, workers_per_gpu: int) -> tuple[int, int]:
     return shared_out(workers, asked.threads)
 
 
-def _start_worker(name: str, device: str | None, events: Any, stop: Flag, threads: int) -> None:
+def _start_worker(
+    name: str, device: str | None, events: Any, stop: Flag, note: Any, threads: int
+) -> None:
     global _channel
     if device is not None:  # before anything here asks for a GPU
         os.environ[VISIBLE] = device
@@ -64,7 +72,7 @@ def _start_worker(name: str, device: str | None, events: Any, stop: Flag, thread
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _channel = (name, events, stop)
+    _channel = (name, events, stop, note)
 
 
 def _leave_with_parent() -> None:
@@ -76,9 +84,13 @@ def _leave_with_parent() -> None:
 
 
 def _work(job: Job) -> Outcome:
-    name, events, stop = _channel
+    name, events, stop, note = _channel
+
+    def tell(who: str) -> None:
+        note.value = who.encode(errors="replace")[: NOTE - 1]
+
     with telling(name, events.put):
-        return work(job, events.put, stop.is_set)
+        return work(job, events.put, stop.is_set, tell)
 
 
 @contextmanager
@@ -114,8 +126,32 @@ class _Slot:
     device: str | None  # the GPU that it keeps to, as CUDA_VISIBLE_DEVICES names it
     pool: ProcessPoolExecutor
     events: Queue[Event]
+    note: Any  # shared memory: who is at work in the worker
     ticket: Ticket | None = None
     future: Future[Outcome] | None = field(default=None)
+    heard: float = 0.0  # when the worker last said something
+    worker: BaseProcess | None = None
+    silent: bool = False  # it was ended for it
+
+    def died(self) -> str:
+        """How its worker ended, and at whose work."""
+        if self.silent:
+            how = "said nothing for too long (search.silence) and was ended"
+        elif self.worker is None or (code := self._exit_code()) is None:
+            how = "died"
+        elif code < 0:
+            how = f"was killed by {_signal_name(-code)}" + (
+                " (out of memory?)" if code == -9 else ""
+            )
+        else:
+            how = f"left with exit code {code}"
+        who = self.note.value.decode(errors="replace")
+        return f"its worker process {how}" + (f" while {who} was at work" if who else "")
+
+    def _exit_code(self) -> int | None:
+        assert self.worker is not None
+        self.worker.join(1.0)
+        return self.worker.exitcode
 
     def close(self) -> None:
         """Wait until the worker has left."""
@@ -124,8 +160,19 @@ class _Slot:
         self.events.close()
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Processes:
-    """Runs as many jobs at a time as there are workers, each in a process of its own."""
+    """Runs as many jobs at a time as there are workers, each in a process of its own.
+
+    A worker that is silent for longer than its job's `search.silence`, and does not say so itself, is
+    ended; so is the silence of code that no signal reaches.
+    """
 
     def __init__(self, crew: Crew) -> None:
         self.emit, self.stopping = crew.emit, crew.stopping
@@ -184,9 +231,10 @@ class Processes:
         name = f"w{number + 1}"
         device = self._gpus[number % len(self._gpus)] if self._gpus else None
         events: Queue[Event] = self._context.Queue()
-        given = (name, device, events, self._stop, self.threads)
+        note = self._context.RawArray("c", NOTE)
+        given = (name, device, events, self._stop, note, self.threads)
         pool = ProcessPoolExecutor(1, self._context, _start_worker, given)
-        return _Slot(name, device, pool, events)
+        return _Slot(name, device, pool, events, note)
 
     def _tell(self, slot: _Slot, state: WorkerState, cause: str = "") -> None:
         """Say what became of a worker, and of which network it trains."""
@@ -208,15 +256,27 @@ class Processes:
                     self._slots[index] = slot = self._new_slot(index)
             if slot.future is None and self._waiting:
                 slot.ticket = self._waiting.popleft()
+                slot.heard = time.monotonic()
                 with _interrupts_blocked():  # the first job starts the process
                     slot.future = slot.pool.submit(_work, slot.ticket.job)
+                slot.worker = next(iter((slot.pool._processes or {}).values()), None)
                 self._tell(slot, "working")
+            self._end_the_silent(slot)
+
+    def _end_the_silent(self, slot: _Slot) -> None:
+        if slot.future is None or slot.ticket is None or slot.worker is None or slot.silent:
+            return
+        limit = float(slot.ticket.job.recipe["search"]["silence"])
+        if limit and time.monotonic() - slot.heard > limit + GRACE + SPARE:
+            slot.silent = True
+            slot.worker.kill()
 
     def _drain(self, slot: _Slot, patience: float) -> None:
         try:
-            self.emit(slot.events.get(timeout=patience) if patience else slot.events.get_nowait())
             while True:
-                self.emit(slot.events.get_nowait())
+                event = slot.events.get(timeout=patience) if patience else slot.events.get_nowait()
+                slot.heard, patience = time.monotonic(), 0.0
+                self.emit(event)
         except queue.Empty:
             pass
 
@@ -229,9 +289,9 @@ class Processes:
         try:
             ticket.outcome = future.result()
         except BrokenProcessPool:
-            failure = Failure("killed", KILLED)
+            failure = Failure("killed", slot.died())
             ticket.outcome = Outcome(ticket.job.candidate, (), failure)
-            self._tell(slot, "gone", KILLED)
+            self._tell(slot, "gone", failure.cause)
             return True
         except BaseException as error:
             ticket.error = error

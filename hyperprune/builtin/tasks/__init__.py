@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from hyperprune.hookspecs import Contributions
 
@@ -27,7 +29,30 @@ def classification(
     return Classification(data, metric)
 
 
+def regression(
+    data: Corpus | Sequences, *, loss: Literal["squared", "absolute"] = "squared"
+) -> Task:
+    """Answer with the numbers of every sequence, or of every step: mean squared or absolute error."""
+    from hyperprune.builtin.tasks.regression import Regression
+
+    return Regression(data, loss, "regression")
+
+
+def forecasting(
+    data: Corpus | Sequences,
+    *,
+    horizon: Annotated[int, Field(ge=1)] = 1,
+    loss: Literal["squared", "absolute"] = "squared",
+) -> Task:
+    """Foretell every feature of a series `horizon` steps ahead: mean squared or absolute error."""
+    from hyperprune.builtin.tasks.regression import Forecasting
+
+    return Forecasting(data, loss, horizon, "forecasting")
+
+
 TASKS: Contributions = {
     "language_modelling": language_modelling,
     "classification": classification,
+    "regression": regression,
+    "forecasting": forecasting,
 }

@@ -75,7 +75,7 @@ def _classes(data: Sequences) -> int:
             raise CorpusError(
                 f"{data.name}: y of the {WORDS[split]} split is {part.y.dtype} "
                 f"{tuple(part.y.shape)}; task 'classification' needs integers (N,) or (N, T). "
-                "Numbers are foretold by task 'regression'"
+                "Numbers are answered by task 'regression'"
             )
         low = part.y < (UNSCORED if part.a_step else 0)
         if bool(low.any()):
