@@ -25,6 +25,7 @@ from hyperprune.sources.data import arrays_of, keep
 from hyperprune.sources.network import Given, answers_once
 from hyperprune.sources.where import where
 from hyperprune.store import atomic
+from hyperprune.store.layout import MADE, WEIGHTS, WINNER
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model, load_task
 from hyperprune.training.trainer import copy_into
@@ -102,7 +103,7 @@ def search(
     }
     recipe = from_document(document)
     known = None if folder is None else Path(folder)
-    if known is not None and (known / "run.json").exists():
+    if known is not None and (known / MADE).exists():
         _check_same(known, recipe, code)
         return resume(known, observers=observers)
     _try(recipe, splits["train"])
@@ -121,7 +122,7 @@ def load_network(folder: Path | str, *, plugins: Sequence[str | Path] = ()) -> n
         use(plugins)
     recipe = apply(opened.made().recipe, result.best.configuration)
     network = build_model(recipe, load_task(recipe).size, torch.device("cpu")).eval()
-    weights, _ = atomic.read_tensors(opened.folder / "winner" / "weights.safetensors")
+    weights, _ = atomic.read_tensors(opened.folder / WINNER / WEIGHTS)
     copy_into(network.named_parameters(), weights)
     return network.net if isinstance(network, Given) else network
 

@@ -97,7 +97,8 @@ def test_a_strangers_search_goes_on_after_a_kill_to_the_bit(
 
 
 def test_the_winner_is_loaded_scored_and_saved_elsewhere(whole: Any, tmp_path: Path) -> None:
-    net = hyperprune.load_network(whole.folder)
+    code = [Path(whole.folder) / "plugins" / "given.py"]
+    net = hyperprune.load_network(whole.folder, plugins=code)
     assert type(net) is Net
     x, y = data(30, 3)
     right = (net(x).argmax(1) == y).float().mean()
@@ -111,8 +112,7 @@ def test_the_winner_is_loaded_scored_and_saved_elsewhere(whole: Any, tmp_path: P
     torch.testing.assert_close(program.module()(x), net(x))
     masked = [p for n, p in net.named_parameters() if p.dim() > 1]
     assert sum(int(p.count_nonzero()) for p in masked) <= whole.active
-    code = [Path(whole.folder) / "plugins" / "given.py"]
-    again = hyperprune.load_network(whole.folder, plugins=code)
+    again = hyperprune.load_network(whole.folder)  # the code is in use already
     assert torch.equal(again(x), net(x))
 
 
@@ -214,7 +214,7 @@ def test_losses_of_ones_own_ragged_sequences_and_workers(executor: str, tmp_path
         ({"training": {"lr": -1.0}}, RecipeError, r"train\.lr: found -1\.0"),
         ({"model": {"hidden": "x"}}, RecipeError, r"model\.hidden: found 'x'"),
     ],
-    ids=str,
+    ids=range(13),
 )
 def test_what_is_given_wrongly(
     changed: dict[str, Any], error: type[Exception], said: str, tmp_path: Path
