@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from hyperprune.errors import PluginError
-from hyperprune.metric import Metric
+from hyperprune.terms.metric import Metric
 from hyperprune.plugins import registry
 from hyperprune.sources.where import Where, find
 from hyperprune.task import SequenceTask
