@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from hyperprune.errors import PluginError
-from hyperprune.terms.metric import Metric
 from hyperprune.plugins import registry
 from hyperprune.sources.where import Where, find
 from hyperprune.task import SequenceTask
+from hyperprune.terms.metric import Metric
 
 Said = Sequence[str] | None
 """Path, name and hash of a function, or none of one's own."""
