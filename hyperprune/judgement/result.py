@@ -142,7 +142,7 @@ class RunResult:
     winner: str
     candidates: tuple[CandidateResult, ...]
     dense_value: float  # validation: the target
-    dense_test_value: float
+    dense_test_value: float | None  # None where a target alone was given
     test_value: float  # the winner's, read once
     active: int
     masked: int
@@ -166,6 +166,11 @@ class RunResult:
     def best(self) -> CandidateResult:
         """The winning candidate."""
         return next(item for item in self.candidates if item.name == self.winner)
+
+    @property
+    def aim(self) -> str:
+        """What `dense_value` is, in words: the dense target, or one that the recipe gave."""
+        return "the given target" if self.dense_test_value is None else "the dense target"
 
     def candidates_frame(self) -> pd.DataFrame:
         """Candidates as a pandas frame, indexed by name, a column a setting by its path."""
