@@ -107,7 +107,8 @@ def _ring(number: int, frame: FrameType | None) -> None:
     if _watch.rung:  # it was told, and goes on
         with contextlib.suppress(OSError):
             os.write(
-                2, f"error: {said}, and does not leave; `hyperprune resume` goes on\n".encode()
+                2,
+                f"error: {said}, and does not leave; `hyperprune resume` goes on with a run\n".encode(),
             )
         os._exit(LEFT)
     _watch.rung = True
