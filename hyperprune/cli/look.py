@@ -63,6 +63,20 @@ def compare(
         typer.echo(str(written), err=as_json)
 
 
+def export_data(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="csv or parquet.")
+    ] = "csv",
+) -> None:
+    """Write a run's curves, densities, spectra, candidates and trainings for other programs."""
+    from hyperprune.report.data import write_data
+
+    for path in write_data(folder, out, form):
+        typer.echo(str(path))
+
+
 def watch(folder: RunFolder) -> None:
     """Look at a run that was started elsewhere, until it ends; Ctrl-C leaves it running."""
     from hyperprune.judgement.standing import standing

@@ -22,7 +22,7 @@ from hyperprune.recipe.records import Recipe, Task
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
-from hyperprune.training.outcome import DENSE
+from hyperprune.training.outcome import DENSE, REPEAT
 from hyperprune.training.trainer import copy_into
 
 Plugins: TypeAlias = Sequence[str | Path]
@@ -46,11 +46,16 @@ def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
 
 
 def load_candidate(folder: Path | str, name: str, *, plugins: Plugins = ()) -> TrainedNetwork:
-    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone."""
+    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone.
+
+    `"c003-s2"` is its training from the second seed, and in a study an arm's name does as well.
+    """
     run = _open(folder, plugins)
+    arms = {arm.name: f"c{k:03d}" for k, arm in enumerate(run.made().recipe.arms)}
+    name = arms.get(name, name)
     known = [DENSE, *run.proposed()]
-    if name not in known:
-        raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, known)}")
+    if name.partition(REPEAT)[0] not in known or (REPEAT in name and run.outcome(name) is None):
+        raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, [*known, *arms])}")
     path = run.training(name).best
     if not path.exists():
         started = run.outcome(name) is not None
@@ -156,12 +161,17 @@ def _network(
     masks: Mapping[str, Tensor],
 ) -> TrainedNetwork:
     whole = run.made().recipe
+<<<<<<< ours
     if whole.task != Task():
         raise RunError(
             f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
             f"language models. Its weights and masks are in {run.folder / 'winner'} as safetensors"
         )
     configuration = {} if name == DENSE else run.proposed()[name]
+=======
+    base = name.partition(REPEAT)[0]
+    configuration = {} if base == DENSE else run.proposed()[base]
+>>>>>>> theirs
     recipe = apply(whole, configuration)
     about = About(
         candidate=name,
