@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 DENSE = "dense"
 """The candidate name under which events speak of the dense reference."""

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("errors", "hookspecs", "model", "runtime", "terms"),  # what everything speaks of
     ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("plan", "store"),
     ("execution", "judgement"),
     ("builtin", "export", "pipeline", "ui"),
-    ("figures", "study"),
+    ("figures", "sources", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
     ("cli",),
@@ -35,7 +35,7 @@ LAYERS = (
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
 OTHER_MEANINGS = {
-    ("blocks", "none"): "weights that move one by one",
+    ("terms/blocks", "none"): "weights that move one by one",
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
     ("bench/evidence", "grid"): "the epochs at which a curve is read",
     ("bench/figures", "grid"): "the epochs at which a curve is read",
@@ -53,6 +53,8 @@ OTHER_MEANINGS = {
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/shipped", "none"): "an empty list, to a person",
+    ("sources/losses", "loss"): "an argument, a function of one's own",
+    ("sources/search", "loss"): "an argument, a function of one's own",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
@@ -80,6 +82,7 @@ WRITERS = {
     "report/compare": "writes a comparison to where a person says",
     "report/html": "writes a report to where a person says",
     "scaffold/__init__": "writes a new plugin",
+    "sources/search": "a plugin file of what was given, into the cache",
     "sparsity/maskfile": "saves masks to a path that its caller chose",
     "testing/conformance": "a folder for a tiny run",
     "testing/observers": "a file that an observer must leave alone",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperprune.recipe.records import Recipe
-from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE, EpochRecord, Outcome, comparable, repeat_name
+
+if TYPE_CHECKING:
+    from hyperprune.store.run import Run
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.arms import Arm
 from hyperprune.judgement.margin import Margin
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.search.goal import Goal
 from hyperprune.store import layout
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 if TYPE_CHECKING:
     import pandas as pd

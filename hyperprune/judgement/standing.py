@@ -13,11 +13,11 @@ from hyperprune.judgement.candidate import candidate_result
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import CandidateResult, RunResult, named
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.draw import repeats
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE
 
 

@@ -14,7 +14,6 @@ from hyperprune.judgement.candidate import Candidate, candidate_result, overlook
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
 from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
-from hyperprune.metric import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
@@ -25,6 +24,7 @@ from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
+from hyperprune.terms.metric import Metric
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperprune.blocks import n_of_m
 from hyperprune.errors import PluginError
 from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options
@@ -15,6 +14,7 @@ from hyperprune.recipe.sizes import check_sizes
 from hyperprune.recipe.space import resolve
 from hyperprune.search.rounds import halving
 from hyperprune.search.space import Space, Values
+from hyperprune.terms.blocks import n_of_m
 
 
 def check(recipe: Recipe) -> Iterator[Problem]:

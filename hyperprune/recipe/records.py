@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
 from hyperprune.search.goal import Goal
+from hyperprune.terms.blocks import EACH, LARGEST, PATTERN, block_name
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]

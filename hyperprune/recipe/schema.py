@@ -56,7 +56,7 @@ def recipe_schema(keep: Keep = lambda contribution: True) -> dict[str, Any]:
         "description": "a named method that fills in the controls",
     }
     sections["space"] = _space(keep)
-    sections["arms"] = ARMS
+    sections["arms"] = copy.deepcopy(ARMS)
     seeds = sections["seeds"]
     sections["seeds"] = {
         "description": seeds["description"] + "; or how many, from `seed` on",
@@ -79,7 +79,8 @@ def _of_kind(kind: str, keep: Keep) -> list[Contribution]:
 
 
 def _options(item: Contribution) -> dict[str, Any]:
-    return {parameter.name: dict(parameter.schema) for parameter in item.parameters}
+    # What is handed out is tidied in place; what a plugin offers stays as it is.
+    return {parameter.name: copy.deepcopy(dict(parameter.schema)) for parameter in item.parameters}
 
 
 def _choice(kind: str, keep: Keep) -> dict[str, Any]:

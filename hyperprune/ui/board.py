@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from hyperprune import events
 from hyperprune.events import Event, Plan
-from hyperprune.metric import PERPLEXITY
+from hyperprune.terms.metric import PERPLEXITY
 from hyperprune.training.outcome import DENSE, REPEAT, is_repeat
 from hyperprune.ui.workers import Workers
 

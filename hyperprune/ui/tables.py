@@ -16,8 +16,8 @@ from rich.text import Text
 from hyperprune.events import Plan
 from hyperprune.judgement.margin import Margin
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plan.disk import show_bytes
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.ui.sheet import Sheet
 from hyperprune.ui.text import (
     configuration,
