@@ -1,4 +1,4 @@
-"""Commands that look at runs, wherever they were started: list, compare, watch, serve."""
+"""Commands that look at runs, wherever they were started: list, compare, watch, serve, as data."""
 
 from __future__ import annotations
 
