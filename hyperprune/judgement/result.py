@@ -144,7 +144,7 @@ class RunResult:
     winner: str
     candidates: tuple[CandidateResult, ...]
     dense_value: float  # validation: the target
-    dense_test_value: float
+    dense_test_value: float | None  # None where a target alone was given
     test_value: float  # the winner's, read once
     active: int
     masked: int
@@ -168,6 +168,11 @@ class RunResult:
     def best(self) -> CandidateResult:
         """The winning candidate."""
         return next(item for item in self.candidates if item.name == self.winner)
+
+    @property
+    def aim(self) -> str:
+        """What `dense_value` is, in words: the dense target, or one that the recipe gave."""
+        return "the given target" if self.dense_test_value is None else "the dense target"
 
     @property
     def data(self) -> RunData:

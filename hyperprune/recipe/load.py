@@ -25,8 +25,8 @@ from hyperprune.recipe.source import (
     override,
     parse,
     parse_override,
+    places_from,
     read_text,
-    root_from,
     same_entry,
 )
 from hyperprune.recipe.space import resolve, with_space
@@ -37,9 +37,9 @@ def load_recipe(
 ) -> Recipe:
     """Load a recipe file or a shipped recipe by name, with overrides such as `train.lr=20`.
 
-    A relative `data.root` counts from the recipe's folder; from the working folder where an override
-    gives it. `plugins` are Python files beside those that the recipe names; **they are run**. Raises
-    RecipeError with every problem, one a line: file and line, key, found, expected.
+    Relative places (`data.root`, `dense.run`) count from the recipe's folder; from the working folder
+    where an override gives them. `plugins` are Python files beside those that the recipe names; **they are
+    run**. Raises RecipeError with every problem, one a line: file and line, key, found, expected.
     """
     path = Path(path_or_name)
     name = path.as_posix()
@@ -76,7 +76,7 @@ def loads(
     document = parse(text, source)
     files_from(folder or Path.cwd(), document)
     if folder is not None:
-        root_from(folder, document.get("data"))
+        places_from(folder, document)
     if isinstance(document.get("space"), dict):
         document["space"] = flat_space(document["space"])
     given, refused = _override_all(document, overrides)
@@ -142,8 +142,7 @@ def _override_all(
                 override(document, path, value)
             if path == "plugins":
                 files_from(Path.cwd(), document)
-            if section == "data":
-                root_from(Path.cwd(), document["data"] if path in ("data", "data.root") else None)
+            places_from(Path.cwd(), document, path)
             given[path] = text
         except ValueError as error:
             refused.append(printable(f"--set {text}: {error}"))

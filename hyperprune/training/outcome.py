@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hyperprune.events import DENSE as DENSE
+from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.sparsity import Topology
+from hyperprune.training.trainer import EpochMetrics
 
 REPEAT = "-s"
 
@@ -70,6 +73,20 @@ class EpochRecord:
         """Share of masked weights that were ever active; None where nothing is masked."""
         ever = sum(tensor["ever_active"] for tensor in self.topology.get("tensors", ()))
         return ever / self.masked if self.masked else None
+
+
+def recorded(
+    metrics: EpochMetrics, spectrum: LyapunovSpectrum, topology: Topology | None
+) -> EpochRecord:
+    """What is kept of an epoch: its losses, what its spectrum comes to, and where its weights are."""
+    return EpochRecord(
+        **asdict(metrics),
+        largest=spectrum.largest,
+        floored=spectrum.floored,
+        topology=topology.plain() if topology else {},
+        lost=spectrum.lost,
+        exponents=len(spectrum.exponents),
+    )
 
 
 def comparable(records: Sequence[EpochRecord]) -> list[EpochRecord]:

@@ -53,6 +53,7 @@ class Board:
         self.resumed = False
         self.stage = ""
         self.dense = Row(DENSE)
+        self.given_target: float | None = None  # cost to reach, where the recipe gives it
         self.candidates: dict[str, Row] = {}
         self.workers = Workers(clock)
         self.notices: list[str] = []
@@ -67,7 +68,7 @@ class Board:
         match event:
             case events.RunStarted():
                 self.plan, self.folder, self.resumed = event.plan, event.folder, event.resumed
-                self.metric = event.metric
+                self.metric, self.given_target = event.metric, event.target
             case events.StageStarted():
                 self.stage = event.stage
             case events.CandidateProposed():
@@ -142,7 +143,7 @@ class Board:
     @property
     def target_cost(self) -> float | None:
         """Lowest cost of the dense reference: what candidates are held against."""
-        return self.dense.best_cost
+        return self.given_target if self.dense.best_cost is None else self.dense.best_cost
 
     @property
     def best(self) -> Row | None:
