@@ -443,6 +443,15 @@ class Recipe(Section):
         """Whether every candidate trains to the full budget, and no round eliminates one."""
         return bool(self.arms) if self.search.full is None else self.search.full
 
+    @property
+    def arm_names(self) -> dict[str, str]:
+        """Names of arms by the candidates that they are: they are proposed in their order."""
+        return {f"c{k:03d}": arm.name for k, arm in enumerate(self.arms)}
+
+    def seed_of(self, number: int) -> int:
+        """The seed of a training's n-th repetition, counted from 1, its own."""
+        return self.seeds[number - 1] if self.seeds else (self.seed + number - 1) % 2**63
+
     @model_serializer(mode="wrap")
     def _where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out sections that came later and say nothing, so that older runs read as they did."""

@@ -20,6 +20,12 @@ def repeat_name(name: str, number: int) -> str:
     return f"{name}{REPEAT}{number}"
 
 
+def repeat_of(name: str) -> tuple[str, int]:
+    """The first training that a name repeats, and from its how many-th seed: `c007`, 2."""
+    first, _, number = name.partition(REPEAT)
+    return first, int(number or 1)
+
+
 def is_repeat(name: str) -> bool:
     """Whether a training repeats another from a further seed: it is compared with no spectrum."""
     return REPEAT in name

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.events import Event, Plan
 from hyperprune.terms.metric import PERPLEXITY
-from hyperprune.training.outcome import DENSE, REPEAT, is_repeat
+from hyperprune.training.outcome import DENSE, is_repeat, repeat_of
 from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
@@ -118,7 +118,7 @@ class Board:
         if name == DENSE:
             return self.dense
         if name not in self.candidates:
-            base = self.candidates.get(name.partition(REPEAT)[0])
+            base = self.candidates.get(repeat_of(name)[0])
             self.candidates[name] = Row(name, base.configuration if base else {})
         return self.candidates[name]
 
