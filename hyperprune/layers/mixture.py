@@ -71,12 +71,10 @@ class _MixtureNLL(torch.autograd.Function):
         if differentiate:
             d_latents = torch.empty_like(latents, dtype=precise)
             d_prior = torch.empty_like(log_prior, dtype=precise)
-            # The bias is one more column, met by ones: its gradient comes with the weight's.
-            d_matrix = torch.zeros(vocabulary, width + 1, dtype=precise, device=latents.device)
+            d_matrix = torch.zeros_like(weight, dtype=precise)
+            d_bias = torch.zeros_like(bias, dtype=precise)
         with torch.autocast(device, enabled=False):
             matrix = weight.to(dtype)  # (V, E)
-            wide = dtype == precise
-            onto = torch.cat([matrix, bias.to(dtype).unsqueeze(1)], 1) if wide else matrix
             rows = max(ENTRIES.get(device, 1 << 27) // vocabulary, 2 * width)
             size = max(1, rows // experts)  # positions a chunk
             # One buffer for all chunks: fresh memory of this size costs as much as a pass over it.
@@ -84,14 +82,14 @@ class _MixtureNLL(torch.autograd.Function):
             buffer = torch.empty(room, vocabulary, dtype=precise, device=latents.device)
             for start in range(0, positions, size):
                 part = slice(start, start + size)
-                x = latents[part].reshape(-1, width).to(precise)  # (n·K, E)
-                x = torch.cat([x, x.new_ones(len(x), 1)], 1)  # (n·K, E + 1)
+                x = latents[part].reshape(-1, width).to(dtype)  # (n·K, E)
                 chosen = targets[part].repeat_interleave(experts).unsqueeze(1)  # (n·K, 1)
                 logits = buffer[: len(x)]  # (n·K, V)
-                if wide:
-                    torch.mm(x, onto.T, out=logits)
+                if dtype == precise:
+                    torch.mm(x, matrix.T, out=logits)
                 else:
-                    logits.copy_(x[:, :-1].to(dtype) @ onto.T).add_(bias)
+                    logits.copy_(x @ matrix.T)
+                logits.add_(bias)
                 picked = logits.gather(1, chosen)  # (n·K, 1)
                 top = logits.amax(1, keepdim=True)
                 exponentials = logits.sub_(top).exp_()  # (n·K, V), in place of the logits
@@ -107,16 +105,18 @@ class _MixtureNLL(torch.autograd.Function):
                 # d_logits = factor · (exponentials − mass at the target): the factor of a row is
                 # left to what is narrow, so that no further pass over the vocabulary is needed.
                 factor = share.view(-1, 1) / mass  # (n·K, 1)
-                d_logits = exponentials.scatter_add_(1, chosen, -mass).to(dtype)
+                d_logits = exponentials.scatter_add_(1, chosen, -mass)
+                d_bias.addmv_(d_logits.T, factor.squeeze(1))
+                d_logits = d_logits.to(dtype)
                 d_x = (d_logits @ matrix).to(precise).mul_(factor)
                 d_latents[part] = d_x.view(-1, experts, width)
-                x = x.mul_(factor).to(dtype)
-                if wide:
+                x = (x * factor).to(dtype)
+                if dtype == precise:
                     d_matrix.addmm_(d_logits.T, x)
                 else:
                     d_matrix.add_(d_logits.T @ x)
         if differentiate:
-            grads = (d_latents, d_prior, d_matrix[:, :-1], d_matrix[:, -1])
+            grads = (d_latents, d_prior, d_matrix, d_bias)
             ctx.grads = tuple(
                 grad.to(of.dtype)
                 for grad, of in zip(grads, (latents, log_prior, weight, bias), strict=True)
