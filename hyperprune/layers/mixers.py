@@ -251,7 +251,7 @@ class SLSTM(Mixer):
         shown, c, n = h.to(entered.dtype).chunk(3, -1)
         outputs = []
         for z in entered:
-            heads = shown.view(len(shown), self.heads, -1)
+            heads = shown.unflatten(-1, (self.heads, -1))  # a trace must not fix the batch
             back = torch.einsum("ghij,bhj->bghi", own, heads).reshape(z.shape)
             i, f, cell, o = (z + back).chunk(4, -1)
             i, f = torch.exp(CAP * torch.tanh(i / CAP)), torch.sigmoid(f)
