@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from hardware import processor
 
+from hyperprune.blocks import block_name
 from hyperprune.export.about import About, makers_of
 from hyperprune.export.compact import DTYPES
 from hyperprune.export.fast import CompiledNetwork
@@ -28,12 +29,19 @@ from hyperprune.export.files import write_compact, write_plain
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.step import Step
 from hyperprune.recipe import load_recipe
+from hyperprune.sparsity.blocks import Grid
 from hyperprune.training.build import build_model
 
 RESULTS = Path(__file__).parent / "results" / "export.md"
 VOCABULARY = 10_000
-ROUNDS, WARM = 41, 3
-CASES = (("0.67", 0.67, 1), ("0.9", 0.9, 1), ("0.9 in blocks of 8", 0.9, 8))
+ROUNDS, WARM = 21, 2
+CASES = (
+    ("0.67", 0.67, (1, 1)),
+    ("0.9", 0.9, (1, 1)),
+    ("0.9 in blocks [8, 1]", 0.9, (8, 1)),
+    ("0.9 in blocks [8, 4]", 0.9, (8, 4)),
+    ("0.9 in blocks [1, 8]", 0.9, (1, 8)),
+)
 
 
 def network() -> TrainedNetwork:
@@ -49,21 +57,23 @@ def network() -> TrainedNetwork:
     return TrainedNetwork(model, {}, about)
 
 
-def masked(dense: TrainedNetwork, sparsity: float, block: int) -> TrainedNetwork:
-    """A random mask on every matrix, `block` neighbours of a row together."""
+def masked(sparsity: float, block: tuple[int, int]) -> TrainedNetwork:
+    """A random mask on every matrix, in blocks."""
     draw = torch.Generator().manual_seed(1)
     masks = {}
     own = network()
     for name, parameter in own.model.named_parameters():
         if parameter.dim() < 2:
             continue
-        rows, columns = parameter.shape
-        groups = torch.rand(rows, -(-columns // block), generator=draw) >= sparsity
-        mask = groups.repeat_interleave(block, 1)[:, :columns]
+        grid = Grid(tuple(parameter.shape), *block)
+        blocks = grid.covers(torch.ones_like(parameter))
+        mask = grid.spread(torch.rand(blocks.shape, generator=draw) >= sparsity)
         masks[name] = mask
         with torch.no_grad():
             parameter.mul_(mask)
-    return replace(own, masks=masks)
+    prune = own.recipe.prune.model_copy(update={"block": block_name(block)})
+    recipe = own.recipe.model_copy(update={"prune": prune})
+    return replace(own, masks=masks, about=own.about.model_copy(update={"recipe": recipe}))
 
 
 def turns(work: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -104,7 +114,7 @@ def main() -> None:
             "|---|---|---|---|---|---|---|---|",
         ]
         for name, sparsity, block in CASES:
-            sparse = masked(dense, sparsity, block)
+            sparse = masked(sparsity, block)
             shares = []
             for dtype in DTYPES:
                 write_compact(sparse, path, dtype)
@@ -114,7 +124,7 @@ def main() -> None:
             forms = {
                 "dense float32, nn.LSTM": Step(dense.model),
                 "dense float32, compiled": CompiledNetwork(dense, "dense"),
-                "CSR": CompiledNetwork(sparse, "sparse"),
+                "sparse": CompiledNetwork(sparse, "sparse"),
                 "dense int8": CompiledNetwork(sparse, "int8"),
             }
             given = torch.ones(1, dtype=torch.int64), dense.initial_state(1)

@@ -212,7 +212,7 @@ def memory() -> dict[str, Any]:
 def precision(epochs: int) -> dict[str, Any]:
     """Validation perplexity after the same training in float32 and in bf16, Python's help topics."""
     from hyperprune.recipe.records import Recipe
-    from hyperprune.training.build import build_trainer
+    from hyperprune.training.build import build_trainer, load_task
 
     table: dict[str, Any] = {}
     for name in ("stacked_lstm", "rhn", "awd_lstm_mos"):
@@ -226,7 +226,7 @@ def precision(epochs: int) -> dict[str, Any]:
                     "train": {"epochs": epochs, "lr": 10.0, "batch": 10, "precision": kind},
                 }
             )
-            trainer: Trainer = build_trainer(recipe, sparse=False)
+            trainer: Trainer = build_trainer(recipe, load_task(recipe), sparse=False)
             for _ in range(epochs):
                 loss = trainer.run_epoch().valid_loss
             row[kind] = round(math.exp(loss), 2)

@@ -30,7 +30,7 @@ from starts import isometric, like_dense
 from hyperprune.errors import Diverged
 from hyperprune.recipe import Recipe, load_recipe
 from hyperprune.sparsity.scale import compensation
-from hyperprune.training.build import build_trainer
+from hyperprune.training.build import build_trainer, load_task
 from hyperprune.training.trainer import Trainer
 
 TARGET = Path(__file__).parent / "results" / "pilots.json"
@@ -200,7 +200,7 @@ def train(
     """Train one network, dense where there are no overrides; its losses after every epoch."""
     own = (*BASES[base], *overrides, f"seed={seed}")
     recipe = load_recipe(ROOT / "recipes" / "quickstart.toml", own)
-    trainer = build_trainer(recipe, sparse=bool(overrides))
+    trainer = build_trainer(recipe, load_task(recipe), sparse=bool(overrides))
     if start is not None:
         start(trainer, recipe)
     started, train_loss, perplexity, failure = time.process_time(), [], [], None

@@ -30,13 +30,13 @@ import torch
 from hardware import processor
 from torch import Tensor
 
+from hyperprune.builtin.tasks.language import LanguageModelling
 from hyperprune.corpus import Corpus
 from hyperprune.optim import build_optimizer
 from hyperprune.plugins import registry
 from hyperprune.runtime.seeds import seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut
-from hyperprune.task.language import LanguageModelling
 from hyperprune.training.trainer import Trainer
 
 TARGET = Path(__file__).parent / "results" / "ptb_static_vs_dynamic.json"

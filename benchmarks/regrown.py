@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from hyperprune.recipe import load_recipe
-from hyperprune.training.build import build_trainer
+from hyperprune.training.build import build_trainer, load_task
 
 TARGET = Path(__file__).parent / "results" / "regrown.json"
 
@@ -40,7 +40,7 @@ def perplexity(seed: int, sparsity: float, growth: str, regrown: str) -> float:
             "train.threads=1",
         ],
     )
-    trainer = build_trainer(recipe, sparse=True)
+    trainer = build_trainer(recipe, load_task(recipe), sparse=True)
     losses = [trainer.run_epoch().valid_loss for _ in range(recipe.train.epochs)]
     return math.exp(losses[-1])
 

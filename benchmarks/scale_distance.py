@@ -24,7 +24,7 @@ from hardware import processor
 from hyperprune.bench.statistics import spearman
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, load_recipe
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 
 ROOT = Path(__file__).parent.parent
 TARGET = Path(__file__).parent / "results" / "scale_distance.json"
@@ -36,7 +36,9 @@ CONFIGURATIONS = list(itertools.product(("uniform", "er"), ("random", "gradient"
 
 def spectra(recipe: Recipe, *, sparse: bool) -> tuple[list[LyapunovSpectrum], list[float]]:
     """Full-state spectra before training and after each epoch, and validation perplexities."""
-    trainer, text = build_trainer(recipe, sparse=sparse), spectrum_text(recipe)
+    task = load_task(recipe)
+    trainer = build_trainer(recipe, task, sparse=sparse)
+    text = spectrum_text(task, recipe.spectrum)
     measured, perplexity = [measure_spectrum(trainer, text, recipe.spectrum)], []
     for _ in range(EPOCHS):
         perplexity.append(round(math.exp(trainer.run_epoch().valid_loss), 2))

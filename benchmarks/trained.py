@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hyperprune.corpus.load import load_corpus
 from hyperprune.recipe import Recipe, loads
-from hyperprune.training.build import build_model, build_trainer, spectrum_text
+from hyperprune.training.build import build_model, build_trainer, load_task, spectrum_text
 
 HIDDEN, LAYERS, EPOCHS = 64, 2, 3
 SPARSITIES = (0.67, 0.9, 0.95, 0.98)
@@ -67,7 +67,7 @@ def trained(folder: Path, architecture: str, sparsity: float, seed: int) -> Any:
     path = folder / f"{architecture}-{sparsity}-{seed}.safetensors"
     if not path.exists():
         torch.set_num_threads(1)
-        trainer = build_trainer(recipe, sparse=sparsity > 0)
+        trainer = build_trainer(recipe, load_task(recipe), sparse=sparsity > 0)
         for _ in range(EPOCHS):
             metrics = trainer.run_epoch()
         print(f"{path.stem}: validation {metrics.valid_loss:.3f} nats", flush=True)
@@ -84,4 +84,5 @@ def trained(folder: Path, architecture: str, sparsity: float, seed: int) -> Any:
 
 def held_out(architecture: str) -> Tensor:
     """The tokens (T, B) that a recipe's spectra are driven by."""
-    return spectrum_text(recipe_of(architecture, 0.67, 1))
+    recipe = recipe_of(architecture, 0.67, 1)
+    return spectrum_text(load_task(recipe), recipe.spectrum)

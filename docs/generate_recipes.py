@@ -43,7 +43,7 @@ my.toml:14: prune.removl: unknown key (did you mean 'removal'?)
 (`hyperprune schema` writes one with your own plugins in it).
 
 A **control** or any other plugin is chosen by name, `removal = "mest"`, or with options,
-`removal = { name = "mest", gamma = 0.3 }`. In `[data]` and `[model]` all keys that the section does
+`removal = { name = "mest", gamma = 0.3 }`. In `[data]`, `[task]` and `[model]` all keys that the section does
 not know go to the plugin. A **preset** (`preset = "rigl"`) fills in the controls of a named method;
 keys written beside it win. A search has one too: `preset = "published"` under `[search]` is LSH as the
 paper has it (hidden state, distance alone, rounds of three epochs), whatever the defaults have become.
@@ -102,7 +102,11 @@ def _sections() -> Iterator[str]:
             value = item.default.plain if isinstance(item.default, Choice) else item.default
             default = "" if value is None else f"`{inline(value)}`"
             kind = key if key in CHOICES.get(name, ()) else None
-            kind = {("data", "corpus"): "corpus", ("model", "name"): "model"}.get((name, key), kind)
+            kind = {
+                ("data", "corpus"): "corpus",
+                ("model", "name"): "model",
+                ("task", "name"): "task",
+            }.get((name, key), kind)
             what = f"[{kind}](#{_anchor(kind)})" if kind else _cell(expected(item))
             if (name, key) == ("prune", "preset"):
                 what = f"[preset](#{_anchor('preset')})"
@@ -113,12 +117,14 @@ def _plugins(keep: Any) -> Iterator[str]:
     yield "\n## What ships\n\n`hyperprune plugins` lists these with all that is installed beside them."
     for kind in (
         "corpus",
+        "task",
         "model",
         *CHOICES["prune"],
         "preset",
         "distance",
         "objective",
         "searcher",
+        "executor",
     ):
         yield f"\n### {PLURALS[kind]}\n"
         what = "what it sets" if kind == "preset" else "options"
@@ -152,6 +158,7 @@ def _cell(text: str) -> str:
 
 PLURALS = {
     "corpus": "Corpora",
+    "task": "Tasks",
     "model": "Models",
     "init": "Sparse initialisations",
     "removal": "Removal",
@@ -162,6 +169,7 @@ PLURALS = {
     "distance": "Distances",
     "objective": "Objectives",
     "searcher": "Searchers",
+    "executor": "Executors",
 }
 
 

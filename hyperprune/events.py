@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from hyperprune.training.outcome import DENSE as DENSE
+from hyperprune.metric import PERPLEXITY, Metric
+
+DENSE = "dense"
+"""The candidate name under which events speak of the dense reference."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do, before it does it; epochs include the dense reference's where said."""
+    """What a run will do, before it does it: rounds, and epochs of all networks together."""
 
     title: str
     candidates: int
     rounds: tuple[tuple[int, int], ...]  # (candidates in the round, epoch each reaches)
     finalists: int
     epochs: int  # full budget of one training
-    dense_epochs: int  # 0 when the cache has the dense reference
+    dense_epochs: int  # of the dense reference, from every seed
     search_epochs: int  # all candidates, rounds and finalists
     full_search_epochs: int  # candidates × full budget
 
@@ -30,6 +33,7 @@ class RunStarted:
     folder: str
     plan: Plan
     resumed: bool
+    metric: Metric = PERPLEXITY  # what results are told in
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,15 @@ class EpochFinished:
 
     candidate: str
     epoch: int
-    train_loss: float  # nats per token
+    train_loss: float  # in the unit of the task, such as nats per token
     valid_loss: float
     averaging: bool
+    valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
+
+    @property
+    def cost(self) -> float:
+        """What trainings are compared by: lower is better."""
+        return self.valid_loss if self.valid_cost is None else self.valid_cost
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,12 @@ class SpectrumMeasured:
     floored: int
     lost: float | None = None  # directions lost below the resolution, mean over sequences
     exponents: int | None = None  # of how many
+    valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
+
+    @property
+    def cost(self) -> float:
+        """What trainings are compared by: lower is better."""
+        return self.valid_loss if self.valid_cost is None else self.valid_cost
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,44 @@ class RoundFinished:
     round: int
     kept: tuple[str, ...]
     eliminated: tuple[str, ...]
+
+
+WorkerState: TypeAlias = Literal["idle", "working", "gone", "refused"]
+
+
+@dataclass(frozen=True)
+class WorkerChanged:
+    """A worker took up a job, is free again, is gone, or was sent away before it worked."""
+
+    worker: str  # the name it is spoken of by: w1, w2, …
+    node: str  # the machine it is on
+    device: str
+    pid: int | None
+    state: WorkerState
+    candidate: str = ""  # whose network it trains, or trained when it was lost
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerSaid:
+    """A line that a worker logged, warned of or printed."""
+
+    worker: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """Where the time of a network's epoch went, or (`candidate` empty) of the process that leads the run.
+
+    Told where a run is asked for it. `parts` has seconds by name, `other` for what has none; `wall` is
+    the same stretch of time by another clock.
+    """
+
+    candidate: str
+    epoch: int
+    parts: Mapping[str, float]
+    wall: float
 
 
 @dataclass(frozen=True)
@@ -127,6 +181,9 @@ Event: TypeAlias = (
     | SpectrumMeasured
     | CandidateFailed
     | RoundFinished
+    | WorkerChanged
+    | WorkerSaid
+    | TimeSpent
     | Notice
     | RunFinished
 )

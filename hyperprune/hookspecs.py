@@ -17,8 +17,29 @@ import pluggy
 API_VERSION = 1
 """Raised when a hook or a signature below changes in a way that old plugins would notice."""
 
-hookspec = pluggy.HookspecMarker("hyperprune")
-hookimpl = pluggy.HookimplMarker("hyperprune")
+GROUP = "hyperprune"
+"""The group of entry points under which packages register plugins."""
+HOOKS = {
+    "model": "hyperprune_models",
+    "corpus": "hyperprune_corpora",
+    "task": "hyperprune_tasks",
+    "init": "hyperprune_inits",
+    "removal": "hyperprune_removals",
+    "growth": "hyperprune_growths",
+    "redistribution": "hyperprune_redistributions",
+    "schedule": "hyperprune_schedules",
+    "preset": "hyperprune_presets",
+    "distance": "hyperprune_distances",
+    "objective": "hyperprune_objectives",
+    "searcher": "hyperprune_searchers",
+    "executor": "hyperprune_executors",
+    "observer": "hyperprune_observers",
+}
+"""The hook of each kind."""
+KINDS = tuple(HOOKS)
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
 
 Contributions = Mapping[str, Callable[..., Any]]
 
@@ -73,6 +94,16 @@ def compares(*, widths: bool, layers: bool = False) -> Callable[[Contribution], 
     return declare
 
 
+def reads_features(build: Contribution) -> Contribution:
+    """Declare that a model's builder also takes `hyperprune.model.Features` for its vocabulary.
+
+    The network then reads inputs (T, B, F) and answers with outputs (T, B, O), for tasks on sequences
+    of numbers. Without it such a task is refused, with the names of the models that would do.
+    """
+    build.__dict__["features"] = True
+    return build
+
+
 def example(**options: Any) -> Callable[[Contribution], Contribution]:
     """Declare options under which the conformance suite tries a thing that its defaults do not suit.
 
@@ -87,12 +118,13 @@ def example(**options: Any) -> Callable[[Contribution], Contribution]:
 
 
 def reads(
-    words: Callable[[str, Mapping[str, Any]], list[str]], *, between: str = " "
+    words: Callable[..., list[str]], *, between: str = " "
 ) -> Callable[[Contribution], Contribution]:
     """Declare how a corpus turns any text into words, so that its networks can read and write.
 
     `words(text, options)` lists the words as the corpus would, `<eos>` included; `options` are the
-    recipe's. `between` joins words to a text. Without it, blanks part words and `<eos>` ends a line.
+    recipe's. A third parameter, `vocabulary`, is given the words of the ids, as the run keeps them.
+    `between` joins words to a text. Without this, blanks part words and `<eos>` ends a line.
     """
 
     def declare(load: Contribution) -> Contribution:
@@ -107,11 +139,21 @@ class Hooks:
 
     @hookspec
     def hyperprune_models(self) -> Contributions:  # type: ignore[empty-body]
-        """Recurrent networks: `build(vocabulary: int, *, …) -> nn.Module` (see `hyperprune.model`)."""
+        """Recurrent networks: `build(vocabulary: int, *, …) -> nn.Module` (see `hyperprune.model`).
+
+        `@reads_features` says that it also takes `hyperprune.model.Features`.
+        """
 
     @hookspec
     def hyperprune_corpora(self) -> Contributions:  # type: ignore[empty-body]
-        """Texts: `load(root: Path | None, *, …) -> Corpus` (see `hyperprune.corpus`)."""
+        """Texts and sequences: `load(root: Path | None, *, …) -> Corpus | Sequences`.
+
+        See `hyperprune.corpus`.
+        """
+
+    @hookspec
+    def hyperprune_tasks(self) -> Contributions:  # type: ignore[empty-body]
+        """Tasks: `make(data: Corpus | Sequences, *, …) -> Task` (see `hyperprune.task`)."""
 
     @hookspec
     def hyperprune_inits(self) -> Contributions:  # type: ignore[empty-body]
@@ -154,6 +196,14 @@ class Hooks:
         """Searchers: `suggest(space, history, pending, seed, *, …) -> Configuration`, a pure function.
 
         Its attribute `prepare()`, where there is one, is called while the first candidates train.
+        """
+
+    @hookspec
+    def hyperprune_executors(self) -> Contributions:  # type: ignore[empty-body]
+        """Executors: `open(crew, *, …) -> Executor`, where candidates train (see `hyperprune.execution`).
+
+        Its attribute `fit(asked, *, …) -> (workers, threads)`, where there is one, is asked before a
+        run begins; `about() -> str` tells `hyperprune doctor` what there is to work with.
         """
 
     @hookspec

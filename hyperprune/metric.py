@@ -9,6 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+LARGE = 1e6
+"""From here on values are told by their digits, not by their places."""
+LARGEST_EXPONENT = 700.0
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -50,9 +54,25 @@ class Metric:
         """Whether a value is as good as a target."""
         return value >= target if self.better == "higher" else value <= target
 
-    def text(self, value: float) -> str:
-        """A value in words: `97.2 %`."""
-        return f"{value:{self.form}}{self.unit}"
+    def text(self, value: float | None) -> str:
+        """A value in words: `97.20%`; `–` for none."""
+        if value is None or math.isnan(value):
+            return "–"
+        return f"{value:{'.3g' if abs(value) >= LARGE else self.form}}{self.unit}"
+
+    def told(self, cost: float | None) -> str:
+        """What a cost stands for, in words; `–` for none."""
+        if cost is not None and self.of == "exp" and cost > LARGEST_EXPONENT:
+            return "inf"
+        return self.text(None if cost is None else self.value(cost))
+
+    def order(self, value: float | None) -> float:
+        """The cost of a value, which sorts the best first; infinite for one that is not known."""
+        if value is None:
+            return math.inf
+        if self.of == "exp":
+            return math.log(value) if value > 0 else -math.inf
+        return 1.0 - value if self.of == "complement" else value
 
 
 PERPLEXITY = Metric("perplexity", "perplexities", of="exp", form=".2f")

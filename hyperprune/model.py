@@ -19,6 +19,18 @@ State: TypeAlias = tuple[Tensor, ...]
 """All that the recurrence carries: tensors (B, n_i), in the order of the model's `state_parts`."""
 
 
+@dataclass(frozen=True)
+class Features:
+    """What a network of features reads and answers: so many numbers a step in, so many out.
+
+    A builder marked by `hookspecs.reads_features` is given one in the place of a vocabulary's size.
+    Its network maps inputs (T, B, inputs) to outputs (T, B, outputs).
+    """
+
+    inputs: int
+    outputs: int
+
+
 Gates: TypeAlias = tuple[str, ...] | Mapping[str, int]
 """Gates stacked along a tensor's first dimension: names of equal parts, or their rows by name."""
 

@@ -29,9 +29,10 @@ ELSEWHERE = {
 }
 """Kinds whose suite is run, on what ships, by tests that say more beside it."""
 DOWNLOADED = ("ptb", "wikitext2")
+MARKS = {**dict.fromkeys(DOWNLOADED, pytest.mark.corpus), "ray": pytest.mark.cluster}
 
 SHIPPED = [
-    pytest.param(item, marks=pytest.mark.corpus if item.name in DOWNLOADED else ())
+    pytest.param(item, marks=MARKS.get(item.name, ()))
     for item in contributions("hyperprune")
     if item.kind not in ELSEWHERE
 ]
@@ -44,7 +45,7 @@ def test_what_ships(item):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "item", [i for i in contributions("hyperprune") if i.name not in DOWNLOADED], ids=str
+    "item", [i for i in contributions("hyperprune") if i.name not in MARKS], ids=str
 )
 def test_what_ships_in_a_run(item):
     check_in_run(item)

@@ -9,6 +9,7 @@ import pytest
 import hyperprune
 from hyperprune.plugins import KINDS, registry
 from hyperprune.plugins.defaults import NAMES
+from hyperprune.store import layout
 
 ROOT = Path(hyperprune.__file__).parent
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -16,15 +17,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
     ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
-    ("", "layers", "lyapunov", "optim", "plugins", "search"),  # "" is hyperprune/__init__.py
+    ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
     ("task",),
-    ("builtin", "training"),
-    ("events",),
+    ("training",),
     ("plan", "store"),
     ("execution", "judgement"),
-    ("export", "pipeline", "ui"),
+    ("builtin", "export", "pipeline", "ui"),
     ("figures", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
@@ -40,6 +40,8 @@ OTHER_MEANINGS = {
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
+    ("figures/curves", "linear"): "a kind of axis of the plotting library",
+    ("figures/view", "linear"): "a kind of axis of the plotting library",
     ("figures/__init__", "lost_directions"): "a figure of this package, in __all__",
     ("hookspecs", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("optim/learning_rate", "constant"): "a course of the learning rate",
@@ -53,9 +55,10 @@ OTHER_MEANINGS = {
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
     ("testing/conformance", "text"): "a folder",
+    ("testing/executors", "text"): "a folder",
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
-    ("ui/live", "loss"): "a heading",
+    ("ui/rows", "loss"): "a heading",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""
@@ -63,6 +66,8 @@ OTHER_MEANINGS = {
 WRITERS = {
     "cli/recipes": "copies a recipe to where a person says",
     "corpus/files": "keeps the tokens of a large text in the cache",
+    "export/c/check": "compiles in a temporary folder",
+    "export/c/write": "writes a network's C to where a person says",
     "export/formats": "writes a network's card to where a person says",
     "export/torch_program": "writes a program to where a person says",
     "integrations/transformers": "a file in a checkpoint of another library's",
@@ -188,3 +193,20 @@ def writes(path: Path) -> bool:
 def test_one_room_writes():
     found = {module(p) for p in FILES if room(p) not in ("store", "bench", "builtin") and writes(p)}
     assert found == set(WRITERS), "store/ writes run folders; others say in WRITERS what they write"
+
+
+def test_one_place_names_the_files_of_a_run():
+    files = {value for name, value in vars(layout).items() if name.isupper() and "." in value}
+    found = {
+        pair
+        for path in FILES
+        if module(path) != "store/layout"
+        for pair in names_quoted(path, files)
+    }
+    assert found == {("testing/observers", "journal.jsonl")}, "take the name from store/layout"
+
+
+def test_no_two_test_files_share_a_name():
+    """Folders of tests are no packages: pytest would import one file under the other's name."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -18,6 +18,7 @@ PUBLIC = {
     "hyperprune.corpus",
     "hyperprune.errors",
     "hyperprune.events",
+    "hyperprune.execution",
     "hyperprune.figures",
     "hyperprune.hookspecs",
     "hyperprune.integrations.lightning",
@@ -33,6 +34,7 @@ PUBLIC = {
     "hyperprune.search.ranking",
     "hyperprune.search.space",
     "hyperprune.sparsity",
+    "hyperprune.task",
     "hyperprune.testing",
 }
 
@@ -129,6 +131,9 @@ def test_where_is_it_points_at_what_is_there(row):
     assert places, question
     for place in places:
         assert (PACKAGE / place).exists(), f"{question}: {place}"
+    for name, place in re.findall(r"`(\w+)` (?:in|of) `([a-z_/]+\.py)`", answer):
+        written = (PACKAGE / place).read_text("utf-8")
+        assert re.search(rf"^(?:def |class |){name}\b", written, re.M), f"{question}: {name}"
 
 
 def test_the_picture_of_storeys_is_the_one_that_holds():

@@ -101,7 +101,7 @@ def facts(study: Study) -> dict[str, Any]:
         "noise_degrees": study.repeats,
         "within_noise_of_best": int((final <= final.min() + study.noise).sum()),
         "attainable_correlation": _round(attainable(final, study.noise, seed=0)),
-        # Convergence: who averages at the end, and how much the median still moved in its last step.
+        # Convergence: how many average at the end, and how much the median still moved in the last step.
         "averaging": int(study.averaging[whole, -1].sum()),
         "last_change": _round(median(np.abs(loss[:, -1] - loss[:, -2]))),
         "own_distance": study.own_distance,

@@ -105,7 +105,7 @@ def _met(entry: Mapping[str, Any]) -> str:
 
 
 def _beside_raw(found: Mapping[str, Any]) -> Iterator[str]:
-    """What the table said when exponents below the resolution were taken at their word, as 0.1 did."""
+    """The table's findings with exponents below the resolution used as measured, as 0.1 did."""
     if "raw" not in found:
         return
     raw = found["raw"]

@@ -15,7 +15,7 @@ from hyperprune.errors import Diverged
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import Recipe, apply
 from hyperprune.store import atomic
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.trainer import Trainer
 
 
@@ -29,7 +29,9 @@ def train_row(
     """
     own = recipe if row.dense else apply(recipe, row.configuration)
     own = own.model_copy(update={"seed": row.seed})
-    trainer, text = build_trainer(own, sparse=not row.dense), spectrum_text(recipe)
+    task = load_task(recipe)
+    trainer = build_trainer(own, task, sparse=not row.dense)
+    text = spectrum_text(task, recipe.spectrum)
     known = _Known()
     if begun is not None and begun.exists():
         known.restore(trainer, begun)

@@ -15,9 +15,11 @@ from hyperprune.builtin.controls import (
 )
 from hyperprune.builtin.corpora import CORPORA
 from hyperprune.builtin.distances import DISTANCES
+from hyperprune.builtin.executors import EXECUTORS
 from hyperprune.builtin.models import MODELS
 from hyperprune.builtin.objectives import OBJECTIVES
 from hyperprune.builtin.searchers import SEARCHERS
+from hyperprune.builtin.tasks import TASKS
 from hyperprune.hookspecs import Contributions, hookimpl
 
 
@@ -29,8 +31,14 @@ def hyperprune_models() -> Contributions:
 
 @hookimpl
 def hyperprune_corpora() -> Contributions:
-    """Texts."""
+    """Texts, and sequences of numbers."""
     return CORPORA
+
+
+@hookimpl
+def hyperprune_tasks() -> Contributions:
+    """Tasks."""
+    return TASKS
 
 
 @hookimpl
@@ -85,3 +93,9 @@ def hyperprune_objectives() -> Contributions:
 def hyperprune_searchers() -> Contributions:
     """Searchers."""
     return SEARCHERS
+
+
+@hookimpl
+def hyperprune_executors() -> Contributions:
+    """Where candidates train."""
+    return EXECUTORS

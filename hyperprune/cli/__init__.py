@@ -101,7 +101,7 @@ def main() -> int:
 
 
 def _open_missing_streams() -> None:
-    """Stand in for streams that whoever started us has closed: what is printed is then lost, no more."""
+    """Replace closed standard streams by the null device: what is printed is lost, and nothing fails."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))

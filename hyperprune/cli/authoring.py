@@ -16,7 +16,7 @@ from rich.text import Text
 
 from hyperprune.cli.output import screen, show, warn
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import GROUP, KINDS, is_file, normal
+from hyperprune.hookspecs import GROUP, KINDS
 from hyperprune.ui.text import safe
 
 COLOURS = {"passed": "green", "failed": "red", "not tried": "yellow"}
@@ -69,6 +69,7 @@ def check(
     ],
 ) -> None:
     """Run the conformance suite on a package or a file: a verdict for everything that it registers."""
+    from hyperprune.plugins import is_file, normal
     from hyperprune.testing import contributions, verdict
     from hyperprune.ui.tables import plain_table
 
@@ -112,6 +113,8 @@ def uninstall(
     ],
 ) -> None:
     """Remove plugins; packages that are no plugins are left alone."""
+    from hyperprune.plugins import normal
+
     known = {normal(point.dist.name) for point in metadata.entry_points(group=GROUP) if point.dist}
     for package in packages:
         if normal(package) == GROUP:

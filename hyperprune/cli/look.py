@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +27,7 @@ def runs(
         raise RunError(f"there is no folder {folder}; name the folder that your runs lie in")
     found = glances(folder)
     if as_json:
-        show_json([asdict(item) for item in found])
+        show_json([item.to_json() for item in found])
     elif found:
         show(runs_table(found))
     else:
@@ -54,7 +53,7 @@ def compare(
 
         check_target(out, force=force, own=SIGNED.encode())
     if as_json:
-        show_json(asdict(found))
+        show_json(found.to_json())
     else:
         show(comparison_view(found))
     if out is not None:

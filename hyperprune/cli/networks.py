@@ -43,7 +43,11 @@ def score(
     from hyperprune.ui.tables import facts
 
     words = f"{len(found.words):,}, of which {found.unknown:,} are not in the vocabulary"
-    rows = {"perplexity": f"{found.perplexity:.4f}", "nats per word": f"{found.loss:.4f}"}
+    rows = {
+        "perplexity": f"{found.perplexity:.4f} per word",
+        "nats per word": f"{found.loss:.4f}",
+        "bits per byte": f"{found.bits_per_byte:.4f}",
+    }
     show(facts([*rows.items(), ("words", words)]))
 
 
@@ -80,19 +84,27 @@ def export(
     format: Annotated[  # noqa: A002
         str | None,
         typer.Option(
-            "--format", "-f", metavar="FORMAT", help="safetensors, compact, onnx or torch."
+            "--format", "-f", metavar="FORMAT", help="safetensors, compact, onnx, torch or c."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where the file goes.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A file, or a folder for c."),
     ] = None,
     dtype: Annotated[
-        str, typer.Option("--dtype", help="Values of compact: float32, float16, bfloat16 or int8.")
+        str,
+        typer.Option(
+            "--dtype",
+            help="compact: float32, float16, bfloat16, int8; c: float32, int8.",
+        ),
     ] = "float32",
     form: Annotated[
         str, typer.Option("--form", help="Of onnx and torch: step or sequence.")
     ] = "step",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise onnx dynamically.")] = False,
+    matrices: Annotated[
+        str, typer.Option("--matrices", help="Of c: smallest, dense, csr, 8x4 or 4x1.")
+    ] = "smallest",
     measured: Annotated[
         bool, typer.Option("--measure", help="Print what every form costs on this machine.")
     ] = False,
@@ -108,12 +120,12 @@ def export(
         raise RunError("say what to do: --format FORMAT --out FILE, or --measure")
     if format is not None and out is None:
         raise RunError("say where the file goes: --out FILE")
-    if out is not None:
+    if out is not None and format != "c":  # C goes into a folder that is new or empty
         check_target(out, force=force)
         check_target(out.with_name(f"{out.name}.md"), force=force)  # the card
     network = trained_network(run, candidate, plugins=plugin or ())
     if format is not None and out is not None:
-        written = network.export(format, out, dtype=dtype, form=form, int8=int8)
+        written = network.export(format, out, dtype=dtype, form=form, int8=int8, matrices=matrices)
         typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")
     if measured:
         _measure(run, network, winner=candidate is None)
@@ -143,6 +155,7 @@ def _as_json(found: Score) -> dict[str, object]:
     return {
         "perplexity": found.perplexity,
         "loss": found.loss,
+        "bits_per_byte": found.bits_per_byte,
         "unknown": found.unknown,
         "tokens": [
             {"word": word, "log_probability": value}

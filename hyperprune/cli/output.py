@@ -14,7 +14,6 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from hyperprune.errors import RunError
-from hyperprune.plugins import registry
 from hyperprune.ui.text import safe
 
 Plugin = Annotated[
@@ -112,6 +111,8 @@ def warn(message: str) -> None:
 
 def warn_of_broken_plugins() -> None:
     """Name each installed plugin that cannot be used, a line each."""
+    from hyperprune.plugins import registry
+
     for item in registry().broken:
         warn(f"plugin {item.package} {item.version} cannot be used: {item.reason}")
 

@@ -12,8 +12,7 @@ from rich.text import Text
 from hyperprune.cli import authoring
 from hyperprune.cli.output import Plugin, show, show_json
 from hyperprune.errors import PluginError, nearest
-from hyperprune.plugins import KINDS, registry, use
-from hyperprune.ui.tables import facts, plain_table
+from hyperprune.hookspecs import KINDS
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
@@ -39,6 +38,9 @@ def plugins(
     plugin: Plugin = None,
 ) -> None:
     """List everything registered: kind, name, package, version, status."""
+    from hyperprune.plugins import registry, use
+    from hyperprune.ui.tables import plain_table
+
     if plugin:
         use(plugin)
     if context.invoked_subcommand is not None:
@@ -66,6 +68,8 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or KIND:NAME.")],
 ) -> None:
     """Explain a plugin: what it is and every option a recipe may set."""
+    from hyperprune.plugins import registry
+
     kind, colon, rest = name.rpartition(":")
     known = registry().contributions
     found = [
@@ -102,6 +106,8 @@ def _broken_row(broken: Broken) -> list[Text]:
 
 
 def _explanation(item: Contribution) -> list[RenderableType]:
+    from hyperprune.ui.tables import facts, plain_table
+
     parts: list[RenderableType] = [
         facts(
             [
@@ -126,6 +132,7 @@ def _settings(preset: Contribution) -> RenderableType:
     """What a preset sets under `[prune]` where a recipe says nothing else."""
     from hyperprune.recipe.records import Prune
     from hyperprune.recipe.write import inline
+    from hyperprune.ui.tables import plain_table
 
     table = plain_table("it sets", "to", "meaning")
     for key, value in preset.target().items():

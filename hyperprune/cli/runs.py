@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,7 +23,7 @@ from hyperprune.cli.output import show as show_on_screen
 if TYPE_CHECKING:
     from hyperprune.events import Observer
     from hyperprune.judgement.result import RunResult
-    from hyperprune.recipe.records import Recipe
+    from hyperprune.plan.settle import Settled
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
@@ -36,6 +37,32 @@ Observe = Annotated[
         metavar="NAME",
         help="Also tell an observer plugin: NAME, or { name = …, option = … }.",
     ),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where candidates train: NAME, or { name = …, option = … }.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        "--ray",
+        metavar="ADDRESS",
+        help="Which cluster: HOST:PORT, or auto; for an executor that takes an address.",
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers", metavar="N|auto", help="Candidates to train side by side; auto: what fits."
+    ),
+]
+Profile = Annotated[
+    bool, typer.Option("--profile", help="Also say where the time went, network by network.")
 ]
 
 
@@ -56,46 +83,51 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what it costs; stop.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Candidates to train side by side."),
-    ] = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     plugin: Plugin = None,
     observe: Observe = None,
+    profile: Profile = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Carry out a recipe: dense reference, search, rounds, finalists, winner."""
+    from hyperprune.plan.settle import settle
     from hyperprune.recipe import load_recipe
 
-    chosen = [*(settings or []), *([f"search.workers={workers}"] if workers else [])]
+    chosen = [*(settings or []), *_where(workers, executor, address)]
     loaded = load_recipe(recipe, chosen, plugins=plugin or ())
     warn_of_broken_plugins()
+    settled = settle(loaded)  # a download has the screen to itself
     if dry_run:
-        _show_plan(loaded, as_json=as_json)
+        _show_plan(settled, as_json=as_json)
         return
-    from hyperprune.corpus.load import load_corpus
     from hyperprune.pipeline import run as pipeline
 
-    load_corpus(loaded.data)  # a download has the screen to itself
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.run(loaded, folder=out, observers=observers)
-    _show_result(result, as_json=as_json)
+        result = pipeline.begin(settled, folder=out, observers=observers, profile=profile)
+    _show_result(result, as_json=as_json, profile=profile)
 
 
 def resume(
     folder: RunFolder,
+    workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     observe: Observe = None,
+    profile: Profile = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run that was stopped, to the same result."""
+    """Go on with a run that was stopped, to the same result; on another executor if asked."""
     from hyperprune.pipeline import run as pipeline
 
+    chosen = _where(workers, executor, address)
     warn_of_broken_plugins()
     with _watched(quiet, as_json, observe) as observers:
-        result = pipeline.resume(folder, observers=observers)
-    _show_result(result, as_json=as_json)
+        result = pipeline.resume(folder, overrides=chosen, observers=observers, profile=profile)
+    _show_result(result, as_json=as_json, profile=profile)
 
 
 def show(
@@ -103,19 +135,17 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
 ) -> None:
     """Print a run's result, its candidates, and where the winner's weights are."""
-    from dataclasses import asdict
-
     from hyperprune.judgement.standing import standing
     from hyperprune.ui import tables
 
     now = standing(folder)
     if as_json:
-        show_json({**asdict(now), "finished": now.result is not None})
+        show_json({**now.to_json(), "finished": now.result is not None})
         return
     if now.result is None:
         show_on_screen(
             tables.unfinished(now),
-            tables.candidate_table(now.candidates, now.target, screen().width),
+            tables.candidate_table(now.candidates, now.target, screen().width, now.metric),
         )
         return
     _show_result(now.result, as_json=False)
@@ -175,6 +205,34 @@ def report(
     typer.echo(str(write_report(folder, target)))
 
 
+def _where(workers: str | None, executor: str | None, address: str | None) -> list[str]:
+    """Settings of a recipe that say where its candidates train.
+
+    An address alone chooses the executor that takes one; raises RecipeError where none does, or several.
+    """
+    from hyperprune.errors import RecipeError
+    from hyperprune.plugins import registry
+
+    if address is not None and executor is None:
+        able = [
+            item.name
+            for item in registry().of_kind("executor")
+            if any(parameter.name == "address" for parameter in item.parameters)
+        ]
+        if len(able) != 1:
+            found = f"{' and '.join(able)} do" if able else "none here does"
+            raise RecipeError(
+                [f"--address {address}: choose an executor that takes an address; {found}"]
+            )
+        executor = able[0]
+    given = {
+        "search.workers": workers,
+        "search.executor": executor,
+        "search.executor.address": None if address is None else json.dumps(address),
+    }
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
 def _watched(
     quiet: bool, as_json: bool, observe: list[str] | None
 ) -> AbstractContextManager[list[Observer]]:
@@ -184,26 +242,35 @@ def _watched(
     return watching(screen(stderr=as_json), stream, quiet=quiet, plugins=observe or ())
 
 
-def _show_result(result: RunResult, *, as_json: bool) -> None:
+def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> None:
+    spent = None
+    if profile and result.folder:
+        from hyperprune.judgement.profile import profile_of
+
+        spent = profile_of(Path(result.folder))
     if as_json:
-        show_json({**result.to_json(), "folder": result.folder})
+        extra = {"profile": spent.plain()} if spent else {}
+        show_json({**result.to_json(), "folder": result.folder, **extra})
         return
     from hyperprune.ui import tables
 
-    table = tables.candidate_table(result.candidates, result.dense_perplexity, screen().width)
+    table = tables.candidate_table(
+        result.candidates, result.dense_value, screen().width, result.metric
+    )
     show_on_screen(tables.result_facts(result), table)
+    if spent is not None:
+        typer.echo()
+        show_on_screen("seconds by network and part", tables.profile_table(spent))
 
 
-def _show_plan(recipe: Recipe, *, as_json: bool) -> None:
+def _show_plan(settled: Settled, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from hyperprune.plan.estimate import estimate
-    from hyperprune.plan.make import make_plan
     from hyperprune.ui import tables
 
-    plan = make_plan(recipe)
-    cost = estimate(recipe)
+    plan, cost = settled.plan, estimate(settled)
     if as_json:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:
-        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost, recipe.search.workers))
+        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost))

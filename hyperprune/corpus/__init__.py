@@ -1,4 +1,4 @@
-"""A text ready for training, how files are read, and how a recipe's text is loaded.
+"""A text, or sequences of numbers, ready for training; how files are read, and a recipe's data loaded.
 
 Imports plugins and recipe records. Called by `training`, `pipeline`, and plugins that bring texts.
 """
@@ -13,16 +13,32 @@ from hyperprune.corpus.record import (
     corpus_from_words,
     unigram_perplexity,
 )
+from hyperprune.corpus.sequences import (
+    UNSCORED,
+    Part,
+    Sequences,
+    cut_in_time,
+    dealt,
+    padded,
+    scaled,
+)
 from hyperprune.corpus.text import read_text
 
 __all__ = [
     "END",
     "UNKNOWN",
+    "UNSCORED",
     "Corpus",
+    "Part",
+    "Sequences",
     "batchify",
     "by_frequency",
     "corpus_from_files",
     "corpus_from_words",
+    "cut_in_time",
+    "dealt",
+    "padded",
     "read_text",
+    "scaled",
     "unigram_perplexity",
 ]

@@ -1,20 +1,25 @@
-"""A recipe's text, loaded once a process."""
+"""A recipe's data, loaded once a process."""
 
 from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
-
-from torch import Tensor
+from typing import Any
 
 from hyperprune.corpus.record import Corpus
+from hyperprune.corpus.sequences import Sequences
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Data
 
+_provided: dict[str, Corpus] = {}  # by what a recipe says of its text
 
-def load_corpus(data: Data) -> Corpus:
-    """Load a recipe's text once a process, cut to the shares it asks for."""
+
+def load_corpus(data: Data) -> Corpus | Sequences:
+    """Load a recipe's data once a process, cut to the shares it asks for."""
+    if _provided and (known := _provided.get(data.model_dump_json())) is not None:
+        return known
     shares = (data.train_fraction, data.eval_fraction)
     files = registry().files  # the same name may mean another file's corpus
     return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options), files)
@@ -23,19 +28,24 @@ def load_corpus(data: Data) -> Corpus:
 @functools.lru_cache(maxsize=2)
 def _load_corpus(
     name: str, root: str | None, shares: tuple[float, float], options: str, files: object
-) -> Corpus:
+) -> Corpus | Sequences:
     load = registry().bind("corpus", name, json.loads(options))
-    corpus: Corpus = load(Path(root).expanduser() if root else None)
+    corpus: Corpus | Sequences = load(Path(root).expanduser() if root else None)
     if shares == (1.0, 1.0):
         return corpus
 
-    def leading(split: Tensor, share: float) -> Tensor:
-        return split[: max(1, round(split.numel() * share))]
+    def leading(split: Any, share: float) -> Any:
+        return split[: max(1, round(len(split) * share))]
 
-    return Corpus(
-        corpus.name,
-        corpus.vocabulary,
-        leading(corpus.train, shares[0]),
-        leading(corpus.valid, shares[1]),
-        leading(corpus.test, shares[1]),
+    return replace(
+        corpus,
+        train=leading(corpus.train, shares[0]),
+        valid=leading(corpus.valid, shares[1]),
+        test=leading(corpus.test, shares[1]),
     )
+
+
+def provide(data: Data, corpus: Corpus) -> None:
+    """Have `load_corpus` answer with a text that came from elsewhere, in place of loading one."""
+    _provided.clear()  # a worker has one text at a time
+    _provided[data.model_dump_json()] = corpus

@@ -14,6 +14,7 @@ from torch import Tensor
 from hyperprune.corpus.record import UNKNOWN
 from hyperprune.errors import CorpusError
 from hyperprune.plugins import registry
+from hyperprune.plugins.parameters import takes
 from hyperprune.recipe.records import Data
 
 
@@ -25,11 +26,15 @@ class Reader:
     between: str
 
 
-def reader_of(data: Data) -> Reader:
-    """The reader that a recipe's corpus declares; raises PluginError where the plugin is missing."""
+def reader_of(data: Data, vocabulary: Sequence[str] = ()) -> Reader:
+    """The reader that a recipe's corpus declares, over the words that its network knows.
+
+    Raises PluginError where the plugin is missing.
+    """
     load = registry().get("corpus", data.corpus).target
     words = getattr(load, "words", words_by_blanks)
-    return Reader(partial(words, options=data.options), getattr(load, "between", " "))
+    known: dict[str, Any] = {"vocabulary": vocabulary} if takes(words, 3) else {}
+    return Reader(partial(words, options=data.options, **known), getattr(load, "between", " "))
 
 
 def words_by_blanks(text: str, options: Mapping[str, Any]) -> list[str]:

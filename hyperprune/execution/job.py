@@ -17,3 +17,4 @@ class Job:
     recipe: Mapping[str, Any]
     sparse: bool
     epochs: int
+    profile: bool = False  # tell where the time goes

@@ -31,7 +31,7 @@ from hyperprune.sparsity.blocks import Grid
 
 LAYOUT = 1
 NARROW = 1 << 16
-"""Columns that 16 bits tell apart."""
+"""Columns that an index of 16 bits can address."""
 
 Dtype: TypeAlias = Literal["float32", "float16", "bfloat16", "int8"]
 DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16", "int8")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperprune.errors import RunError, nearest
+from hyperprune.export.c import write_c
 from hyperprune.export.card import card
 from hyperprune.export.compact import DTYPES
 from hyperprune.export.files import write_compact, write_plain
@@ -14,12 +15,12 @@ from hyperprune.export.onnx_file import FORMS, write_onnx
 from hyperprune.export.torch_program import write_program
 from hyperprune.store import atomic
 
-FORMATS = ("safetensors", "compact", "onnx", "torch")
+FORMATS = ("safetensors", "compact", "onnx", "torch", "c")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the network's file with its bytes, and its card."""
+    """What was written: the network's file (of C its folder) with its bytes, and its card."""
 
     path: Path
     size: int
@@ -34,11 +35,13 @@ def export_network(
     dtype: str = "float32",
     form: str = "step",
     int8: bool = False,
+    matrices: str = "smallest",
 ) -> Exported:
-    """Write a network in a format, and its card as `PATH.md`.
+    """Write a network in a format, and its card as `PATH.md`; format c fills a folder of its own.
 
-    `dtype` is for compact, `form` for onnx and torch, `int8` for onnx. Raises RunError for what there is not,
-    and for a file that would not compute what the network does; then nothing is left behind.
+    `dtype` is for compact and c (float32, int8), `form` for onnx and torch, `int8` for onnx, `matrices` for
+    c. Raises RunError for what there is not, and for a file that would not compute what the network does;
+    then nothing is left behind.
     """
     target = Path(path)
     for name, value, known in (
@@ -49,12 +52,17 @@ def export_network(
         if value not in known:
             listed = ", ".join(known)
             raise RunError(f"no {name} {value!r}{nearest(value, known)}; known: {listed}")
-    if dtype != "float32" and format != "compact":
-        raise RunError(f"dtype {dtype!r} is for the format compact, not for {format}")
+    if dtype != "float32" and format not in ("compact", "c"):
+        raise RunError(f"dtype {dtype!r} is for the formats compact and c, not for {format}")
+    if matrices != "smallest" and format != "c":
+        raise RunError(f"matrices is for the format c, not for {format}")
     if form != "step" and format not in ("onnx", "torch"):
         raise RunError(f"form is for the formats onnx and torch, not for {format}")
     if int8 and format != "onnx":
         raise RunError(f"int8 is for the format onnx, not for {format}")
+    if format == "c":
+        made = write_c(network, target, number=dtype, matrices=matrices)
+        return Exported(target, made.size.flash, target / "README.md")
     if target.is_dir():
         raise RunError(f"{target} is a folder; say the file to write")
     if format == "safetensors":

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import CorpusError, RunError, nearest
 from hyperprune.export.about import About, makers_of
@@ -17,8 +18,8 @@ from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
 from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
-from hyperprune.recipe.records import Recipe
-from hyperprune.store import atomic
+from hyperprune.recipe.records import Recipe, Task
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model
 from hyperprune.training.outcome import DENSE
@@ -39,8 +40,8 @@ def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
     result = _result(run)
     if result is None:
         raise RunError(f"{run.folder} has no winner yet; `hyperprune resume {run.folder}` goes on")
-    weights, _ = atomic.read_tensors(run.folder / "winner" / "weights.safetensors")
-    masks, _ = atomic.read_tensors(run.folder / "winner" / "masks.safetensors")
+    weights, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.WEIGHTS)
+    masks, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.MASKS)
     return _network(run, result, result.winner, weights, masks)
 
 
@@ -82,7 +83,7 @@ def assemble(
     """
     about.check_plugins()
     _check_shapes(about, weights, where)
-    model = build_model(about.recipe, len(about.vocabulary), torch.device("cpu"))
+    model = _initial(about, torch.device("cpu"))
     own = dict(model.named_parameters())
     copy_into(own.items(), weights)
     for name, mask in masks.items():
@@ -94,10 +95,15 @@ def assemble(
     return TrainedNetwork(model, {name: mask.bool() for name, mask in masks.items()}, about)
 
 
+def _initial(about: About, device: torch.device) -> nn.Module:
+    """The network that a record describes, with its initial weights."""
+    return build_model(about.recipe, len(about.vocabulary), device)
+
+
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
     with torch.device("meta"):
-        model = build_model(about.recipe, len(about.vocabulary), torch.device("meta"))
+        model = _initial(about, torch.device("meta"))
     own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(own.keys() | found.keys()):
@@ -138,7 +144,7 @@ def _check_code(run: Run) -> None:
 
 
 def _result(run: Run) -> RunResult | None:
-    path = run.folder / "result.json"
+    path = run.folder / layout.RESULT
     return RunResult.from_json(atomic.read_json(path), run.folder) if path.exists() else None
 
 
@@ -150,6 +156,11 @@ def _network(
     masks: Mapping[str, Tensor],
 ) -> TrainedNetwork:
     whole = run.made().recipe
+    if whole.task != Task():
+        raise RunError(
+            f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
+            f"language models. Its weights and masks are in {run.folder / 'winner'} as safetensors"
+        )
     configuration = {} if name == DENSE else run.proposed()[name]
     recipe = apply(whole, configuration)
     about = About(
@@ -174,8 +185,8 @@ def _perplexities(run: Run, result: RunResult | None, name: str) -> dict[str, An
 
     found = {"valid_perplexity": best(name), "dense_valid_perplexity": best(DENSE)}
     if result is not None:
-        found["dense_test_perplexity"] = result.dense_test_perplexity
-        tested = {result.winner: result.test_perplexity, DENSE: result.dense_test_perplexity}
+        found["dense_test_perplexity"] = result.dense_test_value
+        tested = {result.winner: result.test_value, DENSE: result.dense_test_value}
         found["test_perplexity"] = tested.get(name)
     return found
 
@@ -194,4 +205,4 @@ def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
     known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
     if known and known[0] != corpus.sha256:
         raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
-    return corpus.vocabulary
+    return corpus.vocabulary if isinstance(corpus, Corpus) else ()

@@ -14,7 +14,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from hyperprune.corpus import batchify
+from hyperprune.corpus import Corpus, batchify
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.export.compact import Dtype
@@ -23,6 +23,7 @@ from hyperprune.export.files import read_file, write_compact, write_plain
 from hyperprune.export.network import Network, TrainedNetwork
 from hyperprune.export.resident import resident
 from hyperprune.store.facts import first_of
+from hyperprune.store.layout import WINNER
 from hyperprune.store.winner import MEASURES, save_measures, saved_measures
 
 SEGMENT = (35, 20)
@@ -79,12 +80,12 @@ FORMS = (
 def keep(folder: Path, rows: list[Measure]) -> None:
     """Keep the table of a run's winner in its folder, where the report finds it."""
     said = Measures(platform.machine(), torch.__version__, torch.get_num_threads(), rows)
-    save_measures(folder / "winner", asdict(said))
+    save_measures(folder / WINNER, asdict(said))
 
 
 def kept(folder: Path) -> Measures | None:
     """The table that `keep` kept; raises RunError where it is damaged."""
-    found = saved_measures(folder / "winner")
+    found = saved_measures(folder / WINNER)
     if found is None:
         return None
     try:
@@ -166,7 +167,7 @@ def _test_text(network: TrainedNetwork) -> Tensor | None:
         corpus = load_corpus(recipe.data)
     except HyperpruneError:
         return None
-    if corpus.vocabulary != network.vocabulary:
+    if not isinstance(corpus, Corpus) or corpus.vocabulary != network.vocabulary:
         return None
     return batchify(corpus.test, recipe.train.test_batch or recipe.train.eval_batch)
 

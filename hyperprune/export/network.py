@@ -71,7 +71,7 @@ class Network(ABC):
     @cached_property
     def reader(self) -> Reader:
         """How the corpus turns a text into words."""
-        return reader_of(self.about.recipe.data)
+        return reader_of(self.about.recipe.data, self.vocabulary)
 
     def score(self, text: str) -> Score:
         """Score a text as one sequence; raises CorpusError where there is nothing to score."""

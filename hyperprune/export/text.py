@@ -29,6 +29,7 @@ class Score:
     words: tuple[str, ...]  # as the text has them, unknown ones too
     log_probabilities: tuple[float, ...]
     unknown: int  # words that were read, and predicted, as <unk>
+    bytes: int  # UTF-8, of the text that was scored
 
     @property
     def loss(self) -> float:
@@ -37,8 +38,13 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """Exp of the loss."""
+        """Exp of the loss: per token, and so of networks with the same vocabulary only."""
         return math.exp(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """What compares networks with different vocabularies, where no word is unknown to either."""
+        return -math.fsum(self.log_probabilities) / math.log(2) / self.bytes
 
 
 @torch.no_grad()
@@ -62,7 +68,11 @@ def score_text(
         found += predicted[:, 0].gather(1, targets.unsqueeze(1)).squeeze(1).double().tolist()
     known = set(vocabulary)
     scored = words[len(words) - len(found) :]
-    return Score(tuple(scored), tuple(found), sum(word not in known for word in scored))
+    size = len(text.encode("utf-8", "replace"))
+    if not start:
+        size -= len(words[0].encode("utf-8", "replace"))
+    unknown = sum(word not in known for word in scored)
+    return Score(tuple(scored), tuple(found), unknown, max(1, size))
 
 
 @torch.no_grad()

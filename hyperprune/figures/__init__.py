@@ -78,7 +78,7 @@ GALLERY = (
     Entry("What was tried?", "Candidates through the space", parallel_coordinates),
     Entry("What mattered?", "Importance of settings", importance),
     Entry("What mattered?", "Setting by setting", slices),
-    Entry("Can I trust it?", "Spectra, distances, perplexities", paper),
+    Entry("Can I trust it?", "Spectra, distances, results", paper),
     Entry("Can I trust it?", "LS distance", distances),
     Entry("Can I trust it?", "Lost directions", lost_directions),
     Entry("Can I trust it?", "Did the early signal tell?", early_signal),

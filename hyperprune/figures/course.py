@@ -1,4 +1,4 @@
-"""How the run went: who trained how long, when, and where the time was spent."""
+"""How the run went: how long each network trained, when, and where the time was spent."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def survival(run: Source) -> go.Figure:
 
     Those that trained longest stand on top; dotted lines are the
     ends of rounds, numbered. Point at a bar for its LS
-    distance and perplexity when it was last judged.
+    distance and the metric when it was last judged.
     """
     view = look(run)
     chosen = view.colours
     ordered = sorted(
         view.now.candidates,
-        key=lambda item: (-item.epochs, item.valid_perplexity or float("inf"), item.name),
+        key=lambda item: (-item.epochs, view.metric.order(item.valid_value), item.name),
     )[:TALLEST]
     figure = blank("epoch", "", 110 + 22 * max(3, len(ordered)))
     figure.add_bar(
@@ -40,12 +40,13 @@ def survival(run: Source) -> go.Figure:
             [
                 item.state,
                 measured(item.distance, item.distance_error),
-                "–" if item.valid_perplexity is None else f"{item.valid_perplexity:.2f}",
+                view.metric.text(item.valid_value),
             ]
             for item in reversed(ordered)
         ],
-        hovertemplate="%{y}: %{customdata[0]}, LS distance %{customdata[1]}, perplexity "
-        "%{customdata[2]}<extra></extra>",
+        hovertemplate="%{y}: %{customdata[0]}, LS distance %{customdata[1]}, "
+        + label(view.metric.words)
+        + " %{customdata[2]}<extra></extra>",
         showlegend=False,
     )
     ends = sorted({item.epochs for item in ordered if item.state == "eliminated"})
@@ -60,11 +61,11 @@ def survival(run: Source) -> go.Figure:
 
 @dataclass(frozen=True)
 class Stretch:
-    """An epoch of a training in a lane: a worker, as far as the log tells them apart."""
+    """An epoch of a training in a lane: its worker's, or what may have been one."""
 
     candidate: str
     epoch: int
-    lane: int
+    lane: str
     start: float  # seconds since the sitting's first event
     end: float
 
@@ -77,13 +78,13 @@ def timeline(run: Source) -> go.Figure:
     """
     view = look(run)
     stretches = list(_stretches(view))
-    lanes = 1 + max((item.lane for item in stretches), default=0)
-    figure = blank("minutes", "", 130 + 50 * lanes)
+    lanes = sorted({item.lane for item in stretches}, key=_by_number)
+    figure = blank("minutes", "", 130 + 50 * max(1, len(lanes)))
     chosen = view.colours
     for name in dict.fromkeys(item.candidate for item in stretches):
         mine = [item for item in stretches if item.candidate == name]
         figure.add_bar(
-            y=[f"worker {item.lane + 1}" for item in mine],
+            y=[label(item.lane) for item in mine],
             x=brief((item.end - item.start) / 60 for item in mine),
             base=brief(item.start / 60 for item in mine),
             customdata=[[item.epoch, duration(item.end - item.start)] for item in mine],
@@ -94,6 +95,7 @@ def timeline(run: Source) -> go.Figure:
             showlegend=view.states.get(name) in (None, "winner", "finalist"),
         )
     figure.update_layout(barmode="overlay", bargap=0.3)
+    figure.update_yaxes(categoryorder="array", categoryarray=[label(lane) for lane in lanes])
     return figure
 
 
@@ -125,22 +127,43 @@ def time_spent(run: Source) -> go.Figure:
 
 
 def _stretches(view: RunView) -> Iterator[Stretch]:
-    """Epochs in lanes. The log does not say which worker: one that a network trained in keeps it."""
-    workers = view.recipe.search.workers
-    free: list[tuple[float, str]] = []  # by lane: since when, and whose it was
+    """Epochs in lanes: of the worker that trained them, where the log names it.
+
+    Where it does not, as with a single worker, a lane that a network trained in stays its own.
+    """
+    workers = int(view.run.made().made_with.get("workers", 1))
+    free: list[tuple[float, str]] = []  # by unnamed lane: since when, and whose it was
+    working: dict[str, str] = {}  # candidate to worker
+    since: dict[str, float] = {}  # worker to when it began what it does
     origin: datetime | None = None
     shift = last = 0.0
     for item in view.log:
-        if isinstance(item.event, events.RunStarted) or origin is None:
+        event = item.event
+        if isinstance(event, events.RunStarted) or origin is None:
             origin, shift = item.time, last
             free = [(shift, "")] * max(1, workers)
+            working.clear()
         now = shift + max(0.0, (item.time - origin).total_seconds())
         last = max(last, now)
-        if not isinstance(item.event, events.EpochFinished):
+        if isinstance(event, events.WorkerChanged) and event.state == "working":
+            working[event.candidate] = event.worker
+            since[event.worker] = now
+        if not isinstance(event, events.EpochFinished):
             continue
-        name = item.event.candidate
-        lane = next((i for i, (_, who) in enumerate(free) if who == name), None)
-        if lane is None:
-            lane = min(range(len(free)), key=lambda i: (free[i][0], i))
-        yield Stretch(name, item.event.epoch, lane, free[lane][0], now)
-        free[lane] = (now, name)
+        name = event.candidate
+        if name in working:
+            lane = f"worker {working[name]}"
+            yield Stretch(name, event.epoch, lane, since[working[name]], now)
+            since[working[name]] = now
+            continue
+        index = next((i for i, (_, who) in enumerate(free) if who == name), None)
+        if index is None:
+            index = min(range(len(free)), key=lambda i: (free[i][0], i))
+        yield Stretch(name, event.epoch, f"worker {index + 1}", free[index][0], now)
+        free[index] = (now, name)
+
+
+def _by_number(lane: str) -> tuple[int, str]:
+    """Workers in the order of their numbers: w2 before w10."""
+    digits = "".join(letter for letter in lane if letter.isdigit())
+    return int(digits or 0), lane

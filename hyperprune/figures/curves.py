@@ -1,4 +1,4 @@
-"""Trainings over epochs: perplexity, LS distance, and size against quality."""
+"""Trainings over epochs: the metric, LS distance, and size against quality."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hyperprune.training.outcome import DENSE
 
 
 def learning_curves(run: Source) -> go.Figure:
-    """Validation perplexity after each epoch, on a logarithmic scale.
+    """The metric on validation after each epoch; perplexity on a logarithmic scale.
 
     The dotted line is the dense network's best: the target. A cross ends the line of a candidate
     that was eliminated; it was never trained further, so nothing says where it would have ended.
     """
     view = look(run)
-    figure = blank("epoch", "validation perplexity")
-    figure.update_yaxes(type="log")
+    figure = blank("epoch", f"validation {view.metric.words}")
+    figure.update_yaxes(type=view.scale)
     if view.now.target is not None:
         figure.add_hline(view.now.target, line={"dash": "dot", "color": DENSE_COLOUR, "width": 1})
-    _lines(figure, view, list(view.histories.values()), lambda item: item.perplexity)
+    _lines(figure, view, list(view.histories.values()), lambda item: item.value)
     ended = [item for name, item in view.histories.items() if view.states.get(name) == "eliminated"]
     figure.add_scatter(
         x=[item.epochs[-1] for item in ended],
-        y=brief(item.perplexity[-1] for item in ended),
+        y=brief(item.value[-1] for item in ended),
         text=[label(item.name) for item in ended],
         name="eliminated",
         mode="markers",
@@ -65,51 +65,66 @@ def lost_directions(run: Source) -> go.Figure:
 
 
 def frontier(run: Source) -> go.Figure:
-    """Active weights against the best validation perplexity, a point a candidate.
+    """Active weights against the best value of the metric, a point a candidate, the dense network in ink.
 
-    Below and to the left is better; the line joins those that no other beats in both. Where every
-    candidate has the same number of weights the points stand above each other.
+    To the left are fewer weights; the line joins those that no other beats in both. What is at least as
+    good as the dotted line meets the dense target. Candidates that went out early were still getting better.
     """
     view = look(run)
-    figure = blank("active weights, and those never masked", "best validation perplexity")
+    figure = blank("active weights, and those never masked", f"best validation {view.metric.words}")
     chosen = view.colours
-    points = []
+    points, masked = [], 0
     for item in view.now.candidates:
         tensors = list(view.tensors(item.name).values())
-        if tensors and item.valid_perplexity is not None:
+        if tensors and item.valid_value is not None:
             active = sum(tensor.active for tensor in tensors[-1])
-            points.append((active, item.valid_perplexity, item.name))
+            masked = max(masked, sum(tensor.size for tensor in tensors[-1]))
+            points.append((active, item.valid_value, item.name))
     figure.add_scatter(
         x=[active for active, _, _ in points],
-        y=brief(perplexity for _, perplexity, _ in points),
+        y=brief(value for _, value, _ in points),
         text=[label(name) for _, _, name in points],
         mode="markers",
         marker={"size": 9, "color": [chosen[name] for _, _, name in points]},
-        hovertemplate="%{text}: %{x:,} weights, %{y:.2f}<extra></extra>",
+        hovertemplate="%{text}: %{x:,} weights, %{y:.4g}<extra></extra>",
         showlegend=False,
     )
+    order = view.metric.order
     best = [
-        (active, perplexity)
-        for active, perplexity, _ in sorted(points)
-        if not any(a <= active and p < perplexity for a, p, _ in points)
+        (active, value)
+        for active, value, _ in sorted(points)
+        if not any(a <= active and order(v) < order(value) for a, v, _ in points)
     ]
     figure.add_scatter(
         x=[active for active, _ in best],
-        y=brief(perplexity for _, perplexity in best),
+        y=brief(value for _, value in best),
         mode="lines",
         line={"color": QUIET, "width": 1, "shape": "hv"},
         hoverinfo="skip",
         showlegend=False,
     )
+    if view.now.target is not None and points:
+        figure.add_scatter(
+            x=[masked],
+            y=brief([view.now.target]),
+            name=DENSE,
+            mode="markers",
+            marker={"size": 11, "symbol": "diamond", "color": DENSE_COLOUR},
+            hovertemplate="dense: %{x:,} weights, %{y:.2f}<extra></extra>",
+        )
+        dots = {"dash": "dot", "color": DENSE_COLOUR, "width": 1}
+        figure.add_hline(view.now.target, line=dots)
     figure.update_xaxes(title="active masked weights", rangemode="tozero")
     return figure
 
 
 def winners(runs: Sequence[Source]) -> go.Figure:
-    """Validation perplexity of the winners of several runs, and of their dense references, dotted."""
-    figure = blank("epoch", "validation perplexity")
-    figure.update_yaxes(type="log")
-    for number, view in enumerate(map(look, runs)):
+    """The metric on validation of the winners of several runs, and of their dense references, dotted."""
+    views = list(map(look, runs))
+    names = dict.fromkeys(view.metric.words for view in views)
+    figure = blank("epoch", f"validation {', '.join(names)}")
+    figure.update_yaxes(type="log" if all(view.scale == "log" for view in views) else "linear")
+    for number, view in enumerate(views):
         colour = PALETTE[number % len(PALETTE)]
         for name in (DENSE, *view.leaders[:1]):
             item = view.histories.get(name)
@@ -117,7 +132,7 @@ def winners(runs: Sequence[Source]) -> go.Figure:
                 continue
             figure.add_scatter(
                 x=list(item.epochs),
-                y=brief(item.perplexity),
+                y=brief(item.value),
                 name=f"{label(view.run.folder.name)}: {label(name)}",
                 mode="lines",
                 line={"color": colour, "dash": "dot" if name == DENSE else "solid", "width": 2},

@@ -10,21 +10,21 @@ from hyperprune.training.outcome import DENSE
 
 
 def early_signal(run: Source) -> go.Figure:
-    """LS distance when candidates were first judged, against the last perplexity known of each.
+    """LS distance when candidates were first judged, against the last value of the metric known of each.
 
     Filled points trained on; hollow ones were eliminated there, so for them early and last are the
     same moment. A shaded strip as wide as the noise, the median distance between two halves of one
     model's own sequences, stands at the smallest distance: inside it the order is chance.
     """
     view = look(run)
-    figure = blank(f"LS distance after epoch {view.first}", "last validation perplexity")
+    figure = blank(f"LS distance after epoch {view.first}", f"last validation {view.metric.words}")
     points = []
     for name, item in view.histories.items():
         if name == DENSE or view.first not in item.epochs:
             continue
         early = item.distance[item.epochs.index(view.first)]
         if early is not None:
-            points.append((early, item.perplexity[-1], name, item.epochs[-1]))
+            points.append((early, item.value[-1], name, item.epochs[-1]))
     noises = sorted(
         item.distance_noise for item in view.now.candidates if item.distance_noise is not None
     )
@@ -48,7 +48,7 @@ def early_signal(run: Source) -> go.Figure:
             "symbol": ["circle-open" if last == view.first else "circle" for *_, last in points],
             "line": {"width": 1.5, "color": [chosen.get(p[2], QUIET) for p in points]},
         },
-        hovertemplate="%{text} after epoch %{customdata[0]}: %{y:.2f}<extra></extra>",
+        hovertemplate="%{text} after epoch %{customdata[0]}: %{y:.4g}<extra></extra>",
         showlegend=False,
     )
     return figure

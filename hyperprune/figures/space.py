@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,28 +15,30 @@ from hyperprune.training.outcome import DENSE
 from hyperprune.ui.text import setting, short_names
 
 MOST = 300
-"""Candidates of which parallel coordinates draw lines; those with the lowest perplexity."""
+"""Candidates of which parallel coordinates draw lines; the best of them."""
 
 
 def parallel_coordinates(run: Source) -> go.Figure:
     """Each candidate as a line through its settings, one axis a setting; the best stand out.
 
-    The last axis is the best perplexity known, lowest on top. Where all coloured lines pass through
-    one value, the search agreed on it.
+    The last axis is the best value known of the metric, the best on top. Where all coloured lines pass
+    through one value, the search agreed on it.
     """
     view = look(run)
     known = _known(view)[:MOST]
     names = _names(known)
     figure = blank("", "", 420)
     axes = {path: _scale([item.configuration.get(path) for item in known]) for path in names}
-    losses = [math.log(item.valid_perplexity or 1.0) for item in known]
+    losses = [view.metric.order(item.valid_value) for item in known]
     low, high = min(losses, default=0.0), max(losses, default=1.0)
     places = list(range(len(names) + 1))
     lines: list[Line] = []
     for item, loss in zip(known, losses, strict=True):
         heights = [axes[path][_key(item.configuration.get(path))] for path in names]
         last = 1 - (loss - low) / (high - low or 1.0)
-        lines.append((f"{item.name}: {item.valid_perplexity:.2f}", places, [*heights, last]))
+        lines.append(
+            (f"{item.name}: {view.metric.text(item.valid_value)}", places, [*heights, last])
+        )
     if len(lines) > MANY:
         crowd(figure, lines[3:], "%{text}")
         lines = lines[:3]
@@ -54,7 +55,7 @@ def parallel_coordinates(run: Source) -> go.Figure:
             showlegend=bright,
             hovertemplate=label(name) + "<extra></extra>",
         )
-    ticks = [*(label(name) for name in names.values()), "perplexity"]
+    ticks = [*(label(name) for name in names.values()), view.metric.words]
     figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=True)
     figure.update_yaxes(visible=False, range=[-0.08, 1.08])
     figure.update_layout(meta={"columns": (len(ticks) + 1) // 2})  # room for the words on its axes
@@ -69,7 +70,7 @@ def parallel_coordinates(run: Source) -> go.Figure:
 
 
 def slices(run: Source) -> go.Figure:
-    """Perplexity after the first judged epoch, over each setting by itself.
+    """The metric after the first judged epoch, over each setting by itself.
 
     All candidates have trained as long there, so the comparison is fair. Spread within one value is
     what the other settings do.
@@ -78,7 +79,7 @@ def slices(run: Source) -> go.Figure:
     points = _early(view)
     names = _names([item for item, _ in points])
     if not names:
-        return blank("setting", "validation perplexity")
+        return blank("setting", f"validation {view.metric.words}")
     columns = min(3, len(names))
     figure = panels(list(names.values()), columns, 280)
     for number, path in enumerate(names):
@@ -93,7 +94,7 @@ def slices(run: Source) -> go.Figure:
             showlegend=False,
             **place(number, columns),
         )
-    figure.update_yaxes(title=f"perplexity, epoch {view.first}", col=1)
+    figure.update_yaxes(title=f"{view.metric.words}, epoch {view.first}", col=1)
     return figure
 
 
@@ -108,7 +109,9 @@ def importance(run: Source) -> go.Figure:
     names = _names([item for item, _ in points])
     figure = blank("share of the variance of the loss", "", 120 + 40 * max(1, len(names)))
     columns = [[item.configuration.get(path) for item, _ in points] for path in names]
-    found = importances(columns, [math.log(loss) for _, loss in points], seed=view.recipe.seed)
+    found = importances(
+        columns, [view.metric.order(value) for _, value in points], seed=view.recipe.seed
+    )
     if not found:
         return figure
     ordered: Sequence[tuple[str, Importance]] = sorted(
@@ -133,14 +136,14 @@ def importance(run: Source) -> go.Figure:
 
 
 def _known(view: RunView) -> list[CandidateResult]:
-    known = [item for item in view.now.candidates if item.valid_perplexity]
-    return sorted(known, key=lambda item: (item.valid_perplexity, item.name))
+    known = [item for item in view.now.candidates if item.valid_value is not None]
+    return sorted(known, key=lambda item: (view.metric.order(item.valid_value), item.name))
 
 
 def _early(view: RunView) -> list[tuple[CandidateResult, float]]:
-    """Candidates with their perplexity after the first judged epoch."""
+    """Candidates with their value of the metric after the first judged epoch."""
     return [
-        (view.candidates[name], item.perplexity[item.epochs.index(view.first)])
+        (view.candidates[name], item.value[item.epochs.index(view.first)])
         for name, item in view.histories.items()
         if name != DENSE and view.first in item.epochs and name in view.candidates
     ]

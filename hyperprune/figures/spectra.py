@@ -88,14 +88,14 @@ def spectra_over_epochs(run: Source, name: str | None = None) -> go.Figure:
 
 
 def paper(run: Source) -> go.Figure:
-    """The argument of the method in three panels: spectra, their distances, and the perplexities.
+    """The argument of the method in three panels: spectra, their distances, and the metric.
 
     A: exponents of the dense network and of the best candidates, all layers together. B: LS distance
-    over epochs. C: validation perplexity over epochs. The method holds where the order of the lines
+    over epochs. C: the metric on validation over epochs. The method holds where the order of the lines
     in B, early, is that in C, late (after Zheng & Shlizerman, arXiv 2506.07975).
     """
     view = look(run)
-    figure = panels(["A  spectra", "B  LS distance", "C  validation perplexity"], 3, 380)
+    figure = panels(["A  spectra", "B  LS distance", f"C  validation {view.metric.words}"], 3, 380)
     chosen = view.colours
     for name in (DENSE, *view.leaders):
         spectrum = _at(view, name, None)
@@ -117,7 +117,7 @@ def paper(run: Source) -> go.Figure:
     figure.update_xaxes(title="rank", col=1)
     figure.update_xaxes(title="epoch", col=2)
     figure.update_xaxes(title="epoch", col=3)
-    figure.update_yaxes(type="log", col=3)
+    figure.update_yaxes(type=view.scale, col=3)
     if view.now.target is not None:
         figure.add_hline(
             view.now.target, line={"dash": "dot", "color": INK, "width": 1}, **place(2, 3)

@@ -16,6 +16,7 @@ from hyperprune.judgement.histories import History, histories
 from hyperprune.judgement.result import CandidateResult, RunResult
 from hyperprune.judgement.standing import Standing, open_run, standing
 from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.metric import Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.log import Logged, read_log
 from hyperprune.store.run import Run
@@ -43,6 +44,16 @@ class RunView:
     run: Run
     now: Standing
     recipe: Recipe
+
+    @property
+    def metric(self) -> Metric:
+        """What its results are told in."""
+        return self.now.metric
+
+    @property
+    def scale(self) -> str:
+        """Of an axis of the metric: what is an exp is drawn by its logarithm."""
+        return "log" if self.metric.of == "exp" else "linear"
 
     @property
     def first(self) -> int:
@@ -94,10 +105,9 @@ class RunView:
         chosen = [name for name, state in self.states.items() if state in ("winner", "finalist")]
         if chosen:
             return sorted(chosen, key=lambda name: (self.states[name] != "winner", name))
-        known = [item for item in self.now.candidates if item.valid_perplexity is not None]
-        return [
-            item.name for item in sorted(known, key=lambda item: item.valid_perplexity or 0)[:3]
-        ]
+        known = [item for item in self.now.candidates if item.valid_value is not None]
+        best = sorted(known, key=lambda item: self.metric.order(item.valid_value))
+        return [item.name for item in best[:3]]
 
     def spectrum(self, name: str, epoch: int) -> LyapunovSpectrum | None:
         """A stored spectrum, as distances compare it; None where it is missing or damaged."""

@@ -25,10 +25,10 @@ class Candidate:
     outcome: Outcome
 
     @property
-    def best_loss(self) -> float:
-        """Lowest validation loss of the epochs that count, nats per token; infinite before them."""
+    def best_cost(self) -> float:
+        """Lowest cost of the epochs that count; infinite before them."""
         counted = comparable(self.outcome.epochs)
-        return min((record.valid_loss for record in counted), default=math.inf)
+        return min((record.cost for record in counted), default=math.inf)
 
     def finished(self, budget: int) -> bool:
         """Whether it has trained to the full budget."""
@@ -40,24 +40,24 @@ def keep_best(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Who stays of candidates that have trained equally long, best first, and who goes out."""
     judged = min(len(item.outcome.epochs) for item in alive)
-    values = judge.objectives([item.outcome for item in alive], judged)
+    values = judge.standings([item.outcome for item in alive], judged).scores
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
-    losses = {item.name: item.best_loss for item in alive}
+    losses = {item.name: item.best_cost for item in alive}
     kept = survivors(scores, losses, keep, hedge=judge.recipe.rounds.hedge)
     return tuple(kept), tuple(name for name in scores if name not in kept)
 
 
 def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
-    """The candidate that went out with a lower loss than every finalist's best; None as a rule.
+    """The eliminated candidate whose cost is below every finalist's best; usually None.
 
-    Where rounds keep the lowest loss (`rounds.hedge`, from two places up) there is none: whoever goes
-    out has a higher loss than somebody who stays. Only failures, or a hedge that is off, make one.
+    With `rounds.hedge` and two places or more, each round keeps the lowest loss, so there is one only
+    after failures, or with the hedge off.
     """
     candidates = [item for item in every if item.outcome.failure is None]
     names = set(finalists)
-    bar = min((item.best_loss for item in candidates if item.name in names), default=math.inf)
-    others = [item for item in candidates if item.name not in names and item.best_loss < bar]
-    return min(others, key=lambda item: (item.best_loss, item.name), default=None)
+    bar = min((item.best_cost for item in candidates if item.name in names), default=math.inf)
+    others = [item for item in candidates if item.name not in names and item.best_cost < bar]
+    return min(others, key=lambda item: (item.best_cost, item.name), default=None)
 
 
 def candidate_result(
@@ -68,12 +68,17 @@ def candidate_result(
     target: float | None,
     state: CandidateState,
 ) -> CandidateResult:
-    """How far a candidate came, against the target (a validation perplexity) where it is known."""
+    """How far a candidate came, against the target (a value of the metric) where it is known."""
     epochs = outcome.epochs if outcome else ()
     results = comparable(epochs)
     failure = outcome.failure if outcome else None
-    best = min(results, key=lambda record: record.valid_loss, default=None)
-    met = (r.epoch for r in results if target is not None and math.exp(r.valid_loss) <= target)
+    best = min(results, key=lambda record: record.cost, default=None)
+    metric = judge.run.metric
+    met = (
+        r.epoch
+        for r in results
+        if target is not None and metric.meets(metric.value(r.cost), target)
+    )
     score = None
     if epochs and not failure:
         with contextlib.suppress(PluginError, SpectrumError):  # or the dense one is not there yet
@@ -86,7 +91,7 @@ def candidate_result(
         distance=score.value if score else None,
         distance_error=score.standard_error if score else None,
         distance_noise=score.noise if score else None,
-        valid_perplexity=math.exp(best.valid_loss) if best else None,
+        valid_value=metric.value(best.cost) if best else None,
         best_epoch=best.epoch if best else None,
         met_target=next(met, None),
         cause=failure.cause if failure else None,

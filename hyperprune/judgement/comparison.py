@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperprune.errors import RunError
-from hyperprune.judgement.result import CandidateResult
+from hyperprune.judgement.result import CandidateResult, named
 from hyperprune.judgement.standing import Standing, open_run, recipe_of, standing
 
 
@@ -29,6 +29,24 @@ class Comparison:
     runs: tuple[Standing, ...]
     differences: Mapping[str, tuple[Any, ...]]  # by dotted path; None where a recipe has none
     matches: tuple[Match, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON, the values of each run under its metric's own name."""
+        return {
+            "names": list(self.names),
+            "runs": [run.to_json() for run in self.runs],
+            "differences": dict(self.differences),
+            "matches": [
+                {
+                    "configuration": dict(match.configuration),
+                    "candidates": [
+                        None if item is None else named(asdict(item), run.metric)
+                        for item, run in zip(match.candidates, self.runs, strict=True)
+                    ],
+                }
+                for match in self.matches
+            ],
+        }
 
 
 def compare(folders: Sequence[Path]) -> Comparison:

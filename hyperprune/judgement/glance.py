@@ -7,10 +7,15 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
+from hyperprune.judgement.result import names_of
+from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.store import layout
 from hyperprune.store.lock import owner_of
 
 LARGEST = 8 << 20
@@ -25,11 +30,20 @@ class Glance:
     title: str
     state: Literal["finished", "running", "stopped", "damaged"]
     winner: str | None
-    perplexity: float | None  # the winner's, validation
-    dense_perplexity: float | None
+    value: float | None  # the winner's, validation
+    dense_value: float | None
     candidates: int | None
     age: float  # seconds since a file of it was last written
     size: int  # bytes
+    metric: Metric = PERPLEXITY
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON, values under the metric's own name."""
+        said = {key: value for key, value in asdict(self).items() if key != "metric"}
+        name = self.metric.name
+        return {
+            {"value": name, "dense_value": f"dense_{name}"}.get(k, k): v for k, v in said.items()
+        }
 
 
 def glances(folder: Path) -> list[Glance]:
@@ -44,17 +58,19 @@ def run_folders(folder: Path) -> Iterator[Path]:
     except OSError:
         return
     for entry in inside:
-        if entry.is_dir(follow_symlinks=False) and _plain(Path(entry.path) / "run.json"):
+        if entry.is_dir(follow_symlinks=False) and _plain(Path(entry.path) / layout.MADE):
             yield Path(entry.path)
 
 
 def glance(folder: Path) -> Glance:
     """Look at one run folder; what cannot be read makes it damaged, and is no error."""
-    made, result = _read(folder / "run.json"), _read(folder / "result.json")
+    made, result = _read(folder / layout.MADE), _read(folder / layout.RESULT)
     recipe = made.get("recipe") if made else None
     title = recipe.get("title") if isinstance(recipe, dict) else None
     best = _winner(result) if result else {}
-    broken = not isinstance(recipe, dict) or (_plain(folder / "result.json") and not best)
+    metric = _metric(result)
+    names = names_of(metric)
+    broken = not isinstance(recipe, dict) or (_plain(folder / layout.RESULT) and not best)
     running = owner_of(folder) is not None
     newest, size = _weigh(folder)
     candidates = result.get("candidates") if result else None
@@ -63,8 +79,9 @@ def glance(folder: Path) -> Glance:
         title=title if isinstance(title, str) else "",
         state="damaged" if broken else "running" if running else "finished" if best else "stopped",
         winner=str(best["name"]) if best else None,
-        perplexity=_number(best.get("valid_perplexity")),
-        dense_perplexity=_number((result or {}).get("dense_perplexity")),
+        value=_number(best.get(names["valid_value"])),
+        dense_value=_number((result or {}).get(names["dense_value"])),
+        metric=metric,
         candidates=len(candidates) if isinstance(candidates, list) else None,
         age=max(0.0, time.time() - newest),
         size=size,
@@ -77,6 +94,15 @@ def _winner(result: dict[str, Any]) -> dict[str, Any]:
         if isinstance(item, dict) and "name" in item and item["name"] == result.get("winner"):
             return item
     return {}
+
+
+def _metric(result: dict[str, Any] | None) -> Metric:
+    """What a result is told in; perplexity where it does not say."""
+    said = (result or {}).get("metric")
+    try:
+        return TypeAdapter(Metric).validate_python(said) if said else PERPLEXITY
+    except ValueError:
+        return PERPLEXITY
 
 
 def _number(value: Any) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,11 +18,11 @@ Known: TypeAlias = Mapping[tuple[str, int], tuple[float | None, float | None]]
 
 @dataclass(frozen=True)
 class History:
-    """One training: validation perplexity, LS distance and its error after each epoch."""
+    """One training: the metric on validation, LS distance and its error after each epoch."""
 
     name: str
     epochs: tuple[int, ...]
-    perplexity: tuple[float, ...]
+    value: tuple[float, ...]  # of the metric
     distance: tuple[float | None, ...]  # None for the dense reference, or where it is not known
     error: tuple[float | None, ...]
     largest: tuple[float, ...]  # largest exponent, nats per step
@@ -48,7 +47,7 @@ def histories(run: Run, known: Known | None = None) -> Iterator[History]:
         yield History(
             name=name,
             epochs=tuple(record.epoch for record in outcome.epochs),
-            perplexity=tuple(math.exp(record.valid_loss) for record in outcome.epochs),
+            value=tuple(run.metric.value(record.cost) for record in outcome.epochs),
             distance=tuple(distance for distance, _ in scores),
             error=tuple(error for _, error in scores),
             largest=tuple(record.largest for record in outcome.epochs),

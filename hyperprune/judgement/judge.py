@@ -5,19 +5,30 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperprune.errors import PluginError, RunError, SpectrumError
 from hyperprune.lyapunov import Distance, LyapunovSpectrum, distance_with_error
 from hyperprune.lyapunov.distance import Metric
 from hyperprune.plugins import registry
+from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
+from hyperprune.search.goal import Point, ordered
 from hyperprune.search.objective import Comparison, Objective, Progress, Score, needs_of, scores
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE, Failure, Outcome
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Candidates compared: what is minimised, and where size counts, by what it was ordered."""
+
+    scores: Sequence[Score]
+    points: Sequence[Point] | None = None
+    bound: float | None = None
 
 
 class Judge:
@@ -50,8 +61,13 @@ class Judge:
 
     @property
     def needs_distance(self) -> bool:
-        """Whether candidates are judged by LS distance; where not, one that fails costs nothing."""
+        """Whether candidates are judged by LS distance; if not, a distance that fails costs nothing."""
         return "distances" in self.needs
+
+    @property
+    def sized(self) -> bool:
+        """Whether size counts beside quality."""
+        return self.recipe.search.goal != "perplexity"
 
     def check_metric(self, epoch: int) -> None:
         """Raise RunError where the metric fails for the dense reference against itself.
@@ -60,7 +76,7 @@ class Judge:
         """
         try:
             dense = self.spectrum(DENSE, epoch)
-        except SpectrumError:  # lost: that is no fault of the metric's
+        except SpectrumError:  # the file is lost, which is not the metric's fault
             return
         try:
             if not math.isfinite(value := self.metric(dense, dense)):
@@ -91,7 +107,7 @@ class Judge:
         return self._known[candidate, epoch]
 
     def _dense_epoch(self, candidate: str, epoch: int) -> int:
-        """Epoch of the dense spectrum that a candidate is held against."""
+        """Epoch of the dense spectrum that a candidate's is compared with."""
         which = self.recipe.spectrum.reference
         if which == "same_epoch":
             return epoch
@@ -155,29 +171,72 @@ class Judge:
             configuration=configuration,
         )
 
-    def objectives(self, outcomes: Sequence[Outcome], epoch: int) -> list[Score]:
-        """What the search minimises at an epoch, a score for each of the candidates compared."""
-        name = self.recipe.search.objective.name
-        return scores(self.objective, self.compared(outcomes, epoch), name)
+    def standings(self, outcomes: Sequence[Outcome], epoch: int) -> Standings:
+        """What the search minimises at an epoch, a score for each of the candidates compared.
+
+        Where size counts too, a score is a place among them. To be the smallest that meets the target
+        is, early, to score as the dense network does after as many epochs: the objective ranks it along.
+        """
+        name, compared = self.recipe.search.objective.name, self.compared(outcomes, epoch)
+        if not self.sized or not outcomes:
+            return Standings(scores(self.objective, compared, name))
+        whole = replace(compared, candidates=(*compared.candidates, self._dense_until(epoch)))
+        *own, dense = scores(self.objective, whole, name)
+        points = [
+            Point(score.value, self.size(outcome))
+            for score, outcome in zip(own, outcomes, strict=True)
+        ]
+        bound = dense.value if self.recipe.search.goal == "smallest" else None
+        place = {index: float(n) for n, index in enumerate(ordered(points, bound))}
+        return Standings([Score(place[index]) for index in range(len(points))], points, bound)
+
+    def size(self, outcome: Outcome) -> int:
+        """Active masked weights of a candidate; where pruning is gradual, those at its end."""
+        last = outcome.epochs[-1]
+        masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
+        configuration = self.run.proposed().get(outcome.candidate, {})
+        sparsity = apply(self.recipe, configuration).prune.sparsity
+        return int(min(last.active, round((1 - sparsity) * masked)))
+
+    def _dense_until(self, epoch: int) -> Progress:
+        """The dense reference as a candidate: at no distance from itself."""
+        dense = self.run.outcome(DENSE)
+        assert dense is not None
+        nothing = [0.0] * epoch
+        lost = [record.lost or 0.0 for record in dense.epochs[:epoch]]
+        return replace(
+            self._progress(dense, epoch, {}),
+            distances=nothing,
+            errors=nothing,
+            noises=nothing,
+            lost=lost,
+            reference_lost=lost,
+        )
 
     def observations(
         self, tried: Sequence[tuple[Configuration, Outcome]], epoch: int
     ) -> tuple[Observation, ...]:
         """What a searcher is told of the candidates that have trained until an epoch."""
-        values = iter(
-            self.objectives([outcome for _, outcome in tried if outcome.failure is None], epoch)
-        )
+        alive = [outcome for _, outcome in tried if outcome.failure is None]
+        found = self.standings(alive, epoch)
+        points: Sequence[Point | None] = found.points or [None] * len(alive)
+        known = iter(zip(found.scores, points, strict=True))
         return tuple(
-            observed(configuration, next(values))
+            observed(configuration, *next(known), found.bound)
             if outcome.failure is None
             else Observation(configuration, None, None, outcome.failure.cause)
             for configuration, outcome in tried
         )
 
 
-def observed(configuration: Configuration, score: Score) -> Observation:
+def observed(
+    configuration: Configuration,
+    score: Score,
+    point: Point | None = None,
+    bound: float | None = None,
+) -> Observation:
     """What a searcher is told of a candidate's score."""
-    return Observation(configuration, score.value, score.standard_error)
+    return Observation(configuration, score.value, score.standard_error, point=point, bound=bound)
 
 
 def nearest_epoch(loss: float, curve: Sequence[float]) -> int:

@@ -13,7 +13,7 @@ LEVEL = 0.95
 class Margin:
     """Mean best validation loss of the winner less the dense network's, nats per token.
 
-    low, high: its 95 % interval; None where either has a single seed, which says nothing of it.
+    low, high: its 95 % interval; None where either has a single seed.
     """
 
     value: float

@@ -13,6 +13,9 @@ from pydantic import TypeAdapter
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.margin import Margin
+from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.search.goal import Goal
+from hyperprune.store import layout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +28,49 @@ TELLING = 8
 still goes beyond ±0.74 one time in twenty."""
 
 
+def names_of(metric: Metric) -> dict[str, str]:
+    """Names of values in JSON, by their names here: `valid_value` is `valid_perplexity` there."""
+    ends = {"value": metric.name, "values": metric.plural}
+    fields = (
+        "valid_value",
+        "dense_value",
+        "dense_test_value",
+        "test_value",
+        "values",
+        "dense_values",
+    )
+    return {
+        name: f"{name.removesuffix(end)}{ends[end]}"
+        for name in fields
+        for end in [name.rpartition("_")[2]]
+    }
+
+
+def named(said: Any, metric: Metric) -> Any:
+    """JSON whose values go by the metric's name, however deep they lie."""
+    return _renamed(said, names_of(metric))
+
+
+def unnamed(said: Any, metric: Metric) -> Any:
+    """Undo `named`."""
+    return _renamed(said, {new: old for old, new in names_of(metric).items()})
+
+
+def _renamed(said: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(said, Mapping):
+        return {
+            names.get(key, key): value if key == "configuration" else _renamed(value, names)
+            for key, value in said.items()
+        }
+    return [_renamed(item, names) for item in said] if isinstance(said, (list, tuple)) else said
+
+
 @dataclass(frozen=True)
 class CandidateResult:
     """One pruning configuration and how far it came.
 
     `distance` and its error are those of the last epoch at which candidates were judged;
-    `valid_perplexity` is the best of all its epochs, reached at `best_epoch`.
+    `valid_value` of the metric is the best of all its epochs, reached at `best_epoch`.
     """
 
     name: str
@@ -40,7 +80,7 @@ class CandidateResult:
     distance: float | None
     distance_error: float | None
     distance_noise: float | None  # between halves of one model's own sequences
-    valid_perplexity: float | None
+    valid_value: float | None
     best_epoch: int | None
     met_target: int | None  # first epoch at or below the dense target
     cause: str | None  # why it failed
@@ -51,10 +91,15 @@ class CandidateResult:
     exponents: int | None = None  # of how many
     rests_on: int | None = None  # exponents that make up nine tenths of the squared differences
 
+    @property
+    def valid_perplexity(self) -> float | None:
+        """Of language models: the value under the name that they tell it by."""
+        return self.valid_value
+
 
 @dataclass(frozen=True)
 class Signal:
-    """Spearman correlations over this run's survivors of the first round, with the perplexity last known.
+    """Spearman correlations over this run's survivors of the first round, with the cost last known.
 
     None where fewer than three survive. `survivors` is how many there are.
     """
@@ -70,15 +115,34 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class FrontierPoint:
+    """A finalist that no other beats in both active weights and the metric (validation)."""
+
+    name: str
+    active: int
+    sparsity: float
+    valid_value: float
+    meets_target: bool
+
+    @property
+    def perplexity(self) -> float:
+        """Of language models: the value under the name that they tell it by."""
+        return self.valid_value
+
+
+@dataclass(frozen=True)
 class RunResult:
-    """The outcome of a run. Perplexities are exp of nats per token; counts are numbers of weights."""
+    """The outcome of a run. Values are of its metric; counts are numbers of weights.
+
+    In JSON, and as attributes, values go by the metric's own name: `test_perplexity`, `test_accuracy`.
+    """
 
     title: str
     winner: str
     candidates: tuple[CandidateResult, ...]
-    dense_perplexity: float  # validation: the target
-    dense_test_perplexity: float
-    test_perplexity: float  # the winner's, read once
+    dense_value: float  # validation: the target
+    dense_test_value: float
+    test_value: float  # the winner's, read once
     active: int
     masked: int
     total: int
@@ -86,11 +150,14 @@ class RunResult:
     search_epochs: int
     full_search_epochs: int
     signal: Signal
-    overlooked: str | None = None  # went out with a lower perplexity than the winner's
-    perplexities: tuple[float, ...] = ()  # the winner's best, of each seed
-    dense_perplexities: tuple[float, ...] = ()
+    overlooked: str | None = None  # went out better than the winner
+    values: tuple[float, ...] = ()  # the winner's best, of each seed
+    dense_values: tuple[float, ...] = ()
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
+    metric: Metric = PERPLEXITY
+    goal: Goal = "perplexity"
+    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
     folder: str = ""
 
     @property
@@ -107,17 +174,33 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the folder: equal runs have equal records."""
-        return {key: value for key, value in asdict(self).items() if key != "folder"}
+        said = {key: value for key, value in asdict(self).items() if key != "folder"}
+        if self.metric == PERPLEXITY:
+            del said["metric"]
+        found: dict[str, Any] = named(said, self.metric)
+        return found
+
+    @property
+    def json_names(self) -> Mapping[str, str]:
+        """What values are called in JSON, by their names here."""
+        return names_of(self.metric)
+
+    def __getattr__(self, name: str) -> Any:
+        own = {new: old for old, new in names_of(self.metric).items()} if name[:1] != "_" else {}
+        if name in own:
+            return getattr(self, own[name])
+        raise AttributeError(f"a result told in {self.metric.words} has no {name!r}")
 
     @classmethod
     def from_json(cls, data: Any, folder: Path) -> RunResult:
         """Read what `to_json` wrote; raises RunError when it is something else."""
         try:
-            content = json.dumps({**data, "folder": str(folder)})
+            metric = Metric(**data["metric"]) if data.get("metric") else PERPLEXITY
+            content = json.dumps({**unnamed(data, metric), "folder": str(folder)})
             found = TypeAdapter(cls).validate_json(content, strict=True)
             _ = found.best
-        except (TypeError, ValueError, StopIteration) as error:
+        except (AttributeError, TypeError, ValueError, StopIteration) as error:
             raise RunError(
-                f"{folder / 'result.json'} is damaged; without it, resuming finds the same result"
+                f"{folder / layout.RESULT} is damaged; without it, resuming finds the same result"
             ) from error
         return found

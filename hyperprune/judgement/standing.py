@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperprune.errors import RunError, nearest
 from hyperprune.judgement.candidate import candidate_result
 from hyperprune.judgement.judge import Judge
-from hyperprune.judgement.result import CandidateResult, RunResult
+from hyperprune.judgement.result import CandidateResult, RunResult, named
 from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.draw import repeats
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.training.outcome import DENSE
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a run folder tells. `target` is the dense reference's best validation perplexity."""
+    """What a run folder tells. `target` is the dense reference's best value of the metric."""
 
     folder: str
     title: str
@@ -33,6 +33,16 @@ class Standing:
     result: RunResult | None
     topology: Mapping[str, Any] | None  # of the winner, after its last epoch
     ended: str | None = None  # why it is over without a result
+    metric: Metric = PERPLEXITY
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON, values under the metric's own name."""
+        said = asdict(self)
+        if self.metric == PERPLEXITY:
+            del said["metric"]
+        if self.result is not None:
+            said["result"] = {**self.result.to_json(), "folder": self.result.folder}
+        return {key: named(value, self.metric) for key, value in said.items()}
 
 
 def standing(source: Path | Run) -> Standing:
@@ -41,9 +51,9 @@ def standing(source: Path | Run) -> Standing:
     folder = run.folder
     recipe = recipe_of(run)
     dense = run.outcome(DENSE)
-    losses = [record.valid_loss for record in dense.epochs] if dense else []
-    target = math.exp(min(losses)) if losses else None
-    path = folder / "result.json"
+    costs = [record.cost for record in dense.epochs] if dense else []
+    target = run.metric.value(min(costs)) if costs else None
+    path = folder / layout.RESULT
     result = RunResult.from_json(atomic.read_json(path), folder) if path.exists() else None
     topology = None
     if result is not None:
@@ -62,12 +72,13 @@ def standing(source: Path | Run) -> Standing:
         folder=str(folder),
         title=recipe.title,
         epochs=recipe.train.epochs,
-        dense_epochs=len(losses),
+        dense_epochs=len(costs),
         target=target,
         candidates=candidates,
         result=result,
         topology=topology or None,
         ended=None if result is not None else run.ended(),
+        metric=run.metric,
     )
 
 
@@ -91,7 +102,7 @@ def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, Lyap
         raise RunError(f"no candidate {name!r} in {folder}{nearest(name, known)}")
     training = run.training(name)
     stored = sorted(
-        int(path.stem) for path in (training.path / "spectra").glob("[0-9]*.safetensors")
+        int(path.stem) for path in (training.path / layout.SPECTRA).glob("[0-9]*.safetensors")
     )
     if not stored:
         raise RunError(f"{name} has no spectrum yet")

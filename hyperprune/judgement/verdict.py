@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
+from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
-from hyperprune.judgement.result import RunResult, Signal
+from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
+from hyperprune.metric import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
+from hyperprune.search.goal import Point, fronts
+from hyperprune.search.goal import winner as won
 from hyperprune.search.ranking import spearman
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
+from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
     judge: Judge,
+    task: Task,
     dense: Outcome,
     every: Sequence[Candidate],
     finalists: Sequence[str],
@@ -31,7 +38,9 @@ def conclude(
     *,
     saved: int = 0,
 ) -> RunResult:
-    """Choose the winner by validation perplexity, read test once, and save the winner.
+    """Choose the winner by the metric on validation, read test once, and save the winner.
+
+    Where the goal is a small network, it is the smallest that meets the target (`search.goal.winner`).
 
     Finalists are all that trained to the full budget, however they came to it, or those that met the
     target where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
@@ -39,29 +48,24 @@ def conclude(
     stopping early spared.
     """
     recipe, run = judge.recipe, judge.run
-    target = math.exp(min(record.valid_loss for record in dense.epochs))
+    metric = run.metric
+    target = metric.value(min(record.cost for record in dense.epochs))
     alive = [c for c in every if c.name in finalists and c.outcome.failure is None]
     if not alive:
         causes = "; ".join(
             f"{c.name}: {c.outcome.failure.cause}" for c in every if c.outcome.failure
         )
         raise Ended(f"every finalist failed: {causes}")
-    losses = {c.name: _best_losses(c.outcome, repeats[c.name]) for c in alive}
-    winner = min(alive, key=lambda c: (sum(losses[c.name]) / len(losses[c.name]), c.name))
-    dense_losses = _best_losses(dense, repeats[DENSE])
+    losses = {c.name: _best_costs(c.outcome, repeats[c.name]) for c in alive}
+    dense_losses = _best_costs(dense, repeats[DENSE])
+    points = {c.name: Point(fmean(losses[c.name]), judge.size(c.outcome)) for c in alive}
+    chosen = won(points, recipe.search.goal, fmean(dense_losses))
+    winner = next(c for c in alive if c.name == chosen)
     missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
-    plugins = (("model", settings.model.name), ("corpus", settings.data.corpus))
-    makers = {kind: registry().get(kind, name) for kind, name in plugins}
-    about = {
-        "made_by": {kind: f"{made.package} {made.version}" for kind, made in makers.items()},
-        "candidate": winner.name,
-        "configuration": dict(winner.configuration),
-        "model": {"name": settings.model.name, **settings.model.options},
-        "vocabulary": len(load_corpus(settings.data).vocabulary),
-    }
+    about = _about(settings, winner)
     active, masked, total = save_winner(
-        run.folder / "winner", run.training(winner.name).best, about
+        run.folder / layout.WINNER, run.training(winner.name).best, about
     )
     return RunResult(
         title=recipe.title,
@@ -77,9 +81,9 @@ def conclude(
             )
             for item in every
         ),
-        dense_perplexity=target,
-        dense_test_perplexity=_test_perplexity(run, DENSE, recipe),
-        test_perplexity=_test_perplexity(run, winner.name, settings),
+        dense_value=target,
+        dense_test_value=_test_value(run, DENSE, recipe, task),
+        test_value=_test_value(run, winner.name, settings, task),
         active=active,
         masked=masked,
         total=total,
@@ -89,28 +93,73 @@ def conclude(
         full_search_epochs=len(every) * recipe.train.epochs,
         signal=early_signal(judge, every),
         overlooked=missed.name if missed and not saved else None,
-        perplexities=tuple(math.exp(loss) for loss in losses[winner.name]),
-        dense_perplexities=tuple(math.exp(loss) for loss in dense_losses),
+        values=tuple(metric.value(cost) for cost in losses[winner.name]),
+        dense_values=tuple(metric.value(cost) for cost in dense_losses),
+        metric=metric,
         margin=margin(losses[winner.name], dense_losses),
         saved_epochs=saved,
+        goal=recipe.search.goal,
+        frontier=_frontier(metric, points, masked, fmean(dense_losses)) if judge.sized else (),
     )
 
 
-def _best_losses(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
-    """Lowest validation loss of a training and of each of its repetitions that did not fail."""
+def _frontier(
+    metric: Metric, points: Mapping[str, Point], masked: int, target: float
+) -> tuple[FrontierPoint, ...]:
+    """Finalists that no other beats, the smallest first."""
+    names = list(points)
+    best = fronts([points[name] for name in names])[0]
+    return tuple(
+        FrontierPoint(
+            name=names[index],
+            active=int(points[names[index]].size),
+            sparsity=1 - points[names[index]].size / masked,
+            valid_value=metric.value(points[names[index]].score),
+            meets_target=points[names[index]].score <= target,
+        )
+        for index in best
+    )
+
+
+def _about(recipe: Recipe, winner: Candidate) -> dict[str, Any]:
+    """What the winner's weights belong to."""
+    plugins = [("model", recipe.model.name), ("corpus", recipe.data.corpus)]
+    data = load_corpus(recipe.data)
+    if isinstance(data, Corpus):
+        reads: dict[str, Any] = {"vocabulary": len(data.vocabulary)}
+    else:
+        plugins.append(("task", recipe.task.name))
+        reads = {
+            "features": data.features,
+            "labels": list(data.labels),
+            "mean": None if data.mean is None else data.mean.tolist(),
+            "scale": None if data.scale is None else data.scale.tolist(),
+        }
+    makers = {kind: registry().get(kind, name) for kind, name in plugins}
+    return {
+        "made_by": {kind: f"{made.package} {made.version}" for kind, made in makers.items()},
+        "candidate": winner.name,
+        "configuration": dict(winner.configuration),
+        "model": {"name": recipe.model.name, **recipe.model.options},
+        **reads,
+    }
+
+
+def _best_costs(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
+    """Lowest cost of a training and of each of its repetitions that did not fail."""
     whole = [outcome, *(item for item in repeats if item.failure is None)]
-    return [min(record.valid_loss for record in comparable(item.epochs)) for item in whole]
+    return [min(record.cost for record in comparable(item.epochs)) for item in whole]
 
 
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
-    """Correlate what was known at the first judgement with the perplexity last known.
+    """Correlate what was known at the first judgement with the cost last known.
 
-    Over the survivors of the first round only: the rest were not trained on, so nothing is known of
-    them that was not known then.
+    Over the survivors of the first round only: the others trained no further, so nothing more is known
+    of them.
     """
     first = judge.recipe.rounds.first
     survivors = [c for c in every if len(c.outcome.epochs) > first and c.outcome.failure is None]
-    later = [c.outcome.epochs[-1].valid_loss for c in survivors]
+    later = [c.outcome.epochs[-1].cost for c in survivors]
     try:
         distances = [judge.score(c.name, first).value for c in survivors]
     except (PluginError, SpectrumError):  # the search did not need it
@@ -122,10 +171,11 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
     )
 
 
-def _test_perplexity(run: Run, name: str, recipe: Recipe) -> float:
-    """Perplexity of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, sparse=False)
+def _test_value(run: Run, name: str, recipe: Recipe, task: Task) -> float:
+    """The metric of a training's best weights on the test split."""
+    trainer = build_trainer(recipe, task, sparse=False)
     weights, _ = atomic.read_tensors(run.training(name).best)
     load_weights(trainer, weights)
     test = trainer.heldout("test", recipe.train.test_batch)
-    return math.exp(trainer.evaluate(test).loss)
+    found = trainer.evaluate(test)
+    return run.metric.value(found.loss if found.cost is None else found.cost)

@@ -1,4 +1,4 @@
-"""How sure a mean over time is: drift between halves, blocks of steps, and how it settled."""
+"""Errors of a mean over time: drift between halves, spread of blocks, and running means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCKS = 32
 SHORTEST = 10
 """Counted steps in a block from which on blocks are kept without being asked for."""
 FEWEST = 4
-"""Blocks below which their spread says too little."""
+"""Fewest blocks whose spread is used as an error."""
 
 
 def block_ends(steps: int, *, wanted: bool) -> list[int]:

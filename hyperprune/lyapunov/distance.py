@@ -13,7 +13,7 @@ from hyperprune.lyapunov.record import LyapunovSpectrum
 Metric: TypeAlias = Callable[[LyapunovSpectrum, LyapunovSpectrum], float]
 
 MOST = 0.9
-"""Share of the squared differences that the exponents a comparison rests on make up."""
+"""Share of the summed squared differences that `rests_on` counts exponents for."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class LyapunovSpectrum:
         return clipped.select(torch.arange(self.sequences))
 
     def raw(self) -> LyapunovSpectrum:
-        """The same exponents without a resolution, for distances that should take all at their word."""
+        """The same exponents without a resolution, for distances that should use all as measured."""
         return replace(self, resolution=-math.inf)
 
     @property

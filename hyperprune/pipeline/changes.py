@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hyperprune.errors import RunError
+from hyperprune.plan.crew import resources
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
+from hyperprune.store import layout
 from hyperprune.store.run import MAY_CHANGE, Run, environment
 
 
-def check_unchanged(run: Run) -> tuple[Recipe, list[str]]:
-    """Read a run's recipe and name what differs from when it was made.
+def check_unchanged(run: Run, overrides: Sequence[str] = ()) -> tuple[Recipe, list[str]]:
+    """Read a run's recipe, changed by overrides, and name what differs from when it was made.
 
     Raises RunError for recipe keys that would make it another experiment; versions, threads and
     plugins are named, and the run goes on, no longer promising the same bits.
     """
     made = run.made()
     run.check_code()  # before any of it is run
-    path = run.folder / "recipe.toml"
+    path = run.folder / layout.RECIPE
     if not path.exists():  # stopped before it was written, or lost
         run.write_recipe(made.recipe)
-    recipe = load_recipe(path)
+    recipe = load_recipe(path, overrides)
     before, now = _settings(made.recipe), _settings(recipe)
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    fixed = [key for key in changed if key not in MAY_CHANGE]
+    fixed = [key for key in changed if not may_change(key)]
     if fixed:
         lines = [f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in fixed]
         raise RunError(
@@ -44,6 +45,11 @@ def check_unchanged(run: Run) -> tuple[Recipe, list[str]]:
         if then.get(key) != today.get(key)
     ]
     return recipe, notices
+
+
+def may_change(key: str) -> bool:
+    """Whether a run may go on with another value of a key: `search.executor.name` as well."""
+    return any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

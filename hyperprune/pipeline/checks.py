@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import asdict
 
 from hyperprune import events
+from hyperprune.corpus import Corpus
 from hyperprune.errors import RunError
-from hyperprune.model import parameter_count
+from hyperprune.metric import PERPLEXITY
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
-from hyperprune.training.build import build_model, load_task
 
 
 def pin_corpus(session: Session) -> None:
@@ -17,22 +17,22 @@ def pin_corpus(session: Session) -> None:
     corpus, journal = session.settled.corpus, session.run.journal
     known = [fact["sha256"] for fact in journal.records if fact["fact"] == "corpus"]
     if not known:
-        journal.append({"fact": "corpus", "name": corpus.name, "sha256": corpus.sha256})
+        metric = session.settled.task.metric
+        told = {} if metric == PERPLEXITY else {"metric": asdict(metric)}
+        journal.append({"fact": "corpus", "name": corpus.name, "sha256": corpus.sha256, **told})
     elif known[0] != corpus.sha256:
         raise RunError(
             f"the corpus {corpus.name} has changed since the run began (sha256 {known[0][:12]}…, now "
             f"{corpus.sha256[:12]}…); bring back the old text, or start a new run"
         )
-    session.run.write_vocabulary(corpus.vocabulary)
+    if isinstance(corpus, Corpus):
+        session.run.write_vocabulary(corpus.vocabulary)
 
 
 def look_at_disk(session: Session) -> None:
     """Estimate the disk the run will fill; raises RunError where it cannot even begin."""
-    settled, recipe, folder = session.settled, session.recipe, session.run.folder
-    model = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
-    weights = parameter_count(model)
-    need = disk.run_bytes(settled.plan, weights, recipe, settled.workers)
-    first = disk.checkpoint_bytes(weights, recipe.train, 1) + disk.best_bytes(weights)
-    doubt = disk.check_space(folder, need, first)
+    weights, train = session.settled.weights, session.recipe.train
+    first = disk.checkpoint_bytes(weights, train, 1) + disk.best_bytes(weights)
+    doubt = disk.check_space(session.run.folder, session.settled.disk, first)
     if doubt is not None:
         session.notify(events.Notice(doubt))

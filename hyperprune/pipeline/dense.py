@@ -44,7 +44,8 @@ class DenseReference:
         outcome = finish(self.session, self._started)
         if outcome.failure is not None:
             raise RunError(f"the dense reference failed: {outcome.failure.cause}")
-        if self._started.ticket is not None:
+        alike = getattr(self.session.executor, "alike", True)
+        if self._started.ticket is not None and alike:
             try:
                 cache.publish(self.key, self.folder, outcome.epochs)
             except RunError as error:  # the next run trains it again; this one has it

@@ -13,11 +13,11 @@ from hyperprune.training.outcome import DENSE, Outcome, repeat_name
 
 
 def at_target(session: Session, dense: Outcome, pool: Iterable[Candidate]) -> list[str]:
-    """Who has met the dense target, where the recipe asks to stop for it; nobody otherwise."""
+    """Candidates that have met the dense target; empty unless the recipe stops there."""
     if not session.recipe.final.stop_at_target:
         return []
-    target = min(record.valid_loss for record in dense.epochs)
-    return [c.name for c in pool if c.outcome.failure is None and c.best_loss <= target]
+    target = min(record.cost for record in dense.epochs)
+    return [c.name for c in pool if c.outcome.failure is None and c.best_cost <= target]
 
 
 def repeat(
@@ -45,7 +45,7 @@ def repeat(
 
 
 def tidy(session: Session, every: Iterable[str], finalists: Sequence[str]) -> None:
-    """Drop what only further training would need, and weights of who is no finalist."""
+    """Delete what only further training would need, and the weights of all but the finalists."""
     for name in every:
         session.run.training(name).discard_state()
         if name not in finalists and session.recipe.final.keep == "finalists":

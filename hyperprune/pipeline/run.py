@@ -6,14 +6,17 @@ checkpoint, and whatever is a fact already is not computed again: resuming is ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hyperprune import events
 from hyperprune.errors import CorpusError, Ended, HyperpruneError, RunError, Stopped
 from hyperprune.events import Event, Observer
-from hyperprune.execution import make_executor
+from hyperprune.execution import Crew, Executor
+from hyperprune.execution.guarded import Guarded
 from hyperprune.judgement.candidate import Candidate
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
@@ -23,14 +26,16 @@ from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target, repeat, tidy
 from hyperprune.pipeline.session import Session
-from hyperprune.pipeline.settle import Settled, settle
 from hyperprune.pipeline.stages import halve, propose, rescue
-from hyperprune.plugins import said, use
+from hyperprune.plan.settle import Settled, settle
+from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
-from hyperprune.runtime.signals import stop_on_signal
+from hyperprune.runtime.clock import Clock, part
+from hyperprune.runtime.patience import patient
+from hyperprune.runtime.signals import by_a_person, stop_on_signal
 from hyperprune.runtime.threads import torch_threads
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.lock import owned
 from hyperprune.store.run import Run, check_name, check_new, environment, new_folder
 
@@ -42,36 +47,61 @@ def run(
     plugins: Sequence[str | Path] = (),
     folder: Path | str | None = None,
     observers: Sequence[Observer] = (),
+    profile: bool = False,
 ) -> RunResult:
     """Carry out a recipe (a record, a file, or a shipped name) in a new run folder.
 
     `overrides` are settings such as `"prune.sparsity=0.8"`, `plugins` Python files to run beside those
     that the recipe names (neither with a record); the folder is `runs/<title>-<time>` unless given;
-    observers are told every event as it happens. A recipe with `search.workers` above 1 starts
-    processes: a script that calls this needs the usual `if __name__ == "__main__":`. Raises RecipeError
-    for what a recipe gets wrong, Stopped when asked to stop by a signal, RunError when the run cannot go
-    on; the last two leave a folder that `resume` takes up.
+    observers are told every event as it happens, with `profile` also where the time went. A recipe with
+    several `search.workers` starts processes: a script that calls this needs the usual
+    `if __name__ == "__main__":`. Raises RecipeError for what a recipe gets wrong, Stopped when asked to
+    stop by a signal, RunError when the run cannot go on; the last two leave a folder that `resume` takes
+    up.
     """
     if isinstance(recipe, Recipe):
         use(recipe.plugins)
     else:
         recipe = load_recipe(recipe, overrides, plugins=plugins)
-    settled = settle(recipe)  # what cannot begin leaves no folder
-    target = Path(folder) if folder is not None else new_folder(recipe.title)
+    return begin(settle(recipe), folder=folder, observers=observers, profile=profile)
+
+
+def begin(
+    settled: Settled,
+    *,
+    folder: Path | str | None = None,
+    observers: Sequence[Observer] = (),
+    profile: bool = False,
+) -> RunResult:
+    """Carry out a settled recipe in a new run folder; what cannot begin has left none."""
+    target = Path(folder) if folder is not None else new_folder(settled.recipe.title)
     check_new(target)  # before a lock is put there
     with owned(target):
-        made = Run.create(target, recipe, environment(settled.workers, settled.threads))
-        settled = replace(
-            settled, recipe=made.made().recipe
-        )  # with the run's own copies of plugins
-        return _carry_out(made, settled, observers, resumed=False)
+        made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
+        # The recipe from here on names the run's own copies of plugin files.
+        settled = replace(settled, recipe=made.made().recipe)
+        return _carry_out(
+            made,
+            settled,
+            observers,
+            resumed=False,
+            notices=settled.notices,
+            profile=profile,
+        )
 
 
-def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResult:
+def resume(
+    folder: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    observers: Sequence[Observer] = (),
+    profile: bool = False,
+) -> RunResult:
     """Go on with a run after any stop, to the same result; a finished run answers with it.
 
-    Observers are told what happens from here on. Raises RunError for a folder that holds no run, or one
-    whose recipe or text is another now, and what `run` raises.
+    `overrides` count for this sitting, and change only what a run may go on without, such as
+    `"search.executor=local"`. Observers are told what happens from here on. Raises RunError for a
+    folder that holds no run, or one whose recipe or text is another now, and what `run` raises.
     """
     folder = Path(folder)
     check_name(folder)
@@ -79,11 +109,16 @@ def resume(folder: Path | str, *, observers: Sequence[Observer] = ()) -> RunResu
         raise RunError(f"there is no run folder {folder}")
     with owned(folder):
         opened = Run.open(folder)
-        recipe, notices = check_unchanged(opened)
-        if (folder / "result.json").exists():
+        recipe, notices = check_unchanged(opened, overrides)
+        if (folder / layout.RESULT).exists():
             return load_run(folder)
         return _carry_out(
-            opened, _settle_again(opened, recipe), observers, resumed=True, notices=notices
+            opened,
+            _settle_again(opened, recipe),
+            observers,
+            resumed=True,
+            notices=notices,
+            profile=profile,
         )
 
 
@@ -94,7 +129,7 @@ def _settle_again(opened: Run, recipe: Recipe) -> Settled:
     except CorpusError as error:
         raise CorpusError(
             f"{error}\nwhere the text has moved, say so by data.root in "
-            f"{opened.folder / 'recipe.toml'}: the same text goes on with the run"
+            f"{opened.folder / layout.RECIPE}: the same text goes on with the run"
         ) from error
 
 
@@ -102,9 +137,9 @@ def load_run(folder: Path | str) -> RunResult:
     """Read the result of a finished run; raises RunError when there is none yet."""
     path = Path(folder)
     Run.open(path)
-    if not (path / "result.json").exists():
+    if not (path / layout.RESULT).exists():
         raise RunError(f"{path} is not finished; `hyperprune resume {path}` goes on with it")
-    return RunResult.from_json(atomic.read_json(path / "result.json"), path)
+    return RunResult.from_json(atomic.read_json(path / layout.RESULT), path)
 
 
 def _carry_out(
@@ -114,31 +149,55 @@ def _carry_out(
     *,
     resumed: bool,
     notices: Sequence[str] = (),
+    profile: bool = False,
 ) -> RunResult:
+    clock, since = Clock() if profile else None, time.monotonic()
     notify = teller(opened, observers)
-    notify(events.RunStarted(str(opened.folder), settled.plan, resumed))
+    notify(events.RunStarted(str(opened.folder), settled.plan, resumed, settled.task.metric))
+    if who := opened.left_at_work():
+        notices = [
+            *notices,
+            f"the sitting before this one ended without a word while {who} was at work",
+        ]
     for notice in notices:
         notify(events.Notice(notice))
     try:
         with (
             stop_on_signal() as stopping,
+            opened.noting() as note,
+            patient(settled.recipe.search.silence, note),
             torch_threads(settled.threads),
-            make_executor(notify, stopping, settled.workers, settled.threads) as executor,
+            _open_executor(settled, notify, stopping) as executor,
         ):
             judge = Judge(settled.recipe, opened)
-            result = _stages(Session(settled, opened, judge, executor, notify))
+            result = _stages(Session(settled, opened, judge, executor, notify, clock))
     except Ended as error:
         opened.record_end(str(error))
         raise Ended(f"{error}\nthis run is over; change its recipe in a new one") from error
     except (Stopped, KeyboardInterrupt) as error:
         raise Stopped(f"stopped; `hyperprune resume {opened.folder}` goes on") from error
-    atomic.write_json(opened.folder / "result.json", result.to_json())
+    finally:
+        if clock is not None:
+            notify(events.TimeSpent("", 0, clock.take(), time.monotonic() - since))
+    atomic.write_json(opened.folder / layout.RESULT, result.to_json())
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
 
 
+def _open_executor(settled: Settled, notify: Observer, stopping: Callable[[], bool]) -> Executor:
+    """The recipe's executor, with the workers that were settled on."""
+    choice, gpu = settled.recipe.search.executor, settled.recipe.train.device != "cpu"
+    crew = Crew(settled.workers, settled.threads, gpu, notify, stopping)
+    found = registry().get("executor", choice.name)
+    make = partial(found.bind(choice.options), crew)
+    if found.package != GROUP:
+        return Guarded(make, f"executor {found.name!r} of {found.package}")
+    opened: Executor = make()
+    return opened
+
+
 def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
-    """Log every event and tell every observer; one that fails is told no more, and the run goes on."""
+    """Log every event and tell every observer; an observer that fails is dropped, and the run goes on."""
     listening = list(observers)
 
     def notify(event: Event) -> None:
@@ -148,7 +207,9 @@ def teller(opened: Run, observers: Sequence[Observer]) -> Observer:
                 observer(event)
             except HyperpruneError:
                 raise
-            except Exception as error:  # a full disk under a log, a screen that is gone
+            except BaseException as error:  # a full disk under a log, a screen that is gone
+                if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+                    raise
                 listening.remove(observer)
                 notify(events.Notice(f"an observer failed, told no more: {said(error)}"))
 
@@ -187,9 +248,16 @@ def _stages(session: Session) -> RunResult:
     repeats = repeat(session, every, finalists)
     tidy(session, every, finalists)
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
-    return conclude(
-        session.judge, dense.outcome, list(every.values()), finalists, repeats, saved=saved
-    )
+    with part(session.clock, "verdict"):
+        return conclude(
+            session.judge,
+            session.settled.task,
+            dense.outcome,
+            list(every.values()),
+            finalists,
+            repeats,
+            saved=saved,
+        )
 
 
 def _causes(every: dict[str, Candidate]) -> str:

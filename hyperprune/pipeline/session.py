@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from hyperprune.events import Event
 from hyperprune.execution import Executor
 from hyperprune.judgement.judge import Judge
-from hyperprune.pipeline.settle import Settled
+from hyperprune.plan.settle import Settled
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.clock import Clock
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
 
@@ -24,6 +25,7 @@ class Session:
     judge: Judge
     executor: Executor
     notify: Callable[[Event], None]
+    clock: Clock | None = None  # where the run is asked where its time goes
     told: dict[str, int] = field(default_factory=dict)  # epochs that observers know, by candidate
 
     @property

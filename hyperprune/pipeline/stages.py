@@ -16,7 +16,7 @@ from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import Contribution, registry
-from hyperprune.recipe import default_configuration
+from hyperprune.runtime.clock import part
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.space import Configuration
@@ -30,12 +30,11 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space = session.settled.space
+    space, first = session.settled.space, session.settled.first
     choice = recipe.search.searcher
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
     recorded = run.proposed()
-    first = default_configuration(recipe) if recipe.search.default_first else None
     chosen: dict[str, Configuration] = {}
     started: dict[str, Started] = {}
     finished: dict[str, Candidate] = {}
@@ -48,7 +47,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     def finish_next() -> None:
         to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
         if not finished and to_come:
-            _prepare(session, searcher)  # every worker is busy: now it costs no time
+            with part(session.clock, "suggestions"):
+                _prepare(session, searcher)  # every worker is busy: now it costs least
         _ = dense.outcome  # what candidates are judged against
         name, configuration = list(chosen.items())[len(finished)]
         if name in repeated:
@@ -71,7 +71,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         else:
             pending = list(chosen.values())[len(finished) :]
             try:
-                configuration = suggester.ask(name, history(), pending)
+                with part(session.clock, "suggestions"):
+                    configuration = suggester.ask(name, history(), pending)
             except SpaceExhausted:
                 _note(session, f"all {k} configurations of the space have been tried")
                 break
@@ -88,7 +89,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
-        keep = recipe.final.keep == "all"  # else a candidate's may be gone for good
+        keep = recipe.final.keep == "all"  # else an eliminated one's were deleted on purpose
         started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
@@ -107,12 +108,14 @@ def _note(session: Session, message: str) -> None:
 
 def _prepare(session: Session, searcher: Contribution) -> None:
     """Let the searcher load what it needs; where it cannot, it says so when it is asked."""
+    if hasattr(searcher.target, "prepare"):
+        _note(session, f"searcher {searcher.name!r} loads what it needs, which takes some seconds")
     with contextlib.suppress(PluginError):
-        searcher.prepare()
+        searcher.ask("prepare")
 
 
 def _warn_early(session: Session, name: str, outcome: Outcome, before: Sequence[Candidate]) -> None:
-    """Say after the first failure, where nothing succeeded before, that it may be the recipe's."""
+    """Warn, if the first candidate judged fails, that the fault may be the recipe's."""
     failure = outcome.failure
     if before or failure is None or failure.kind != "raised":
         return
@@ -139,13 +142,14 @@ def halve(
     recipe = session.recipe
     alive = [item for item in pool if item.outcome.failure is None]
     judged = min(len(item.outcome.epochs) for item in alive)
-    kept, eliminated = keep_best(session.judge, alive, keep)
+    with part(session.clock, "judging"):
+        kept, eliminated = keep_best(session.judge, alive, keep)
     if eliminated:
         session.notify(events.RoundFinished(number, kept, eliminated))
-    losses = {item.name: item.best_loss for item in alive}
+    losses = {item.name: item.best_cost for item in alive}
     for name in eliminated:
         if losses[name] < min(losses[other] for other in kept) and recipe.final.rescue:
-            continue  # it may be trained on
+            continue  # the rescue may train it on
         session.run.training(name).discard_state()
         if recipe.final.keep == "finalists" and judged < recipe.train.epochs:
             session.run.training(name).discard_weights()
@@ -171,9 +175,9 @@ def train_on(session: Session, pool: list[Candidate], epoch: int) -> list[Candid
 
 
 def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
-    """Train on whoever went out with a lower loss than all that have finished; who has finished.
+    """Train eliminated candidates on whose loss is below every finisher's; names of all that finished.
 
-    One after another, the lowest loss first, until nobody is left behind with a lower one.
+    One at a time, the lowest loss first, until no eliminated candidate has a lower loss.
     """
     budget = session.recipe.train.epochs
     while True:

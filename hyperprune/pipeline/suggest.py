@@ -1,4 +1,4 @@
-"""One more configuration to try, whatever the searcher does."""
+"""The next configuration to try, even where the searcher fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Suggester:
-    """Asks a searcher; what it gets wrong costs a notice, and not the run.
+    """Asks a searcher for the next candidate; a searcher that fails costs a notice, not the run.
 
     Suggestions depend on the seed, the space and what is known, never on a clock or an earlier call.
     """

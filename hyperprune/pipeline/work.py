@@ -13,6 +13,7 @@ from hyperprune.execution.job import Job
 from hyperprune.lyapunov import Distance
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.clock import part
 from hyperprune.training.outcome import DENSE, Outcome, is_repeat
 
 
@@ -38,10 +39,12 @@ def start(
 ) -> Started:
     """Hand out a training until an epoch, unless its outcome is a fact and its files are there.
 
-    `weights`: its best weights will be needed; those of who is eliminated are gone, and not lost.
+    `weights`: its best weights must be there; an eliminated candidate's were deleted on purpose.
     """
     folder = session.run.training(name)
-    job = Job(name, folder.path, recipe.model_dump(mode="json"), sparse, epoch)
+    job = Job(
+        name, folder.path, recipe.model_dump(mode="json"), sparse, epoch, session.clock is not None
+    )
     known = session.run.outcome(name, until=epoch)
     if known is not None:
         lost = () if known.failure else folder.lost(len(known.epochs), weights=weights)
@@ -54,15 +57,17 @@ def start(
 
 
 def finish(session: Session, started: Started) -> Outcome:
-    """Wait for work, retry what may pass, judge it, and make it a fact."""
+    """Wait for work, retry transient failures, judge the outcome and journal it."""
     outcome = started.outcome
     if outcome is None:
-        outcome = session.executor.wait(started.ticket)
-        for _ in range(session.recipe.final.retries):
-            if outcome.failure is None or not outcome.failure.transient:
-                break
-            outcome = session.executor.wait(session.executor.submit(started.job))
-        outcome = _judged(session, outcome)
+        with part(session.clock, "waiting"):
+            outcome = session.executor.wait(started.ticket)
+            for _ in range(session.recipe.final.retries):
+                if outcome.failure is None or not outcome.failure.transient:
+                    break
+                outcome = session.executor.wait(session.executor.submit(started.job))
+        with part(session.clock, "judging"):
+            outcome = _judged(session, outcome)
         if outcome.candidate == DENSE and outcome.failure and outcome.failure.transient:
             raise RunError(
                 f"the dense reference failed: {outcome.failure.cause}; resume tries again"
@@ -70,7 +75,8 @@ def finish(session: Session, started: Started) -> Outcome:
         session.run.record_outcome(outcome)
     if outcome.failure is not None or len(outcome.epochs) >= session.recipe.train.epochs:
         session.run.training(outcome.candidate).discard_state()
-    announce(session, outcome)
+    with part(session.clock, "judging"):
+        announce(session, outcome)
     return outcome
 
 
@@ -85,7 +91,7 @@ def _scored(outcome: Outcome) -> bool:
 
 
 def _score(session: Session, name: str, epoch: int) -> Distance | None:
-    """LS distance for observers; None where it cannot be had, which `_judged` says if it counts."""
+    """LS distance for observers; None where it cannot be measured (`_judged` reports that if it matters)."""
     with contextlib.suppress(PluginError, SpectrumError):
         return session.judge.score(name, epoch)
     return None
@@ -109,6 +115,7 @@ def announce(session: Session, outcome: Outcome) -> None:
                 record.floored,
                 record.lost,
                 record.exponents,
+                record.valid_cost,
             )
         )
     session.told[outcome.candidate] = len(outcome.epochs)

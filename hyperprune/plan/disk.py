@@ -12,15 +12,14 @@ from pathlib import Path
 from hyperprune.errors import RunError
 from hyperprune.events import Plan
 from hyperprune.plugins import registry
-from hyperprune.recipe import space_of
-from hyperprune.recipe.records import Recipe, Train
-from hyperprune.search.space import Values, name_of
+from hyperprune.recipe.records import Prune, Recipe, Train
+from hyperprune.search.space import Space, Values, name_of
 
 FLOAT, COUNT, MASK, DOUBLE = 4, 4, 1, 8
 """Bytes of an entry: a weight, a step count, a mask's bit, an exponent."""
 
 AVERAGES = {"snt_asgd": FLOAT + COUNT, "adam": 2 * FLOAT, "adamw": 2 * FLOAT}
-"""Bytes a weight that an optimiser may come to keep."""
+"""Bytes that an optimiser keeps for each weight, once it averages."""
 
 JOURNALED = 4096
 """Bytes of journal, log and headers an epoch."""
@@ -39,7 +38,7 @@ def best_bytes(weights: int) -> int:
     return weights * (FLOAT + MASK)
 
 
-def run_bytes(plan: Plan, weights: int, recipe: Recipe, workers: int) -> int:
+def run_bytes(plan: Plan, weights: int, recipe: Recipe, space: Space, workers: int) -> int:
     """Most bytes that the folder of a run may come to; `weights` is how many its model has.
 
     The fullest of its stages: the checkpoints of who is still in the race and each worker's next one
@@ -49,7 +48,7 @@ def run_bytes(plan: Plan, weights: int, recipe: Recipe, workers: int) -> int:
     """
     train, best = recipe.train, best_bytes(weights)
     spectrum = math.isqrt(weights) * DOUBLE * (recipe.spectrum.sequences + 4)
-    gradients = keeps_gradients(recipe)
+    gradients = keeps_gradients(recipe.prune, space)
     dense = checkpoint_bytes(weights, train, train.epochs, gradients=False)
     fullest = 0
     for number, (count, epoch) in enumerate((*plan.rounds, (plan.finalists, plan.epochs))):
@@ -64,11 +63,11 @@ def run_bytes(plan: Plan, weights: int, recipe: Recipe, workers: int) -> int:
     )
 
 
-def keeps_gradients(recipe: Recipe) -> bool:
-    """Whether a control that the recipe or its space names reads averaged gradients."""
+def keeps_gradients(prune: Prune, space: Space) -> bool:
+    """Whether a control that a recipe or its space names reads averaged gradients."""
     for kind in ("removal", "growth", "redistribution"):
-        named = [getattr(recipe.prune, kind).name]
-        for dimension in space_of(recipe).dimensions:
+        named = [getattr(prune, kind).name]
+        for dimension in space.dimensions:
             if dimension.path == f"prune.{kind}" and isinstance(dimension.domain, Values):
                 named += [name_of(value) for value in dimension.domain.values]
         if any(getattr(registry().get(kind, name).target, "averages", False) for name in named):
@@ -107,7 +106,7 @@ def show_bytes(size: int) -> str:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    """Bytes of the files in a folder; what cannot be looked at is not ours."""
+    """Bytes of each file in a folder; files that cannot be read are left out."""
     for place, _, files in os.walk(folder):
         for name in files:
             with contextlib.suppress(OSError):

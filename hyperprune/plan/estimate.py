@@ -11,11 +11,7 @@ from itertools import pairwise
 
 import torch
 
-from hyperprune.model import parameter_count
-from hyperprune.plan.disk import run_bytes
-from hyperprune.plan.make import make_plan
-from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
+from hyperprune.plan.settle import Settled
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
 from hyperprune.training.trainer import Trainer
@@ -28,7 +24,8 @@ SIMPLE = {"sequences": 1, "protocol": "standard"}
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of wall clock, by the parts that were timed; `run` is the whole run, `disk` its bytes."""
+    """Seconds of wall clock, by the parts that were timed; `run` is the whole run with so many workers,
+    `disk` its bytes."""
 
     parameters: int  # of the model
     step: float
@@ -37,6 +34,7 @@ class Estimate:
     spectrum: float
     run: float
     disk: int
+    workers: int
 
     @property
     def epoch(self) -> float:
@@ -48,14 +46,14 @@ class _Enough(Exception):
     """Ends the timing in the middle of an epoch."""
 
 
-def estimate(recipe: Recipe) -> Estimate:
+def estimate(settled: Settled) -> Estimate:
     """Time a few sparse training steps, a piece of validation and a piece of a spectrum.
 
     Nothing is written. Workers are assumed not to slow each other down.
     """
-    workers, threads = resources(recipe)
-    with torch_threads(threads):
-        trainer = build_trainer(recipe, sparse=True)
+    recipe, plan = settled.recipe, settled.plan
+    with torch_threads(settled.threads):
+        trainer = build_trainer(recipe, settled.task, sparse=True)
         device = trainer.device
         step, steps = _time_steps(trainer)
         held = trainer.heldout("valid")
@@ -63,20 +61,19 @@ def estimate(recipe: Recipe) -> Estimate:
         validation = _timed(lambda: trainer.evaluate(piece), device) * len(held)
         settings = recipe.spectrum
         short = settings.model_copy(update={"burn_in": 1, "steps": 2, **SIMPLE})
-        text = spectrum_text(recipe)[:3, :1]
+        text = spectrum_text(settled.task, settings)[:3, :1]
         share = settings.sequences * (settings.burn_in + settings.steps) / 3
         spectrum = _timed(lambda: measure_spectrum(trainer, text, short), device) * share
-    plan = make_plan(recipe)
     epoch = step * steps + validation + spectrum
-    parameters = parameter_count(trainer.model)
     return Estimate(
-        parameters=parameters,
+        parameters=settled.weights,
         step=step,
         steps=steps,
         validation=validation,
         spectrum=spectrum,
-        run=epoch * (plan.dense_epochs + plan.search_epochs / workers),
-        disk=run_bytes(plan, parameters, recipe, workers),
+        run=epoch * (plan.dense_epochs + plan.search_epochs / settled.workers),
+        disk=settled.disk,
+        workers=settled.workers,
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from hyperprune.events import Plan
-from hyperprune.recipe import Recipe, space_of
+from hyperprune.recipe import Recipe
 from hyperprune.search.rounds import halving, spent
 
 
-def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
-    """Plan a recipe's run; a space with fewer configurations than candidates limits the pool."""
-    size = space_of(recipe).size
+def make_plan(recipe: Recipe, size: int | None) -> Plan:
+    """Plan a recipe's run; `size` configurations (None: endlessly many) may limit the pool."""
     asked = recipe.search.candidates
     candidates = asked if size is None else min(asked, size)
     finalists = min(recipe.final.finalists, candidates)
@@ -22,7 +21,7 @@ def make_plan(recipe: Recipe, dense_cached: bool = False) -> Plan:
         rounds=rounds,
         finalists=finalists,
         epochs=budget,
-        dense_epochs=budget * (recipe.final.seeds - dense_cached),
+        dense_epochs=budget * recipe.final.seeds,
         search_epochs=spent(rounds, finalists, budget)
         + finalists * budget * (recipe.final.seeds - 1),
         full_search_epochs=candidates * budget,

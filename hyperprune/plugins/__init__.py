@@ -3,11 +3,9 @@
 Imports the hook specifications. Called wherever a name of a recipe becomes an object.
 """
 
+from hyperprune.hookspecs import GROUP, HOOKS, KINDS
 from hyperprune.plugins.files import in_use, is_file, read_file, use
 from hyperprune.plugins.registry import (
-    GROUP,
-    HOOKS,
-    KINDS,
     Broken,
     Contribution,
     Registry,

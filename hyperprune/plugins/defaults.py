@@ -14,6 +14,7 @@ InitScale: TypeAlias = Literal["none", "variance", "fan_in"]
 
 NAMES = {
     "corpus": "pydoc",
+    "task": "language_modelling",
     "model": "stacked_lstm",
     "init": "uniform",
     "removal": "magnitude",
@@ -23,8 +24,14 @@ NAMES = {
     "distance": "l2",
     "objective": "both",
     "searcher": "ax",
+    "executor": "processes",
 }
 """Kind to name, for every kind that a recipe cannot do without."""
+
+SIZED_OBJECTIVE = "loss"
+"""The objective of a search that asks for a small network: held against the dense network's loss after
+as many epochs it is nearly fair to all sparsities, where a trend of three epochs is not
+(benchmarks/sparsity_signal.py, docs/evidence.md)."""
 
 INIT_SCALE: InitScale = "variance"
 """What recipes begin with, whose networks are always new: weights make up for their masks, as pilots

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 
 from hyperprune.errors import PluginError
-from hyperprune.plugins.registry import HOOKS, Registry, active, installed, registry, said
+from hyperprune.hookspecs import HOOKS
+from hyperprune.plugins.registry import Registry, active, installed, registry, said
 
 SUFFIX = ".py"
 LARGEST = 1 << 22

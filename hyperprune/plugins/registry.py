@@ -6,6 +6,7 @@ record with its reason, and only a recipe that needs it fails.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -21,30 +22,31 @@ from typing import Any
 import pluggy
 
 from hyperprune import hookspecs
-from hyperprune.errors import HyperpruneError, PluginError, nearest
+from hyperprune.errors import (
+    CorpusError,
+    HyperpruneError,
+    PluginError,
+    RecipeError,
+    RunError,
+    SparsityError,
+    SpectrumError,
+    Stopped,
+    nearest,
+)
+from hyperprune.hookspecs import GROUP, HOOKS
 from hyperprune.plugins.parameters import Parameter, check_options, parameters_of, takes
+from hyperprune.runtime.patience import Silent, at_work
+from hyperprune.runtime.signals import by_a_person
 
-GROUP = "hyperprune"
 AUTOLOAD = "HYPERPRUNE_AUTOLOAD"
 """Set to 0 to load only what hyperprune's own package registers."""
 STRICT = "HYPERPRUNE_STRICT"
 """Set to 1 to make any broken plugin an error."""
 
-HOOKS = {
-    "model": "hyperprune_models",
-    "corpus": "hyperprune_corpora",
-    "init": "hyperprune_inits",
-    "removal": "hyperprune_removals",
-    "growth": "hyperprune_growths",
-    "redistribution": "hyperprune_redistributions",
-    "schedule": "hyperprune_schedules",
-    "preset": "hyperprune_presets",
-    "distance": "hyperprune_distances",
-    "objective": "hyperprune_objectives",
-    "searcher": "hyperprune_searchers",
-    "observer": "hyperprune_observers",
-}
-KINDS = tuple(HOOKS)
+ENDINGS = (RecipeError, RunError, Stopped)
+"""What ends a run in words of ours; a plugin that raises it is at fault as with any other."""
+REASONS = (CorpusError, SparsityError, SpectrumError)
+"""What a stranger may raise to say why there is no answer; it is said in its name."""
 GIVEN = {"corpus": 1, "model": 1, "schedule": 2, "preset": 0, "distance": 2, "searcher": 4}
 """Positional arguments that hyperprune gives, where it is not one."""
 
@@ -95,29 +97,41 @@ class Contribution:
         """The callable with its options; what a stranger raises becomes a PluginError that names it.
 
         Also what is no Exception, such as the SystemExit of `sys.exit()`: a plugin does not end the
-        process. Errors in words, Ctrl-C and a lack of memory pass, since they say something else.
+        process, nor a run. Errors in words and a person's Ctrl-C pass, since they say something else;
+        a silence that is too long is said in its name.
         """
+        who = f"{self.kind} {self.name!r} of {self.package}"
+        ours = self.package == GROUP
+        watched = contextlib.nullcontext if ours else functools.partial(at_work, who)
 
         @functools.wraps(self.target)
         def call(*given: Any, **options: Any) -> Any:
             try:
-                return self.target(*given, **options)
-            except (HyperpruneError, KeyboardInterrupt, MemoryError):
-                raise
+                with watched():
+                    return self.target(*given, **options)
+            except Silent as error:
+                raise PluginError(str(error)) from error
             except BaseException as error:
-                raise PluginError(
-                    f"{self.kind} {self.name!r} of {self.package} raised {said(error)}"
-                ) from error
+                if isinstance(error, HyperpruneError) and (ours or self.kind == "searcher"):
+                    if not isinstance(error, ENDINGS):
+                        raise
+                elif type(error) in REASONS:
+                    raise type(error)(f"{who}: {error}") from error
+                if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+                    raise
+                raise PluginError(f"{who} raised {said(error)}") from error
 
         bound = functools.partial(call, **options)  # its `keywords` show what is chosen
         bound.__dict__["__name__"] = self.name
         return bound
 
-    def prepare(self) -> None:
-        """Load ahead what the callable would load at its first call, where it has a `prepare()`."""
-        load = getattr(self.target, "prepare", None)
-        if load is not None:
-            replace(self, target=load)._guarded({})()
+    def ask(self, attribute: str, *given: Any, **options: Any) -> Any:
+        """Call what the callable carries as an attribute, with options; None where it has none.
+
+        So a searcher may carry `prepare`, which loads ahead, and an executor `fit`.
+        """
+        answer = getattr(self.target, attribute, None)
+        return None if answer is None else replace(self, target=answer)._guarded(options)(*given)
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,10 @@ class Broken:
 
 def said(error: BaseException) -> str:
     """An exception in words: its class, and what it says where it says something."""
-    text = str(error)
+    try:
+        text = str(error)
+    except BaseException:  # an exception may be a stranger's, and fail at this too
+        text = "it cannot say what"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -290,7 +307,7 @@ def discover(entry_points: Iterable[metadata.EntryPoint]) -> Registry:
                 found.add_plugin(point.load(), package, version)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # what a stranger raises stays with the stranger
+        except BaseException as error:  # a plugin's error must not stop discovery
             reason = str(error) if isinstance(error, PluginError) else said(error)
             found.broken.append(Broken(package, version, point.name, reason))
     return found

@@ -1,4 +1,4 @@
-"""What records cannot say each by itself: plugins that exist, settings that fit together."""
+"""Checks across the sections of a recipe: plugins exist, settings fit together."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from hyperprune.search.space import Space, Values
 
 
 def check(recipe: Recipe) -> Iterator[Problem]:
-    """Yield every mistake of a recipe whose records are right each by itself."""
+    """Yield every mistake of a recipe whose sections are each valid."""
     unknown = list(check_plugins(recipe))
     yield from unknown
     yield from check_training(recipe)
+    yield from check_goal(recipe)
     space, problems = resolve(recipe)
     yield from check_rounds(recipe, None if problems else space.size)
     yield from problems
@@ -122,6 +123,32 @@ def check_block(block: str, prune: Prune) -> Iterator[Problem]:
             "prune.initial_sparsity",
             f"block {block!r} keeps its sparsity throughout; leave it out",
             also=("prune.block",),
+        )
+
+
+def check_goal(recipe: Recipe) -> Iterator[Problem]:
+    """Yield what contradicts a search for a small network."""
+    goal = recipe.search.goal
+    if goal == "perplexity":
+        return
+    keys = [key.removeprefix("prune.") for key in recipe.space]
+    if "sparsity" not in keys and not any(key.startswith("model.") for key in keys):
+        yield Problem(
+            "search.goal",
+            f"found {goal!r}; every candidate has as many weights: list prune.sparsity in [space]",
+            also=("space",),
+        )
+    if "exclude" in keys:
+        yield Problem(
+            "space.exclude",
+            f"goal {goal!r} counts masked weights, so what is masked must be the same for all",
+            also=("search.goal", "space.prune.exclude"),
+        )
+    if recipe.final.stop_at_target:
+        yield Problem(
+            "final.stop_at_target",
+            f"goal {goal!r} looks beyond the first network that meets the target",
+            also=("search.goal",),
         )
 
 

@@ -159,7 +159,7 @@ def _record(document: dict[str, Any]) -> tuple[Recipe, list[Problem]]:
 
 
 def _still_news(found: Iterable[Problem], told: Sequence[Problem]) -> Iterator[Problem]:
-    """Leave out what may only follow from a problem that is told already."""
+    """Leave out problems that may merely follow from one that is already reported."""
     wrong = {problem.path for problem in told}
     for problem in found:
         paths = (problem.path, *problem.also)

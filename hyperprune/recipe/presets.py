@@ -31,7 +31,14 @@ def _keys(section: str, name: str) -> Keys:
     """What a preset says; none for an unknown name of a search's, which the record's check tells."""
     if section == "search":
         return SEARCH_PRESETS.get(name, {})
-    return {"prune": registry().bind("preset", name)()}
+    item = registry().get("preset", name)
+    answer = item.bind({})()
+    if not (isinstance(answer, Mapping) and all(isinstance(key, str) for key in answer)):
+        raise PluginError(
+            f"preset {name!r} of {item.package} returned {type(answer).__name__}, not keys of [prune] "
+            "with their values"
+        )
+    return {"prune": answer}
 
 
 def _fill(document: dict[str, Any], keys: Keys, strong: bool, overridden: set[str]) -> None:

@@ -10,13 +10,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
 from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
-from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
+from hyperprune.search.goal import Goal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
@@ -42,18 +45,22 @@ Block: TypeAlias = Annotated[
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-PLUGIN_SECTIONS = {"data": ("corpus", "corpus"), "model": ("name", "model")}
+PLUGIN_SECTIONS = {
+    "data": ("corpus", "corpus"),
+    "task": ("name", "task"),
+    "model": ("name", "model"),
+}
 """Sections whose other keys are a plugin's options: the key that names it, and its kind."""
 CHOICES = {
     "prune": ("init", "removal", "growth", "redistribution", "schedule"),
     "spectrum": ("distance",),
-    "search": ("searcher", "objective"),
+    "search": ("searcher", "objective", "executor"),
 }
 """Keys that choose a plugin; each is named after its kind."""
 
 
 BEYOND = 1e100
-"""Bound of a range: what lies beyond has no width that a float holds."""
+"""Largest magnitude of a range's ends: the width of a larger range would overflow a float."""
 
 
 class Section(BaseModel):
@@ -111,6 +118,12 @@ class Data(PluginSection):
     )
 
 
+class Task(PluginSection):
+    """What the network is trained for; other keys go to the task plugin."""
+
+    name: str = NAMES["task"]
+
+
 class Model(PluginSection):
     """Which network; other keys go to the model plugin."""
 
@@ -160,7 +173,10 @@ class Train(Section):
     max_bptt: Annotated[int, Field(ge=0)] = Field(
         default=0, description="longest drawn segment; 0: bptt + 20"
     )
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32",
+        description="of matrix products; auto: bfloat16 where a few timed steps gain by it",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0)] = Field(
         default=0, description="torch threads; 0: cores / workers"
@@ -229,7 +245,7 @@ class Spectrum(Section):
 
     @property
     def raw(self) -> bool:
-        """Whether distances take exponents below the resolution at their word."""
+        """Whether distances use exponents below the resolution as measured."""
         return self.exponents == "raw" or (self.exponents is None and self.protocol == "published")
 
 
@@ -240,14 +256,38 @@ class Search(Section):
         default=None, description="a named search that fills in keys here and in other sections"
     )
     searcher: Choice = Choice(name=NAMES["searcher"])
+    goal: Goal = Field(
+        default="perplexity",
+        description="the lowest perplexity, the smallest network that meets the dense target, or the "
+        "frontier of both; the last two with `prune.sparsity` in the space",
+    )
     objective: Choice = Field(
-        default=Choice(name=NAMES["objective"]), description="what is minimised early"
+        default=Choice(name=NAMES["objective"]),
+        description="what is minimised early; loss, where the goal is a small network",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
-    workers: Positive = 1
+    workers: Positive | Literal["auto"] = Field(
+        default=1, description="candidates that train side by side; auto: as many as fit"
+    )
+    executor: Choice = Field(
+        default=Choice(name=NAMES["executor"]), description="where candidates train"
+    )
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
+    silence: Annotated[float, Field(ge=0)] = Field(
+        default=3600.0,
+        description="seconds that a plugin may take for an answer, or a training from step to step, "
+        "before it counts as failed; 0 waits for ever",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_goal(cls, value: Any) -> Any:
+        """A search for a small network minimises the loss early, unless it says otherwise."""
+        if not isinstance(value, Mapping) or value.get("goal", "perplexity") == "perplexity":
+            return value
+        return {"objective": SIZED_OBJECTIVE, **value}
 
 
 class Rounds(Section):
@@ -346,6 +386,7 @@ class Recipe(Section):
         default=(), description="Python files whose plugins this recipe uses, relative to it"
     )
     data: Data = Data()
+    task: Task = Task()
     model: Model = Model()
     train: Train = Train()
     prune: Prune = Prune()
@@ -354,3 +395,11 @@ class Recipe(Section):
     search: Search = Search()
     rounds: Rounds = Rounds()
     final: Final = Final()
+
+    @model_serializer(mode="wrap")
+    def _task_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the default task out, so that runs made before there were others read as they did."""
+        said: dict[str, Any] = write(self)
+        if self.task == Task():
+            said.pop("task", None)
+        return said

@@ -13,9 +13,12 @@ from hyperprune.recipe.records import Choice, PluginSection, Range, Recipe, Sect
 def dumps(recipe: Recipe) -> str:
     """Write a recipe as TOML, every setting named; `loads` gives the same recipe back."""
     lines = [f"title = {inline(recipe.title)}", f"seed = {recipe.seed}"]
+    said = recipe.model_dump()
     if recipe.plugins:
         lines.append(f"plugins = {inline(recipe.plugins)}")
     for name in Recipe.model_fields:
+        if name not in said:
+            continue
         section = getattr(recipe, name)
         if isinstance(section, (Section, Mapping)):
             lines += ["", f"[{name}]"]

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -47,6 +48,7 @@ def check_installation() -> Iterator[Check]:
         except metadata.PackageNotFoundError:
             yield Check(package, "wrong", f"not installed; pip install {package}")
     yield from _device()
+    yield from _executors()
     yield from _plugins()
     yield from _corpora()
     yield from _folders()
@@ -72,6 +74,7 @@ def check_run(folder: Path) -> Iterator[Check]:
         yield Check("result", "wrong", f"over: {now.ended}; change the recipe, in a new run")
     elif owner is not None:
         yield Check("result", "ok", f"not yet: {owner} works on it")
+        yield from _workers(run)
     else:
         yield Check("result", "note", f"not finished; hyperprune resume {folder} goes on")
         yield from _going_on(run)
@@ -90,11 +93,9 @@ def check_run(folder: Path) -> Iterator[Check]:
 def _going_on(run: Run) -> Iterator[Check]:
     """Whether a run can go on here, and to the same bits."""
     from hyperprune.pipeline.changes import check_unchanged
-    from hyperprune.plan.make import make_plan
 
     try:
-        recipe, notices = check_unchanged(run)
-        make_plan(recipe)
+        _, notices = check_unchanged(run)
     except HyperpruneError as error:
         yield Check("recipe", "wrong", str(error))
         return
@@ -106,9 +107,9 @@ def _going_on(run: Run) -> Iterator[Check]:
 
 
 def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator[Check]:
-    """What is lost or damaged of a training, and what to do: a finished run makes nothing again."""
+    """Files of a training that are lost or damaged, and what to do; a finished run makes none again."""
     from hyperprune.lyapunov import LyapunovSpectrum
-    from hyperprune.store import atomic
+    from hyperprune.store import atomic, layout
 
     outcome, folder = run.outcome(name), run.training(name)
     if outcome is not None and outcome.failure is not None:
@@ -121,7 +122,7 @@ def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator
                 yield Check(
                     name, "note", f"{path} is gone; resuming makes it again if it is needed"
                 )
-    spectra = sorted((folder.path / "spectra").glob("*.safetensors"))
+    spectra = sorted((folder.path / layout.SPECTRA).glob("*.safetensors"))
     for path in (*spectra, folder.best, folder.checkpoint):
         try:
             if path in spectra:
@@ -146,6 +147,40 @@ def _device() -> Iterator[Check]:
         yield Check("device", "ok", f"{', '.join(names)}; {threads}")
     else:
         yield Check("device", "ok", f"no GPU that torch can use; {threads}")
+
+
+def _executors() -> Iterator[Check]:
+    """What each executor has to work with, by its own account."""
+    from hyperprune.plugins import registry
+
+    for item in registry().of_kind("executor"):
+        try:
+            found = item.ask("about")
+        except HyperpruneError as error:
+            yield Check(f"executor {item.name}", "note", str(error))
+            continue
+        if found is not None:
+            yield Check(f"executor {item.name}", "ok", str(found))
+
+
+def _workers(run: Run) -> Iterator[Check]:
+    """Who works on a run now, as its log has it."""
+    from hyperprune.store.log import read_log
+    from hyperprune.ui.workers import Workers
+
+    log = read_log(run.folder)
+    now = time.time()
+    clock = [now]
+    workers = Workers(lambda: clock[0])
+    for item in log:
+        clock[0] = item.time.timestamp()
+        workers.tell(item.event)
+    clock[0] = now
+    for worker in workers.known.values():
+        state: Literal["ok", "note"] = "ok" if worker.state in ("idle", "working") else "note"
+        state = "note" if workers.slow(worker) else state
+        place = f"{worker.node}, {worker.device}: {workers.doing(worker)}"
+        yield Check(f"worker {worker.name}", state, place)
 
 
 def _plugins() -> Iterator[Check]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import HyperpruneError, RunError
+from hyperprune.judgement.profile import profile_of
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
 from hyperprune.runtime.garbage import collector_at_rest
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.ui.text import rests_on_few, short_names
 
@@ -52,17 +53,22 @@ def contents(view: RunView) -> dict[str, Any]:
     return {
         "now": now,
         "result": now.result,
+        "ranked": sorted(
+            (item for item in now.candidates if item.valid_value is not None),
+            key=lambda item: now.metric.order(item.valid_value),
+        ),
         "verdict": verdict(now.result, view.histories) if now.result else [],
         "noise": NOISE,
         "charts": charts,
         "failed": failed,
         "sections": sections,
-        "folded": FOLDED,
+        "folded": [n for n in FOLDED if n != "frontier" or view.recipe.search.goal == "perplexity"],
         "names": short_names(path for item in now.candidates for path in item.configuration),
         "meaning": meaning,
         "rests_on_few": rests_on_few,
         "topology": _sound(now.topology),
         "measures": _measures(view.run.folder),
+        "profile": profile_of(view.run.folder),
         "recipe": _recipe(view.run.folder),
         "made_with": _made_with(view.run),
     }
@@ -108,7 +114,7 @@ def _sound(topology: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def _recipe(folder: Path) -> str:
     try:
-        return (folder / "recipe.toml").read_text(encoding="utf-8", errors="replace")
+        return (folder / layout.RECIPE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "recipe.toml is gone; run.json still holds what it said"
 

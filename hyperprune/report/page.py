@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import RunError
 from hyperprune.plan.disk import show_bytes
-from hyperprune.ui.text import configuration, measured, number, safe, setting, two_places
+from hyperprune.ui.text import configuration, measured, number, safe, setting
 
 if TYPE_CHECKING:
     import jinja2
@@ -74,7 +74,6 @@ def _environment(folder: Path) -> jinja2.Environment:
     )
     environment.filters |= {
         "safe_text": safe,
-        "places": two_places,
         "product": math.prod,
         "setting": setting,
         "settings": configuration,

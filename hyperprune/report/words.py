@@ -7,36 +7,43 @@ from collections.abc import Mapping
 from hyperprune.judgement.histories import History
 from hyperprune.judgement.result import RunResult
 from hyperprune.recipe.records import Recipe
-from hyperprune.ui.text import safe, two_places
+from hyperprune.ui.text import safe
 
 NOISE = (
     "Each candidate was trained once: how far two seeds of one candidate lie apart is not known from "
     "this run, and a difference below it is chance."
 )
-"""What a verdict does not know."""
+"""What a verdict from single trainings leaves open."""
 
 
 def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     """Who won by how much, what went out that looked better, what it cost: two sentences."""
     best = result.best
-    own = best.valid_perplexity or 0.0
+    metric = result.metric
+    own = best.valid_value or 0.0
     others = [
         item
         for item in result.candidates
-        if item is not best and item.state == "finalist" and item.valid_perplexity is not None
+        if item is not best
+        and item.state == "finalist"
+        and item.valid_value is not None
+        and result.goal == "perplexity"
     ]
-    second = min(others, key=lambda item: item.valid_perplexity or 0.0, default=None)
-    said = f"{safe(result.winner)} won with a validation perplexity of {two_places(own)}"
-    if second is not None and second.valid_perplexity is not None:
-        said += f", {two_places(second.valid_perplexity - own)} below {safe(second.name)}, the next"
-    gap = own - result.dense_perplexity
-    against = f"{two_places(abs(gap))} {'worse' if gap > 0 else 'better'} than the dense network"
+    ahead_of = "above" if metric.better == "higher" else "below"
+    second = min(others, key=lambda item: metric.order(item.valid_value), default=None)
+    said = f"{safe(result.winner)} won with a validation {metric.words} of {metric.text(own)}"
+    if second is not None and second.valid_value is not None:
+        said += f", {metric.text(abs(second.valid_value - own))} {ahead_of} {safe(second.name)}, the next"
+    gap = own - result.dense_value
+    beaten = metric.meets(own, result.dense_value)
+    against = f"{metric.text(abs(gap))} {'better' if beaten else 'worse'} than the dense network"
     share = result.active / result.masked if result.masked else 1.0
     won = f"{said}; it is {against} with {share:.0%} of the masked weights."
+    won += _goal(result)
     better = looked_better(result, histories)
     named = ", ".join(safe(name) for name in better[:4]) + (" …" if len(better) > 4 else "")
     ahead = (
-        f"When it went, {named} had a lower perplexity than the winner had after as many epochs"
+        f"When it went, {named} had a better {metric.words} than the winner had after as many epochs"
         if better
         else "No eliminated candidate was ahead of the winner when it went"
     )
@@ -51,18 +58,29 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     return [won, f"{ahead}; {cost}."]
 
 
+def _goal(result: RunResult) -> str:
+    """What the search was for, where that was a small network."""
+    if result.goal == "perplexity":
+        return ""
+    if any(point.meets_target for point in result.frontier):
+        return " It is the sparsest finalist that meets the dense target."
+    return f" No finalist meets the dense target, so the best {result.metric.words} won."
+
+
 def looked_better(result: RunResult, histories: Mapping[str, History]) -> list[str]:
-    """Eliminated candidates whose last perplexity was below the winner's after as many epochs."""
+    """Eliminated candidates whose last value was better than the winner's after as many epochs."""
     won = histories.get(result.winner)
     if won is None:
         return []
-    at = dict(zip(won.epochs, won.perplexity, strict=True))
+    metric = result.metric
+    at = dict(zip(won.epochs, won.value, strict=True))
     return [
         item.name
         for item in result.candidates
         if item.state == "eliminated"
         and (known := histories.get(item.name)) is not None
-        and known.perplexity[-1] < at.get(known.epochs[-1], 0.0)
+        and known.epochs[-1] in at
+        and metric.order(known.value[-1]) < metric.order(at[known.epochs[-1]])
     ]
 
 

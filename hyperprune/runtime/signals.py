@@ -9,6 +9,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Interrupted(KeyboardInterrupt):
+    """A person asked twice."""
+
+
+def by_a_person(error: KeyboardInterrupt) -> bool:
+    """Whether a signal lies behind an interrupt, and not a plugin that raised it by itself."""
+    listening = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return listening or isinstance(error, Interrupted)
+
+
 class StopFlag:
     """Whether somebody has asked to stop."""
 
@@ -26,7 +36,7 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a flag within the block; a second one raises KeyboardInterrupt.
+    """Turn SIGINT and SIGTERM into a flag within the block; a second one raises Interrupted.
 
     Signals belong to the main thread; elsewhere (a notebook's worker, a server) the flag is simply
     never set by one.
@@ -38,7 +48,7 @@ def stop_on_signal() -> Iterator[StopFlag]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if flag():
-            raise KeyboardInterrupt
+            raise Interrupted
         flag.set()
 
     before = {

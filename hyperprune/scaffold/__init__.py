@@ -25,9 +25,11 @@ TEMPLATES = resources.files("hyperprune.scaffold").joinpath("templates")
 SECTIONS = {
     "model": '[model]\nname = "{}"',
     "corpus": '[data]\ncorpus = "{}"',
+    "task": '[task]\nname = "{}"',
     "distance": '[spectrum]\ndistance = "{}"',
     "objective": '[search]\nobjective = "{}"',
     "searcher": '[search]\nsearcher = "{}"',
+    "executor": '[search]\nexecutor = "{}"',
 }
 
 

@@ -1,4 +1,4 @@
-"""Uniform draws from a space, none twice, and who was proposed twice all the same."""
+"""Uniform draws from a space without repetition; which candidates repeat an earlier one."""
 
 from __future__ import annotations
 

@@ -7,17 +7,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hyperprune.errors import HyperpruneError
+from hyperprune.search.goal import Point
 from hyperprune.search.space import Configuration, key_of
 
 
 @dataclass(frozen=True)
 class Observation:
-    """The objective of one candidate (lower is better) with its error, or why there is none."""
+    """The objective of one candidate (lower is better) with its error, or why there is none.
+
+    Where quality and size both count (`search.goal`), `point` has both and `value` is a place in the
+    order of all that are known; `bound` is what a point's score may be at most, where the search is
+    for the smallest that meets a target.
+    """
 
     configuration: Configuration
     value: float | None
     standard_error: float | None = None
     failed: str | None = None
+    point: Point | None = None
+    bound: float | None = None
 
     def __post_init__(self) -> None:
         if self.failed is None and (self.value is None or not math.isfinite(self.value)):

@@ -17,8 +17,8 @@ def survivors(
 ) -> list[str]:
     """Who stays: the `count` lowest scores, best first, and with `hedge` the lowest loss among them.
 
-    Where a score is a poor guide the lowest loss takes the last place. A single place belongs to the
-    score: hedging there would put loss in its stead.
+    Where a score is a poor guide the lowest loss takes the last place. A single place goes to the
+    score, which a hedge would replace.
     """
     kept = best(scores, count)
     (leader,) = best(losses, 1)

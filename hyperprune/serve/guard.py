@@ -1,4 +1,4 @@
-"""Who may ask: only this machine's own names, and only with the token that was printed."""
+"""Which requests are answered: to this machine's own names, with the token that was printed."""
 
 from __future__ import annotations
 

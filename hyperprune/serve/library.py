@@ -18,10 +18,11 @@ from hyperprune.judgement.glance import Glance, glance, run_folders
 from hyperprune.plan.disk import show_bytes
 from hyperprune.report.html import contents
 from hyperprune.report.page import fill
+from hyperprune.store import layout
 from hyperprune.store.log import Logged, follow
 from hyperprune.ui.board import Board
 from hyperprune.ui.follow import LogClock, sitting
-from hyperprune.ui.text import configuration, duration, measured, perplexity, safe, two_places
+from hyperprune.ui.text import configuration, duration, measured, safe
 
 HERE = Path(__file__).parent
 KEPT, ROOM = 8, 100 << 20
@@ -64,7 +65,6 @@ class Library:
             values = {
                 "runs": self.runs(),
                 "home": home,
-                "two_places": two_places,
                 "duration": duration,
                 "show_bytes": show_bytes,
             }
@@ -73,7 +73,7 @@ class Library:
         return self._listed[1]
 
     def page(self, name: str) -> bytes:
-        """A run's page, made anew when its journal has grown, and then not more than now and then."""
+        """A run's page, made anew when its journal has grown, at most once in a while."""
         path = self.path(name)
         with self._lock:
             stamp = _stamp(path)
@@ -150,12 +150,13 @@ def _as_words(board: Board) -> dict[str, Any]:
             "settings": configuration(row.configuration),
             "epoch": row.epoch,
             "distance": measured(row.distance, row.distance_error),
-            "perplexity": two_places(perplexity(row.best_loss)),
+            "value": board.metric.told(row.best_cost),
             "state": safe(f"{row.state}: {row.cause}" if row.cause else row.state),
         }
         for row in (board.dense, *board.candidates.values())
     ]
     return {
+        "metric": board.metric.words,
         "stage": safe(board.stage or "starting"),
         "done": board.done,
         "total": board.total,
@@ -180,7 +181,7 @@ def _news(known: list[Logged]) -> list[str]:
 def _stamp(path: Path) -> tuple[Any, ...]:
     """What changes when a run goes on."""
     found: list[Any] = []
-    for name in ("run.json", "journal.jsonl", "log.jsonl", "result.json", "lock"):
+    for name in (layout.MADE, layout.JOURNAL, layout.LOG, layout.RESULT, layout.LOCK):
         try:
             status = (path / name).lstat()
             found.append((status.st_mtime_ns, status.st_size))

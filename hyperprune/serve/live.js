@@ -6,10 +6,10 @@ const put = (id, text) => { if (at(id)) at(id).textContent = text; };
 function row(item) {
   const line = document.createElement("tr");
   line.className = item.state.split(":")[0];
-  for (const key of ["name", "settings", "epoch", "distance", "perplexity", "state"]) {
+  for (const key of ["name", "settings", "epoch", "distance", "value", "state"]) {
     const cell = line.insertCell();
     cell.textContent = item[key];
-    if (["epoch", "distance", "perplexity"].includes(key)) cell.className = "n";
+    if (["epoch", "distance", "value"].includes(key)) cell.className = "n";
     if (key === "settings") cell.className = "wrap";
   }
   return line;

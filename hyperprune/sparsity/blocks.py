@@ -89,7 +89,7 @@ class Grid:
         return mask.reshape(self.shape)
 
     def pool(self, salience: Tensor) -> Tensor:
-        """The mean salience of each block (P, Q); what says that it does not mind still does."""
+        """The mean salience of each block (P, Q); one number expanded stays one number expanded."""
         if constant(salience):
             high, wide = self._matrix_shape()
             lots = (-(-high // self.rows), -(-wide // self.columns))

@@ -294,7 +294,7 @@ class SparseTraining(MaskedNetwork):
         self.updates += 1
 
     def _change(self, tensor: Masked, lost: Tensor, new: Tensor) -> None:
-        """Write one tensor's change. Where a tensor was full, what comes back was never away."""
+        """Write one tensor's change. In a full tensor a weight that grows again keeps its value and state."""
         if self.keeps_regrown or tensor.active == tensor.size:
             back = lost & new
             lost, new = lost & ~back, new & ~back

@@ -28,13 +28,13 @@ PROVEN = (
 """Optimisers whose state stays as it was where weight and gradient are 0. Their subclasses are not
 meant; an optimiser class of one's own says so of itself with `keeps_zeros = True`."""
 FRESH = {(optim.Rprop, "step_size"): "lr", (optim.Adagrad, "sum"): "initial_accumulator_value"}
-"""State that does not begin at 0, and the setting that it begins at."""
+"""State that does not begin at 0, and the optimiser's setting that gives its initial value."""
 REFUSED = {
     optim.LBFGS: "LBFGS searches along lines through the dense weights",
     optim.SparseAdam: "SparseAdam takes no dense gradients, and growth needs them",
 }
 UNSEEN = 10
-"""Steps that may pass the engine by before that is said."""
+"""Optimiser steps that may bypass the engine before it warns."""
 
 
 class Guard:
@@ -113,7 +113,7 @@ class Guard:
 
     @torch.no_grad()
     def cut(self) -> None:
-        """Start what the optimiser knows of inactive weights afresh, where it is not so already."""
+        """Reset the optimiser's state of inactive weights to its initial value."""
         for tensor in self.tensors:
             self._cut(tensor)
         self.foreign = False

@@ -111,7 +111,7 @@ class Masked:
         return least_of(self.along, self.mask.shape)
 
     def settle(self) -> None:
-        """Be ready for a step: where the parameter is now, masked, with a gradient that is dense.
+        """Prepare for a step: follow the parameter, mask it, and see that its gradient is dense.
 
         Raises SparsityError where the module has another parameter in its place.
         """

@@ -134,7 +134,7 @@ class Method:
         ]
 
     def _generator(self, stage: str, number: int, name: str) -> torch.Generator:
-        """Randomness of one tensor at one update: from the seed and its name, never from before."""
+        """The generator of one tensor at one update: from the seed and its name, not from earlier draws."""
         return torch.Generator().manual_seed(derive(self.seed, stage, number, name))
 
 

@@ -70,7 +70,7 @@ class MaskedNetwork:
     def guard(self, optimizer: torch.optim.Optimizer) -> None:
         """Keep a second optimiser of the same network within the masks, whoever steps it.
 
-        Its step comes after this one's, which wants gradients that nobody has masked.
+        Take its step after this one's, which needs gradients that are not masked yet.
         """
         self._guards.append(Guard(optimizer, self._tensors))
         self._take_over()

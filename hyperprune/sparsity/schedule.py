@@ -80,8 +80,8 @@ class Timing:
 def densities(
     density: float | None, initial: float | None, masks: Sequence[Tensor] | None
 ) -> tuple[float, float]:
-    """Where the density ends and where it begins; given masks say the second, and the first too
-    where nothing else does. Raises SparsityError where nothing says either.
+    """Final and initial density; masks that are given decide the initial one, and the final one too
+    where it is not said. Raises SparsityError where nothing says either.
     """
     if masks is None:
         if density is None:

@@ -99,7 +99,7 @@ def kth_lowest(saliences: Sequence[Tensor], among: Sequence[Tensor], count: int)
 
 
 def constant(salience: Tensor) -> bool:
-    """Whether a tensor is one number expanded: a control's way to say that it does not mind."""
+    """Whether a tensor is one number expanded: to the control all weights are equal."""
     return salience.numel() > 0 and not any(
         stride for stride, size in zip(salience.stride(), salience.shape, strict=True) if size > 1
     )

@@ -44,7 +44,8 @@ class Control:
             options = {key: value for key, value in chosen.items() if key != "name"}
             return cls(kind, chosen["name"], registry().bind(kind, chosen["name"], options))
         function = getattr(chosen, "func", chosen)
-        return cls(kind, getattr(function, "__name__", type(function).__name__), chosen)
+        own = getattr(function, "__name__", type(function).__name__)
+        return cls(kind, getattr(chosen, "__name__", own), chosen)  # a bound plugin has its name
 
     def declared(self, key: str, default: Any) -> Any:
         """What `hookspecs.control` declared, also on a function with bound options."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ def cache_root() -> Path:
 
 
 def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> str:
-    """Hash of what a dense reference depends on: text, network, training, protocol, seed, versions."""
+    """Hash of what a dense reference depends on: text, task, network, training, protocol, seed, versions."""
     said = recipe.model_dump(mode="json")
     compared = ("distance", "reference", "exponents")  # which change no spectrum
     spectrum = {k: v for k, v in said["spectrum"].items() if k not in compared}
@@ -39,6 +38,7 @@ def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> st
         "corpus": corpus_hash,
         "model": said["model"],
         "train": train,
+        **({"task": said["task"]} if "task" in said else {}),
         "spectrum": spectrum,
         "seed": recipe.seed,
         "made_with": {k: v for k, v in made_with.items() if k != "workers"},
@@ -74,4 +74,4 @@ def publish(key: str, source: TrainingFolder, history: tuple[EpochRecord, ...]) 
         for record in history:
             atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
         atomic.copy(source.best, target.best)
-        atomic.write_json(target.path / HISTORY, [asdict(record) for record in history])
+        atomic.write_json(target.path / HISTORY, [record.plain() for record in history])

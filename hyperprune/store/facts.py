@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from hyperprune.errors import RunError
+from hyperprune.metric import Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.training.outcome import DENSE, REPEAT, EpochRecord, Failure, is_repeat
 
@@ -35,11 +36,12 @@ Training = Annotated[str, Field(pattern=r"^(c[0-9]{3,5}|dense)(-s[0-9]{1,3})?$")
 
 
 class CorpusFact(_Strict):
-    """The text of a run."""
+    """The data of a run, and what its results are told in where that is not perplexity."""
 
     fact: Literal["corpus"]
     name: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    metric: Metric | None = None
 
 
 class ProposedFact(_Strict):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hyperprune.errors import RunError
+from hyperprune.store import layout
 
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 """How a system says that somebody else has a lock."""
@@ -42,7 +43,7 @@ def owned(folder: Path, patience: float = 0.0) -> Iterator[None]:
 def owner_of(folder: Path) -> str | None:
     """Who works on a folder now, in words; None when nobody does, or it cannot be told."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(folder / layout.LOCK, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return None
     try:
@@ -65,11 +66,11 @@ def is_lock(path: Path) -> bool:
 
 
 def owner_process(folder: Path) -> int | None:
-    """The process of this machine that works on a folder now; None when there is none, or elsewhere."""
+    """Id of the local process that works on a folder; None where there is none, or on another machine."""
     if owner_of(folder) is None:
         return None
     try:
-        owner = json.loads((folder / "lock").read_bytes()[:4096])
+        owner = json.loads((folder / layout.LOCK).read_bytes()[:4096])
         return int(owner["pid"]) if owner["host"] == socket.gethostname() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -80,7 +81,7 @@ def _acquire(folder: Path, patience: float) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         # Never through a link: a folder from a stranger must not have another file overwritten.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(folder / "lock", flags, 0o644)
+        descriptor = os.open(folder / layout.LOCK, flags, 0o644)
     except OSError as error:
         raise RunError(f"cannot lock {folder}: {error.strerror}") from error
     try:

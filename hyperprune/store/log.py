@@ -1,4 +1,4 @@
-"""The log of a run, read back: what happened and when. Who writes it is `store.run`."""
+"""The log of a run, read back: what happened and when. `store.run` writes it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from hyperprune.events import Event
+from hyperprune.store import layout
 
 LONGEST = 1 << 20
 """Bytes of a line beyond which it is no event of ours."""
@@ -29,7 +30,7 @@ class Logged:
 def read_log(folder: Path) -> list[Logged]:
     """Every event of a run's log; lines that are none are passed over, since no fact is in them."""
     try:
-        with (folder / "log.jsonl").open("rb") as file:
+        with (folder / layout.LOG).open("rb") as file:
             return [found for line in file if (found := parse(line)) is not None]
     except OSError:
         return []
@@ -38,7 +39,7 @@ def read_log(folder: Path) -> list[Logged]:
 def follow(folder: Path, position: int = 0) -> tuple[list[Logged], int]:
     """What was logged after a position, and where to go on; a line still being written waits."""
     try:
-        with (folder / "log.jsonl").open("rb") as file:
+        with (folder / layout.LOG).open("rb") as file:
             file.seek(position)
             content = file.read()
     except OSError:

@@ -1,4 +1,4 @@
-"""The folder of one run, its journal of facts, and what it was made with.
+"""The folder of one run, its journal of facts, and what it was made with (names: `store.layout`).
 
 recipe.toml       the resolved recipe            journal.jsonl   facts, without clock times
 run.json          recipe, seeds, versions        log.jsonl       every event, with its time
@@ -17,7 +17,8 @@ import platform
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -28,11 +29,12 @@ import torch
 import hyperprune
 from hyperprune.errors import PluginError, RunError
 from hyperprune.events import Event, StepFinished
+from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plugins import in_use, read_file, registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.garbage import collector_at_rest
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.facts import (
     FORMAT,
     RunRecord,
@@ -43,29 +45,36 @@ from hyperprune.store.facts import (
 from hyperprune.store.journal import Journal
 from hyperprune.store.lock import is_lock
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.outcome import EpochRecord, Failure, Outcome
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome
 
 MAY_CHANGE = frozenset(
     {
         "title",
         "data.root",
+        "search.silence",
         "search.workers",
+        "search.executor",
         "train.threads",
         "final.retries",
         "final.keep",
     }
 )
-"""Recipe keys that a resumed run may change; all others would make it another experiment.
+"""Recipe keys that a resumed run may change, with all within them; others make another experiment.
 
 The text may have moved: its hash says whether it is the same.
 """
-CODE = "plugins"
-"""Where a run keeps the plugin files that its recipe names."""
-OURS = re.compile(
-    r"(recipe\.toml|(run|result|vocabulary)\.json|(journal|log)\.jsonl|lock|dense|winner|plugins|"
-    r"c[0-9]{3,5})"
-    r"(\.partial)?"
+FILES = (
+    layout.RECIPE,
+    layout.MADE,
+    layout.RESULT,
+    layout.VOCABULARY,
+    layout.JOURNAL,
+    layout.LOG,
+    layout.LOCK,
+    layout.AT_WORK,
 )
+FOLDERS = f"{DENSE}|{layout.WINNER}|{layout.CODE}|c[0-9]{{3,5}}"
+OURS = re.compile(rf"({'|'.join(re.escape(name) for name in FILES)}|{FOLDERS})(\.partial)?")
 """Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
 
 
@@ -95,7 +104,7 @@ class Run:
         check_name(folder)
         _check_plain(folder)
         with collector_at_rest():
-            self.journal = Journal(folder / "journal.jsonl")
+            self.journal = Journal(folder / layout.JOURNAL)
             check_facts(self.journal.records, self.journal.path)
 
     @classmethod
@@ -106,14 +115,14 @@ class Run:
         recipe = run._keep_code(recipe)
         said = {"format": FORMAT, "recipe": recipe.model_dump(mode="json"), "made_with": made_with}
         # Unsorted: a searcher draws its settings in the order in which the space names them.
-        atomic.write_json(folder / "run.json", said, sort=False)
+        atomic.write_json(folder / layout.MADE, said, sort=False)
         run.write_recipe(recipe)
         return run
 
     @classmethod
     def open(cls, folder: Path) -> Run:
         """Open an existing run; raises RunError when the folder is none, or a newer format."""
-        if not (folder / "run.json").is_file():
+        if not (folder / layout.MADE).is_file():
             raise RunError(
                 f"{folder} is not a run folder: it has no run.json; if its run was stopped before "
                 "it began, start it again with `hyperprune run`"
@@ -127,7 +136,7 @@ class Run:
 
         The recipe names the run's own copies of plugin files, wherever the folder lies now.
         """
-        path = self.folder / "run.json"
+        path = self.folder / layout.MADE
         record = read_run_record(atomic.read_json(path), path)
         files = tuple(str(self.folder.absolute() / name) for name in record.recipe.plugins)
         recipe = record.recipe.model_copy(update={"plugins": files})
@@ -144,24 +153,32 @@ class Run:
             file = read_file(path)
             if used.get(file.name) != file.version:
                 raise PluginError(f"{path} changed while its run was being prepared; run it again")
-            atomic.write_bytes(self.folder / CODE / file.name, file.source)
-            names.append(f"{CODE}/{file.name}")
+            atomic.write_bytes(self.folder / layout.CODE / file.name, file.source)
+            names.append(f"{layout.CODE}/{file.name}")
         return recipe.model_copy(update={"plugins": tuple(names)})
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
-        atomic.write_text(self.folder / "recipe.toml", dumps(recipe))
+        atomic.write_text(self.folder / layout.RECIPE, dumps(recipe))
 
     def write_vocabulary(self, words: Sequence[str]) -> None:
         """Keep the words that ids stand for, so that networks can be used where the text is not."""
-        path = self.folder / "vocabulary.json"
+        path = self.folder / layout.VOCABULARY
         if not path.exists():
             atomic.write_json(path, list(words))
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """The words that ids stand for; None in a run that an older hyperprune made."""
-        path = self.folder / "vocabulary.json"
+        path = self.folder / layout.VOCABULARY
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
+
+    @property
+    def metric(self) -> Metric:
+        """What the results of the run are told in."""
+        for fact in self.journal.records:
+            if fact["fact"] == "corpus":
+                return Metric(**fact["metric"]) if fact.get("metric") else PERPLEXITY
+        return PERPLEXITY
 
     def check_code(self) -> tuple[Path, ...]:
         """The run's own copies of plugin files, unread by Python; raises RunError where one is another.
@@ -188,6 +205,38 @@ class Run:
         """The folder of one training of this run."""
         return TrainingFolder(self.folder / candidate)
 
+    def left_at_work(self) -> str:
+        """Who was at work when the sitting before this one ended without a word; or nothing."""
+        try:
+            content = (self.folder / layout.AT_WORK).read_bytes()[:1000]
+        except OSError:
+            return ""
+        return content.rstrip(b"\0").decode("utf-8", errors="replace").strip()
+
+    @contextmanager
+    def noting(self) -> Iterator[Callable[[str], None]]:
+        """Keep note of who is at work within the block; a disk that takes no notes costs nothing."""
+        path, length = self.folder / layout.AT_WORK, 0
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        except OSError:
+            yield lambda who: None
+            return
+
+        def note(who: str) -> None:
+            nonlocal length
+            content = who.encode("utf-8", errors="replace")
+            with contextlib.suppress(OSError):
+                os.pwrite(descriptor, content.ljust(length, b"\0"), 0)
+            length = max(length, len(content))
+
+        try:
+            yield note
+        finally:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     def log(self, event: Event) -> None:
         """Note an event with its time, for people; losing a line loses no fact."""
         if isinstance(event, StepFinished):
@@ -195,10 +244,10 @@ class Run:
         record = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), "event": type(event).__name__}
         line = json.dumps({**record, **asdict(event)}, default=str)
         try:
-            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            with (self.folder / layout.LOG).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
-            raise RunError(f"cannot write {self.folder / 'log.jsonl'}: {error.strerror}") from error
+            raise RunError(f"cannot write {self.folder / layout.LOG}: {error.strerror}") from error
 
     def proposed(self) -> dict[str, dict[str, Any]]:
         """Configurations by candidate, in the order of proposal."""
@@ -235,7 +284,7 @@ class Run:
         """Journal what is new in an outcome."""
         known = self.outcome(outcome.candidate)
         after = known.epochs[-1].epoch if known and known.epochs else 0
-        new = [asdict(record) for record in outcome.epochs if record.epoch > after]
+        new = [record.plain() for record in outcome.epochs if record.epoch > after]
         if known and not new and known.failure == outcome.failure:
             return  # trained again because its files were lost
         self.journal.append(
@@ -257,7 +306,7 @@ def new_folder(title: str) -> Path:
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
         try:
             folder.parent.mkdir(exist_ok=True)
-            folder.mkdir()  # whoever makes it has it, of runs that start at one instant
+            folder.mkdir()  # of runs that start at one instant, one succeeds
             return folder
         except FileExistsError:
             continue
@@ -266,7 +315,7 @@ def new_folder(title: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def check_new(folder: Path, record: str = "run.json") -> None:
+def check_new(folder: Path, record: str = layout.MADE) -> None:
     """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
 
     Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
@@ -279,11 +328,13 @@ def check_new(folder: Path, record: str = "run.json") -> None:
         return
     except OSError as error:
         raise RunError(f"cannot make a run in {folder}: {error.strerror}") from error
-    if "run.json" in found:
+    if layout.MADE in found:
         raise RunError(
             f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
         )
-    begun = {f"{record}.partial"} | ({"lock", CODE} if is_lock(folder / "lock") else set())
+    begun = {f"{record}.partial"}
+    if is_lock(folder / layout.LOCK):
+        begun |= {layout.LOCK, layout.CODE}
     if strange := [name for name in found if name not in begun]:
         listed = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
         raise RunError(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.errors import RunError
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run, check_new
 
 RECORD = "study.json"
@@ -91,9 +91,9 @@ class StudyFolder(Run):
     @property
     def result(self) -> Any:
         """What every trial came to; None before the winner is known."""
-        path = self.folder / "result.json"
+        path = self.folder / layout.RESULT
         return atomic.read_json(path) if path.exists() else None
 
     def save_result(self, result: Any) -> None:
         """Say what every trial came to: the study is finished."""
-        atomic.write_json(self.folder / "result.json", result)
+        atomic.write_json(self.folder / layout.RESULT, result)

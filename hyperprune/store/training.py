@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.sparsity.maps import density_map
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
 from hyperprune.training.outcome import EpochRecord, comparable
 from hyperprune.training.trainer import Trainer
@@ -27,13 +26,13 @@ class TrainingFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoint = path / "checkpoint.safetensors"
-        self.best = path / "best.safetensors"
-        self.start = path / "start.safetensors"
+        self.checkpoint = path / layout.CHECKPOINT
+        self.best = path / layout.BEST
+        self.start = path / layout.START
 
     def spectrum(self, epoch: int) -> Path:
         """Where an epoch's spectrum lies."""
-        return self.path / "spectra" / f"{epoch:04d}.safetensors"
+        return self.path / layout.SPECTRA / f"{epoch:04d}.safetensors"
 
     def restore(self, trainer: Trainer) -> list[EpochRecord]:
         """Bring a fresh trainer to where the folder stands; returns the finished epochs."""
@@ -72,10 +71,10 @@ class TrainingFolder:
         """Save what an epoch left: spectrum, best weights if they are, checkpoint last."""
         newest = history[-1]
         atomic.write(self.spectrum(newest.epoch), spectrum.save)
-        if newest.valid_loss <= min(record.valid_loss for record in comparable(history)):
+        if newest.cost <= min(record.cost for record in comparable(history)):
             self.save_weights(trainer, newest)
         tensors, state = trainer.state()
-        metadata = {"trainer": state, "history": [asdict(record) for record in history]}
+        metadata = {"trainer": state, "history": [record.plain() for record in history]}
         atomic.write_tensors(self.checkpoint, tensors, metadata)
 
     def save_weights(self, trainer: Trainer, record: EpochRecord) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperprune.store import atomic
+from hyperprune.store import atomic, layout
 
 MEASURES = "measures.json"
 
@@ -20,9 +20,9 @@ def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int
     masks = {key.removeprefix("mask/"): t for key, t in tensors.items() if key.startswith("mask/")}
     weights = {key: tensor for key, tensor in tensors.items() if not key.startswith("mask/")}
     said = {**about, **metadata}
-    atomic.write_tensors(folder / "weights.safetensors", weights, said)
-    atomic.write_tensors(folder / "masks.safetensors", masks, said)
-    atomic.write_json(folder / "settings.json", said)
+    atomic.write_tensors(folder / layout.WEIGHTS, weights, said)
+    atomic.write_tensors(folder / layout.MASKS, masks, said)
+    atomic.write_json(folder / layout.SETTINGS, said)
     return (
         sum(int(mask.sum()) for mask in masks.values()),
         sum(mask.numel() for mask in masks.values()),

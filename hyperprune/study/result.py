@@ -35,7 +35,7 @@ def results(judge: Judge, every: Sequence[Candidate], *, finished: bool) -> tupl
     """Every candidate's result; the winner has the lowest loss of those that trained to the end."""
     budget = judge.recipe.train.epochs
     whole = [item for item in every if finished and item.finished(budget)]
-    winner = min(whole, key=lambda item: (item.best_loss, item.name), default=None)
+    winner = min(whole, key=lambda item: (item.best_cost, item.name), default=None)
 
     def state(item: Candidate) -> State:
         if item is winner:

@@ -6,6 +6,7 @@ Imports corpora, models and the metric. Called by `training`, and by plugins tha
 from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.task.contract import Batch, Batches, Cut, Evaluation, Split, Task
 from hyperprune.task.segments import segments_of
+from hyperprune.task.sequences import SequenceTask, answers
 
 __all__ = [
     "PERPLEXITY",
@@ -14,7 +15,9 @@ __all__ = [
     "Cut",
     "Evaluation",
     "Metric",
+    "SequenceTask",
     "Split",
     "Task",
+    "answers",
     "segments_of",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.metric import Metric
-from hyperprune.model import State
+from hyperprune.model import Features, State
 
 Split: TypeAlias = Literal["train", "valid", "test"]
 
@@ -94,13 +93,13 @@ class Task(ABC):
     """How the cost is told: the validation loss, unless evaluations come with a cost of their own."""
     unit: str
     """Of the loss: `nats per token`."""
-    bound: float = math.inf
+    bound: float = 700.0
     """A validation loss above this counts as diverged."""
 
     @property
     @abstractmethod
-    def size(self) -> int:
-        """What a network is built for: words of a vocabulary."""
+    def size(self) -> int | Features:
+        """What a network is built for: words of a vocabulary, or features in and numbers out."""
 
     @abstractmethod
     def check(self, cut: Cut, split: Split, key: str) -> None:

@@ -21,11 +21,14 @@ from hyperprune.testing.conformance import (
 )
 from hyperprune.testing.tiny import (
     TinyModel,
+    TinySequenceModel,
+    tiny_arrays,
     tiny_comparison,
     tiny_corpus,
     tiny_history,
     tiny_recipe,
     tiny_run,
+    tiny_sequences,
     tiny_spectrum,
     tiny_text,
 )
@@ -33,15 +36,18 @@ from hyperprune.testing.tiny import (
 __all__ = [
     "NotTried",
     "TinyModel",
+    "TinySequenceModel",
     "Verdict",
     "check",
     "check_in_run",
     "contributions",
+    "tiny_arrays",
     "tiny_comparison",
     "tiny_corpus",
     "tiny_history",
     "tiny_recipe",
     "tiny_run",
+    "tiny_sequences",
     "tiny_spectrum",
     "tiny_text",
     "verdict",

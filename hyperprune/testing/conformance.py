@@ -9,28 +9,35 @@ import math
 import os
 import random
 import tempfile
+import tomllib
 import unittest
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hyperprune import events
-from hyperprune.corpus import Corpus
-from hyperprune.errors import PluginError, nearest
+from hyperprune.corpus import Corpus, Sequences
+from hyperprune.errors import CorpusError, PluginError, nearest
 from hyperprune.plugins import Contribution, is_file, read_file, registry, use
 from hyperprune.plugins.parameters import check_options
+from hyperprune.recipe.write import inline
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
 from hyperprune.testing.distances import check_distance
-from hyperprune.testing.models import check_model
+from hyperprune.testing.executors import check_executor
+from hyperprune.testing.models import check_features, check_model
 from hyperprune.testing.objectives import check_objective
 from hyperprune.testing.observers import check_observer
 from hyperprune.testing.searchers import check_searcher
-from hyperprune.testing.tiny import VOCABULARY, settings_for, tiny_run, tiny_text
+from hyperprune.testing.tasks import check_task
+from hyperprune.testing.tiny import VOCABULARY, settings_for, tiny_arrays, tiny_run, tiny_text
 
 LONGEST_HELP = 160
+TINY = "tiny"
+"""The name of the tiny text."""
+SEQUENCES = Path(__file__).with_name("sequences.toml")
 SMALL = 10_000
 """Tokens of a text that a test can train on."""
 
@@ -82,9 +89,12 @@ def check(item: Contribution, **options: Any) -> None:
     bound = item.bind(tried_with(item, options))
     if item.kind == "model":
         check_model(functools.partial(bound, VOCABULARY))
+        if getattr(item.target, "features", False):
+            check_features(bound)
     elif item.kind == "corpus":
         with workspace() as folder:
-            found = check_corpus(bound, tiny_text(folder / "text"))
+            places = [tiny_text(folder / "text"), tiny_arrays(folder / "sequences")]
+            found = check_corpus(bound, *places)
         if not found:
             raise NotTried(f"corpus {item.name!r} has no text of its own, and did not take ours")
     elif item.kind in PLAIN:
@@ -93,10 +103,12 @@ def check(item: Contribution, **options: Any) -> None:
         check_control(item.kind, bound)
 
 
-PLAIN: dict[str, Callable[[Any], None]] = {
+PLAIN: dict[str, Callable[[Any], object]] = {
     "distance": check_distance,
+    "task": check_task,
     "objective": check_objective,
     "searcher": check_searcher,
+    "executor": check_executor,
     "observer": check_observer,
 }
 
@@ -108,20 +120,39 @@ def check_in_run(item: Contribution, **options: Any) -> None:
         return  # a text of thousands of words would train for minutes
     with workspace() as folder:
         settings = settings_for(item, chosen, folder / "text")
+        if item.kind == "task":
+            settings += data_for(check_task(item.bind(chosen)), folder / "sequences")
         observers: list[events.Observer] = []
         if item.kind == "observer":
             (folder / "run").mkdir()
             observers = [item.bind(chosen)(folder / "run")]
         result = tiny_run(folder, *settings, observers=observers)
         assert result.best.epochs > 0
-        assert math.isfinite(result.test_perplexity)
+        assert math.isfinite(result.test_value)
         assert 0 < result.active < result.masked
 
 
-def small(load: Callable[[Path | None], Corpus]) -> bool:
-    """Whether a corpus takes the tiny text, or is as short by itself."""
+def data_for(taken: Sequence[str], folder: Path) -> list[str]:
+    """Settings of the tiny recipe that give a task the first of the tiny data that it takes."""
+    if taken[0] == TINY:
+        return []
+    sections = tomllib.loads(SEQUENCES.read_text(encoding="utf-8")).items()
+    said = {f"{name}.{key}": value for name, keys in sections for key, value in keys.items()}
+    said["data.root"] = str(tiny_arrays(folder, taken[0]))
+    return [f"{key}={inline(value)}" for key, value in said.items()]
+
+
+def small(load: Callable[[Path | None], Corpus | Sequences]) -> bool:
+    """Whether a corpus takes the tiny text, or is a text as short by itself.
+
+    What sequences are for, only their task says: they are tried without a run.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        return load(tiny_text(Path(folder))).train.numel() < SMALL
+        try:
+            found = load(tiny_text(Path(folder)))
+        except CorpusError:
+            return False
+    return isinstance(found, Corpus) and found.train.numel() < SMALL
 
 
 def check_described(item: Contribution) -> None:
@@ -156,7 +187,7 @@ def verdict(item: Contribution, **options: Any) -> Verdict:
         check_in_run(item, **options)
     except unittest.SkipTest as skip:
         return Verdict(item.kind, item.name, "not tried", str(skip))
-    except Exception as error:  # whatever goes wrong in a stranger's code is what is asked for
+    except Exception as error:  # a plugin's code may raise anything, and that is the finding
         said = str(error) or "it fails without a word"
         named = isinstance(error, AssertionError)
         reason = said if named else f"{type(error).__name__}: {said}"

@@ -19,7 +19,7 @@ from hyperprune.errors import nearest
 from hyperprune.lyapunov import lyapunov_spectrum
 from hyperprune.lyapunov.tangent import StateKind
 from hyperprune.lyapunov.tangent.autodiff import step_layers, step_tangent
-from hyperprune.model import detach, gate_rows, losses
+from hyperprune.model import Features, detach, gate_rows, losses
 from hyperprune.plugins import registry
 from hyperprune.runtime.seeds import seeded
 from hyperprune.sparsity import SparseTraining
@@ -275,3 +275,20 @@ def check_model(make: Make) -> None:
     """Assert that a model keeps its contract, by every check above but `check_devices`."""
     for check in CHECKS:
         check(make)
+
+
+def check_features(build: Callable[[Features], Any]) -> None:
+    """Assert that a model which declares to read features does: shapes, a step, its derivative."""
+    model = build(Features(3, 2)).eval()
+    inputs = torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(1))
+    outputs, _ = model(inputs, model.initial_state(2))
+    assert outputs.shape == (6, 2, 2), f"features (6, 2, 3) give outputs {tuple(outputs.shape)}"
+    with torch.no_grad():
+        _, after = model(inputs, model.initial_state(2))
+        state = model.initial_state(2)
+        for x_t in inputs:
+            state = model.step(x_t, state)
+    for own, other in zip(state, after, strict=True):
+        assert torch.allclose(own, other, atol=1e-5), "step and forward end in different states"
+    spectrum = lyapunov_spectrum(model, inputs, burn_in=1)
+    assert bool(spectrum.exponents.isfinite().all()), "its spectrum is not finite"

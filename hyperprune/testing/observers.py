@@ -21,7 +21,11 @@ EVENTS: tuple[Event, ...] = (
     events.SpectrumMeasured("c000", 1, 2.5, 0.3, 0.01, 0.02, -0.2, 1, 12.5, 64),
     events.CandidateProposed("c001", {"prune.removal_rate": 0.7}),
     events.CandidateFailed("c001", 1, "the loss is not finite"),
+    events.WorkerChanged("w1", "host", "cpu", 4711, "working", "c001"),
+    events.WorkerSaid("w1", "warning: something odd"),
+    events.WorkerChanged("w1", "host", "cpu", 4711, "gone", "c001", "it was killed"),
     events.RoundFinished(1, ("c000",), ("c001",)),
+    events.TimeSpent("c000", 1, {"forward": 0.5, "other": 0.25}, 0.75),
     events.Notice("something to know"),
 )
 """One event of every type that comes between the start and the end of a run."""

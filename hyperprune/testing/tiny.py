@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.corpus import Corpus, corpus_from_words
+from hyperprune.corpus import Corpus, Part, Sequences, corpus_from_words, padded
 from hyperprune.events import Observer
 from hyperprune.judgement.result import RunResult
 from hyperprune.lyapunov import LyapunovSpectrum
@@ -77,6 +77,65 @@ class TinyModel(RecurrentLM):
             state = self.step(x_t, state)
             outputs.append(state[0])
         return self.decoder(torch.stack(outputs)), state
+
+
+class TinySequenceModel(RecurrentLM):
+    """One tanh layer on features: s' = tanh(E x + W s), outputs D s'."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
+        super().__init__()
+        self.state_parts = (StatePart(0, "hidden", hidden),)
+        self.encoder = nn.Linear(inputs, hidden)
+        self.recurrent = nn.Parameter(torch.randn(hidden, hidden) / hidden**0.5)
+        self.decoder = nn.Linear(hidden, outputs)
+
+    def step(self, x_t: Tensor, state: State) -> State:
+        """One step on features (B, F)."""
+        return (torch.tanh(self.encoder(x_t) + state[0] @ self.recurrent.t()),)
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Outputs (T, B, O) for features (T, B, F), and the last state."""
+        outputs = []
+        for x_t in tokens:
+            state = self.step(x_t, state)
+            outputs.append(state[0])
+        return self.decoder(torch.stack(outputs)), state
+
+
+def tiny_sequences() -> dict[str, Sequences]:
+    """Sequences of two features, 5 to 9 steps long: labelled, labelled at every step, with a target."""
+
+    def part(seed: int, count: int, kind: str) -> Part:
+        draw = torch.Generator().manual_seed(seed)
+        rows = [torch.randn(5 + n % 5, 2, generator=draw) for n in range(count)]
+        x, lengths = padded(rows)
+        answers: dict[str, list[Tensor]] = {
+            "labelled": [torch.tensor(n % 3) for n, _ in enumerate(rows)],
+            "labelled_steps": [(row[:, 0] > 0).long() for row in rows],
+            "with_target": [row.sum() for row in rows],
+        }
+        y = answers[kind]
+        return Part(x, lengths, padded(y)[0] if y[0].dim() else torch.stack(y))
+
+    def splits(kind: str) -> Sequences:
+        train, valid, test = (part(seed, count, kind) for seed, count in enumerate((24, 10, 10)))
+        return Sequences(kind, train, valid, test)
+
+    return {kind: splits(kind) for kind in ("labelled", "labelled_steps", "with_target")}
+
+
+def tiny_arrays(folder: Path, kind: str = "labelled") -> Path:
+    """Write tiny sequences as train.npz, valid.npz and test.npz into a folder; returns the folder."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    data = tiny_sequences()[kind]
+    for split in ("train", "valid", "test"):
+        part: Part = getattr(data, split)
+        assert part.y is not None
+        path = folder / f"{split}.npz"
+        np.savez(path, x=part.x.numpy(), lengths=part.lengths.numpy(), y=part.y.numpy())
+    return folder
 
 
 def tiny_spectrum(
@@ -185,10 +244,13 @@ def _place(item: Contribution, options: dict[str, Any], text: Path) -> list[str]
         return [f"data={inline({'corpus': item.name, 'root': str(text), **options})}"]
     if item.kind == "preset":
         return [f"prune.preset={inline(item.name)}"]
+    if item.kind == "task":
+        return [f"task={inline(named)}"]
     section = {
         "model": "model",
         "distance": "spectrum.distance",
         "searcher": "search.searcher",
         "objective": "search.objective",
+        "executor": "search.executor",
     }
     return [f"{section.get(item.kind, f'prune.{item.kind}')}={inline(named)}"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from hyperprune.model import Features
 from hyperprune.optim import build_optimizer
 from hyperprune.optim.learning_rate import LearningRate
 from hyperprune.plugins import registry
@@ -18,7 +19,6 @@ from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut, Split, Task
-from hyperprune.task.language import LanguageModelling
 from hyperprune.training.pruning import pruning
 from hyperprune.training.trainer import Trainer, copy_into
 
@@ -33,11 +33,19 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Module:
+def build_model(recipe: Recipe, size: int | Features, device: torch.device) -> nn.Module:
     """Make the network with initial weights that depend on the recipe's seed alone."""
     build = registry().bind("model", recipe.model.name, recipe.model.options)
+    if isinstance(size, Features) and not reads(recipe.model.name):
+        able = [item.name for item in registry().of_kind("model") if reads(item.name)]
+        raise RecipeError(
+            [
+                f"model.name: {recipe.model.name!r} reads token ids, and task {recipe.task.name!r} has "
+                f"{size.inputs} features a step; models that read features: {', '.join(able)}"
+            ]
+        )
     with seeded(derive(recipe.seed, "weights"), torch.device("cpu")):
-        model = build(vocabulary)
+        model = build(size)
     if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
         what = "a network without weights" if isinstance(model, nn.Module) else type(model).__name__
         raise PluginError(
@@ -46,9 +54,18 @@ def build_model(recipe: Recipe, vocabulary: int, device: torch.device) -> nn.Mod
     return model.to(device)
 
 
-def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
+def reads(model: str) -> bool:
+    """Whether a model declares to read features."""
+    return bool(getattr(registry().get("model", model).target, "features", False))
+
+
+def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
-    task, train = load_task(recipe), recipe.train
+    train = recipe.train
+    if train.precision == "auto":
+        raise RecipeError(
+            ["train.precision: found 'auto', which only a run settles; say float32 or bfloat16"]
+        )
     check_lengths(recipe, task)
     model = build_model(recipe, task.size, resolve_device(train.device))
     optimizer = build_optimizer(
@@ -82,7 +99,13 @@ def build_trainer(recipe: Recipe, *, sparse: bool) -> Trainer:
 
 def load_task(recipe: Recipe) -> Task:
     """The task of a recipe, with its data."""
-    return LanguageModelling(load_corpus(recipe.data))
+    make = registry().bind("task", recipe.task.name, recipe.task.options)
+    task = make(load_corpus(recipe.data))
+    if not isinstance(task, Task):
+        raise PluginError(
+            f"task {recipe.task.name!r} made {type(task).__name__}; a task is a hyperprune.task.Task"
+        )
+    return task
 
 
 def check_lengths(recipe: Recipe, task: Task) -> None:
@@ -114,11 +137,10 @@ def load_weights(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     copy_into(trainer.model.named_parameters(), tensors)
 
 
-def spectrum_text(recipe: Recipe) -> Tensor:
+def spectrum_text(task: Task, settings: SpectrumSettings) -> Tensor:
     """Held-out inputs (T, B, …) that drive every spectrum of a run: the same for every network."""
-    settings = recipe.spectrum
     steps = settings.steps + (settings.burn_in if settings.protocol == "standard" else 0)
-    return load_task(recipe).driving(settings.sequences, steps)
+    return task.driving(settings.sequences, steps)
 
 
 def measure_spectrum(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-DENSE = "dense"
-"""The candidate name under which events speak of the dense reference."""
+from hyperprune.events import DENSE as DENSE
+
 REPEAT = "-s"
 
 
@@ -26,7 +26,7 @@ class EpochRecord:
     """One finished epoch of one network, as the checkpoint keeps it."""
 
     epoch: int
-    train_loss: float  # nats per token
+    train_loss: float  # in the unit of the task
     valid_loss: float
     averaging: bool
     largest: float  # largest exponent, nats per step
@@ -34,6 +34,19 @@ class EpochRecord:
     topology: Mapping[str, Any]
     lost: float | None = None  # lost directions, mean over sequences; None in runs of 0.1
     exponents: int | None = None  # of how many
+    valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
+
+    @property
+    def cost(self) -> float:
+        """What trainings are compared by: lower is better."""
+        return self.valid_loss if self.valid_cost is None else self.valid_cost
+
+    def plain(self) -> dict[str, Any]:
+        """The record as JSON has it; a cost that is the loss is not said twice."""
+        said = asdict(self)
+        if self.valid_cost is None:
+            del said["valid_cost"]
+        return said
 
     @property
     def active(self) -> int:

@@ -15,6 +15,8 @@ from hyperprune.errors import Diverged, RunError
 from hyperprune.model import State, detach
 from hyperprune.optim import Optimizer
 from hyperprune.optim.learning_rate import LearningRate
+from hyperprune.runtime.clock import Clock
+from hyperprune.runtime.clock import part as in_part
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Batch, Batches, Cut, Evaluation, Split, Task
@@ -29,6 +31,7 @@ class EpochMetrics:
     train_loss: float
     valid_loss: float
     averaging: bool
+    valid_cost: float | None = None  # where the metric does not tell the validation loss
 
 
 class Trainer:
@@ -66,6 +69,7 @@ class Trainer:
         self.precision = precision
         self.rate = rate or LearningRate(epochs=epochs)
         self.valid_losses: list[float] = []
+        self.clock: Clock | None = None
         self.epoch = 0
         self.global_step = 0
 
@@ -91,7 +95,8 @@ class Trainer:
                 self._step(step, len(batches), batch.rate)
                 on_step(step + 1, len(batches))
         train_loss = float(total) / weight
-        valid_loss = self.evaluate(self.heldout("valid")).loss
+        with in_part(self.clock, "evaluation"):
+            valid_loss, cost = self.evaluate(self.heldout("valid"))
         self.epoch += 1
         for name, loss in (("training", train_loss), ("validation", valid_loss)):
             if not math.isfinite(loss) or loss > self.task.bound:
@@ -102,7 +107,20 @@ class Trainer:
         self.optimizer.observe(valid_loss)
         if self.epoch in self.finetune:
             self.optimizer.restart()
-        return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging)
+        return EpochMetrics(self.epoch, train_loss, valid_loss, self.optimizer.averaging, cost)
+
+    def time_with(self, clock: Clock) -> None:
+        """Count the time of every later epoch by part; the optimiser's lies within the masking's."""
+        self.clock = clock
+        self.optimizer.register_step_pre_hook(lambda *_: clock.enter("optimiser"))
+        self.optimizer.register_step_post_hook(lambda *_: clock.leave())
+
+    def rehearse(self, batch: Batch) -> None:
+        """Take one step on a batch from zero states, to see how long it takes."""
+        self.model.train()
+        with seeded(derive(self.seed, "rehearsal"), self.device):
+            self._accumulate(batch, self._begin(batch))
+            self._step(0, 1, batch.rate)
 
     def gradients(self) -> dict[str, Tensor]:
         """Dense gradients of the first batch, for initialisations that score by them."""
@@ -174,11 +192,12 @@ class Trainer:
         for number, rows in enumerate(self._rows(batch.width)):
             part = batch.rows(rows)
             share = sum(part.scored) / sum(batch.scored)
-            with self._autocast():
+            with in_part(self.clock, "forward"), self._autocast():
                 loss, part_mean, state = self.task.training_loss(
                     self.model, part, detach(states[number])
                 )
-            (loss * share).backward()
+            with in_part(self.clock, "backward"):
+                (loss * share).backward()
             states[number] = detach(state)
             mean += part_mean.detach().float() * share
         return mean
@@ -191,14 +210,16 @@ class Trainer:
     def _step(self, step: int, steps: int, rate: float) -> None:
         """Clip, change the topology when due, and take one optimiser step."""
         if self.clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            with in_part(self.clock, "optimiser"):
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         factor = self.rate.factor(self.epoch + (step + 0.5) / steps, self.valid_losses) * rate
         with self.optimizer.rescaled(factor):
             if self.sparse is None:
                 self.optimizer.step()
             else:
                 progress = (self.epoch + step / steps) / self.epochs
-                self.sparse.step(update=self._due(step), progress=progress)
+                with in_part(self.clock, "masking"):
+                    self.sparse.step(update=self._due(step), progress=progress)
         self.global_step += 1
 
     def _due(self, step: int) -> bool:

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from hyperprune import events
 from hyperprune.events import Event, Plan
+from hyperprune.metric import PERPLEXITY
 from hyperprune.training.outcome import DENSE, is_repeat
+from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
 
@@ -31,9 +33,11 @@ class Row:
     distance: float | None = None
     distance_error: float | None = None
     lost: float | None = None  # directions of the spectrum, mean over sequences
-    loss: float | None = None  # validation, nats per token
-    best_loss: float | None = None
-    losses: list[float] = field(default_factory=list)  # of each epoch, as far as they were told
+    cost: float | None = None  # validation, what the metric tells
+    best_cost: float | None = None
+    losses: list[float] = field(
+        default_factory=list
+    )  # validation, of each epoch, as far as they were told
     cause: str = ""
 
 
@@ -44,27 +48,33 @@ class Board:
         self._clock = clock
         self.started = clock()
         self.plan: Plan | None = None
+        self.metric = PERPLEXITY
         self.folder = ""
         self.resumed = False
         self.stage = ""
         self.dense = Row(DENSE)
         self.candidates: dict[str, Row] = {}
+        self.workers = Workers(clock)
         self.notices: list[str] = []
         self.result: Mapping[str, Any] | None = None
+        self.begun = False  # a network has trained a step in this sitting
         self._lost = 0  # epochs that failed candidates will not train
         self._pace: deque[tuple[float, float]] = deque([(self.started, 0.0)])
 
     def tell(self, event: Event) -> None:
         """Take in an event."""
+        self.workers.tell(event)
         match event:
             case events.RunStarted():
                 self.plan, self.folder, self.resumed = event.plan, event.folder, event.resumed
+                self.metric = event.metric
             case events.StageStarted():
                 self.stage = event.stage
             case events.CandidateProposed():
                 self.row(event.candidate).configuration = event.configuration
             case events.StepFinished():
                 row = self.row(event.candidate)
+                self.begun = True
                 row.state, row.part = "training", event.step / max(1, event.steps)
                 row.epoch = max(row.epoch, event.epoch - 1)  # of an earlier sitting
                 self._note_pace()
@@ -73,11 +83,11 @@ class Board:
                 row.trained += 1
                 if event.epoch >= self.goal(event.candidate):
                     row.state = "trained"  # and not judged yet
-                self._reach(row, event.epoch, event.valid_loss)
+                self._reach(row, event.epoch, event.valid_loss, event.cost)
                 self._note_pace()
             case events.SpectrumMeasured():
                 row = self.row(event.candidate)
-                self._reach(row, event.epoch, event.valid_loss)
+                self._reach(row, event.epoch, event.valid_loss, event.cost)
                 if row.state in ("waiting", "training", "trained"):
                     row.state = "measured"
                 row.lost = event.lost
@@ -92,6 +102,10 @@ class Board:
                     self.row(name).state = "kept"
                 for name in event.eliminated:
                     self.row(name).state = "eliminated"
+            case events.WorkerChanged() if event.state in ("gone", "refused"):
+                self.notices.append(f"worker {event.worker} is {event.state}: {event.cause}")
+            case events.WorkerSaid():
+                self.notices.append(f"{event.worker}: {event.message}")
             case events.Notice():
                 self.notices.append(event.message)
             case events.RunFinished():
@@ -120,17 +134,17 @@ class Board:
         return self.plan.epochs if self.plan and name == DENSE else self.stage_target
 
     @property
-    def target_loss(self) -> float | None:
-        """Best validation loss of the dense reference: what candidates are held against."""
-        return self.dense.best_loss
+    def target_cost(self) -> float | None:
+        """Lowest cost of the dense reference: what candidates are held against."""
+        return self.dense.best_cost
 
     @property
     def best(self) -> Row | None:
-        """The candidate with the lowest validation loss so far."""
+        """The candidate with the lowest cost so far."""
         rows = [row for row in self.candidates.values() if not is_repeat(row.name)]
         alive = [row for row in rows if row.state != "failed"]
-        known = [row for row in alive if row.best_loss is not None]
-        return min(known, key=lambda row: (row.best_loss, row.name), default=None)
+        known = [row for row in alive if row.best_cost is not None]
+        return min(known, key=lambda row: (row.best_cost, row.name), default=None)
 
     @property
     def total(self) -> int:
@@ -159,15 +173,14 @@ class Board:
         left = (self.total - self.done) * (now - then) / (after - before)
         return max(0.0, left - (self._clock() - now))
 
-    def _reach(self, row: Row, epoch: int, loss: float | None) -> None:
+    def _reach(self, row: Row, epoch: int, loss: float, cost: float) -> None:
         if epoch < row.epoch:
             return
-        if loss is not None and (epoch > row.epoch or not row.losses):
+        if epoch > row.epoch or not row.losses:
             row.losses.append(loss)
         row.epoch, row.part = epoch, 0.0
-        if loss is not None:
-            row.loss = loss
-            row.best_loss = loss if row.best_loss is None else min(loss, row.best_loss)
+        row.cost = cost
+        row.best_cost = cost if row.best_cost is None else min(cost, row.best_cost)
 
     def _note_pace(self) -> None:
         now = self._clock()

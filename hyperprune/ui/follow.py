@@ -22,7 +22,7 @@ PAUSE = 0.5
 
 
 class LogClock:
-    """The time of what is being told while the past is told over, and from then on the wall's."""
+    """The logged time while past events are replayed, then the wall clock."""
 
     def __init__(self) -> None:
         self.told: float | None = 0.0
@@ -35,7 +35,7 @@ class LogClock:
 def following(
     folder: Path, console: Console, stream: TextIO, pause: Callable[[float], object] = time.sleep
 ) -> None:
-    """Show a run until it ends, or nobody works on it any more, or the person leaves."""
+    """Show a run until it ends, its process stops, or the person leaves."""
     past, position = follow(folder)
     past = sitting(past)
     clock = LogClock()
@@ -62,6 +62,6 @@ def following(
 
 
 def sitting(logged: list[Logged]) -> list[Logged]:
-    """Events of the last sitting, which tells over what earlier ones found."""
+    """Events of the last sitting, which repeats what earlier ones found."""
     starts = [i for i, item in enumerate(logged) if isinstance(item.event, RunStarted)]
     return logged[starts[-1] :] if starts else logged

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -17,30 +16,15 @@ from rich.text import Text
 
 from hyperprune.events import Event
 from hyperprune.store.pages import page_of
-from hyperprune.training.outcome import DENSE
 from hyperprune.ui.beside import LINES, WIDE, Beside, beside_dense, small_plot
 from hyperprune.ui.board import Board, Row
-from hyperprune.ui.plot import sparkline
-from hyperprune.ui.text import duration, measured, number, perplexity, safe, setting, short_names
-from hyperprune.ui.text import two_places as places
+from hyperprune.ui.rows import candidate_rows, meets_target
+from hyperprune.ui.text import duration, safe
 
-FIXED = 9 + 5 + 16 + 5 + 10 + 13 + 7 * 2
-"""Columns of a wide table that settings leave to the rest, gaps included."""
-SPARK = 12
-"""Columns of a curve of the loss beside each candidate, where there is room for them."""
 TALL, SHORT = 20, 12
 """Lines from which there is room for news, and below which only the essential is shown."""
 RARELY = 2.0
 """Seconds between looks at files."""
-COLOURS = {
-    "waiting": "dim",
-    "training": "cyan",
-    "trained": "default",
-    "measured": "default",
-    "kept": "green",
-    "eliminated": "dim",
-    "failed": "red",
-}
 RELEVANCE = ("training", "kept", "measured", "trained", "failed", "waiting", "eliminated")
 """Which candidates are shown when there is no room for all."""
 
@@ -108,13 +92,17 @@ def screen(
     page: the address of a live page that shows the run. beside: spectra to plot, where there is room.
     """
     head = _head(board, spacious=height >= SHORT)
-    foot = _foot(board, hint, page, lines=4 if height >= TALL else int(height >= SHORT))
+    foot: list[RenderableType] = []
+    if height >= TALL:
+        foot += board.workers.lines((height - TALL) // 2 + 1)
+    foot += _foot(board, hint, page, lines=4 if height >= TALL else int(height >= SHORT))
     room = height - len(head) - len(foot) - 2  # column names, the dense reference
     rows, hidden = relevant(board, max(2, room))
-    parts: list[RenderableType] = [*head, candidate_rows(board, rows, width)]
+    table, lines = candidate_rows(board, rows, width, room - bool(hidden))
+    parts: list[RenderableType] = [*head, table]
     if hidden:
         parts.append(Text(_count_hidden(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
-    left = max(0, room - len(rows) - bool(hidden))
+    left = max(0, room - lines - bool(hidden))
     if beside is not None and width >= WIDE and left > LINES + 1:
         parts += [Text(""), small_plot(beside, width)]
         left -= LINES + 2
@@ -143,88 +131,6 @@ def relevant(board: Board, room: int) -> tuple[list[Row], list[Row]]:
     return rows, []
 
 
-def candidate_rows(board: Board, rows: Sequence[Row], width: int) -> Table:
-    """The dense reference and candidates: settings, epoch, LS distance, perplexity, state.
-
-    Every setting has a column where there is room for all, and no column moves as a run goes on.
-    """
-    names = short_names(path for row in board.candidates.values() for path in row.configuration)
-    taken = [_settings_width(board, path, name) for path, name in names.items()]
-    separate = bool(names) and sum(taken) + 2 * len(taken) + FIXED <= width
-    spare = width - sum(taken) - 2 * len(taken) - FIXED
-    sparks = separate and spare >= SPARK + 2
-    gap = 2 if separate else 1
-    table = Table(
-        box=None, padding=(0, gap, 0, 0), expand=True, header_style="bold", pad_edge=False
-    )
-    table.add_column("candidate", no_wrap=True, width=9)
-    if separate:
-        for name, size in zip(names.values(), taken, strict=True):
-            table.add_column(Text(name), no_wrap=True, overflow="ellipsis", width=size)
-    else:
-        table.add_column("settings", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("epoch", justify="right", no_wrap=True, width=5)
-    distance = ("LS distance", 16) if separate else ("distance", 8)
-    table.add_column(distance[0], justify="right", no_wrap=True, width=distance[1])
-    if separate:
-        table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
-    table.add_column("perplexity", justify="right", no_wrap=True, width=10)
-    if sparks:
-        table.add_column("loss", no_wrap=True, width=SPARK)
-    table.add_column("state", no_wrap=True, width=13)
-    if separate:
-        table.add_column("", ratio=1)  # takes what is left over
-    for row in (board.dense, *rows):
-        table.add_row(*_cells(board, row, names, separate, sparks), style=_row_style(row))
-    return table
-
-
-def _settings_width(board: Board, path: str, name: str) -> int:
-    values = (setting(row.configuration.get(path, "–")) for row in board.candidates.values())
-    return min(24, max(cell_len(name), *(cell_len(value) for value in values)))
-
-
-def _cells(
-    board: Board, row: Row, names: Mapping[str, str], separate: bool, sparks: bool
-) -> list[RenderableType]:
-    values = [setting(row.configuration[path]) for path in names if path in row.configuration]
-    if separate:
-        every = [setting(row.configuration.get(path, "–")) for path in names]
-        settings = [Text(value if row.name != DENSE else "") for value in every]
-    else:
-        settings = [Text(" · ".join(values), no_wrap=True, overflow="ellipsis")]
-    loss = row.loss if row.state == "training" else row.best_loss
-    met = row is not board.dense and _meets(row, board)
-    distance = measured(row.distance, row.distance_error if separate else None)
-    return [
-        Text(safe(row.name, 20) + (" ★" if row is board.best else "")),
-        *settings,
-        f"{row.epoch}" if row.epoch else "–",
-        "" if row.name == DENSE else distance,
-        *([number(row.lost)] if separate else []),
-        Text(places(perplexity(loss)), style="green" if met else ""),
-        *([Text(sparkline(row.losses, SPARK), style="cyan")] if sparks else []),
-        _state(row),
-    ]
-
-
-def _row_style(row: Row) -> str:
-    return "dim" if row.state == "eliminated" else ""
-
-
-def _meets(row: Row, board: Board) -> bool:
-    target = board.target_loss
-    return row.best_loss is not None and target is not None and row.best_loss <= target
-
-
-def _state(row: Row) -> Text:
-    done = row.name == DENSE and row.state in ("trained", "measured")
-    words = "done" if done else str(row.state)
-    if row.state == "training":
-        words = f"training {row.part:.0%}"
-    return Text(words, style=COLOURS[row.state])
-
-
 def _head(board: Board, *, spacious: bool) -> list[RenderableType]:
     plan = board.plan
     title = Text(no_wrap=True, overflow="ellipsis")
@@ -233,7 +139,8 @@ def _head(board: Board, *, spacious: bool) -> list[RenderableType]:
     title.append(f"  {safe(board.folder)}", style="dim")
     stage = Text(_stage(board), no_wrap=True, overflow="ellipsis")
     left = board.seconds_left
-    timing = f"about {duration(left)} left" if left is not None else "estimating the time left"
+    waited = "estimating the time left" if board.begun else "loading what training needs"
+    timing = f"about {duration(left)} left" if left is not None else waited
     amount = f"{board.done:.0f}/{board.total} epochs  {duration(board.elapsed)}  {timing}"
     bar = Table.grid(expand=True, padding=(0, 1, 0, 0))
     bar.add_column(ratio=1)
@@ -261,11 +168,11 @@ def _stage(board: Board) -> str:
 def _standing(board: Board) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append("dense target ", style="dim")
-    line.append(places(perplexity(board.target_loss)))
+    line.append(board.metric.told(board.target_cost))
     if board.best is not None:
         line.append("   best so far ", style="dim")
-        line.append(f"{safe(board.best.name)} {places(perplexity(board.best.best_loss))}")
-        if _meets(board.best, board):
+        line.append(f"{safe(board.best.name)} {board.metric.told(board.best.best_cost)}")
+        if meets_target(board.best, board):
             line.append(" meets the target", style="green")
     return line
 

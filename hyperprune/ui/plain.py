@@ -17,10 +17,8 @@ from hyperprune.ui.text import (
     lost_of,
     measured,
     number,
-    perplexity,
     safe,
 )
-from hyperprune.ui.text import two_places as places
 
 
 class ScreenLost(Exception):
@@ -91,14 +89,18 @@ def _proposed(event: events.CandidateProposed, board: Board) -> tuple[str, str]:
 
 
 def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
-    target = board.target_loss
-    met = event.candidate != DENSE and target is not None and event.valid_loss <= target
+    target, metric = board.target_cost, board.metric
+    met = event.candidate != DENSE and target is not None and event.cost <= target
+    training = (
+        metric.told(event.train_loss)
+        if event.valid_cost is None
+        else f"loss {number(event.train_loss)}"
+    )
     return event.candidate, (
         f"epoch {event.epoch}/{board.goal(event.candidate)}: "
-        f"validation perplexity {places(perplexity(event.valid_loss))}, "
-        f"training {places(perplexity(event.train_loss))}"
+        f"validation {metric.words} {metric.told(event.cost)}, training {training}"
         + (", averaging" if event.averaging else "")
-        + (f", meets the dense target {places(perplexity(target))}" if met else "")
+        + (f", meets the dense target {metric.told(target)}" if met else "")
     )
 
 
@@ -123,6 +125,18 @@ def _round(event: events.RoundFinished, board: Board) -> tuple[str, str]:
     return f"round {event.round}", f"kept {kept}; eliminated {gone}"
 
 
+def _worker(event: events.WorkerChanged, board: Board) -> tuple[str, str] | None:
+    if event.state in ("idle", "working"):
+        return None
+    left = f" while it trained {safe(event.candidate)}" if event.candidate else ""
+    where = f"{safe(event.node)}, {safe(event.device)}"
+    return event.worker, f"{event.state}{left} ({where}): {safe(event.cause)}"
+
+
+def _worker_said(event: events.WorkerSaid, board: Board) -> tuple[str, str]:
+    return event.worker, safe(event.message)
+
+
 def _notice(event: events.Notice, board: Board) -> tuple[str, str]:
     return "note", safe(event.message)
 
@@ -139,6 +153,8 @@ _LINES: dict[type, Callable[..., tuple[str, str] | None]] = {
     events.SpectrumMeasured: _spectrum,
     events.CandidateFailed: _failed,
     events.RoundFinished: _round,
+    events.WorkerChanged: _worker,
+    events.WorkerSaid: _worker_said,
     events.Notice: _notice,
     events.RunFinished: _finished,
 }

@@ -11,14 +11,14 @@ from hyperprune.judgement.comparison import Comparison
 from hyperprune.judgement.glance import Glance
 from hyperprune.plan.disk import show_bytes
 from hyperprune.ui.tables import STYLES, plain_table
-from hyperprune.ui.text import configuration, duration, safe, setting, two_places
+from hyperprune.ui.text import configuration, duration, safe, setting
 
 STATES = {"finished": "green", "running": "cyan", "stopped": "yellow", "damaged": "red"}
 
 
 def runs_table(found: Sequence[Glance]) -> RenderableType:
     """Run folders, the newest first."""
-    numbers = ("perplexity", "dense", "candidates", "age", "size")
+    numbers = ("best", "dense", "candidates", "age", "size")
     table = plain_table("run", "title", "state", "winner", *numbers, right=numbers)
     for item in found:
         table.add_row(
@@ -26,8 +26,8 @@ def runs_table(found: Sequence[Glance]) -> RenderableType:
             Text(safe(item.title, 40)),
             Text(item.state, STATES[item.state]),
             Text(safe(item.winner or "–", 20)),
-            two_places(item.perplexity),
-            two_places(item.dense_perplexity),
+            item.metric.text(item.value),
+            item.metric.text(item.dense_value),
             "–" if item.candidates is None else str(item.candidates),
             duration(item.age),
             show_bytes(item.size),
@@ -53,10 +53,10 @@ def comparison_view(found: Comparison) -> RenderableType:
             Text("–", "dim")
             if item is None
             else Text(
-                f"{two_places(item.valid_perplexity)} at {item.epochs}, {item.state}",
+                f"{run.metric.text(item.valid_value)} at {item.epochs}, {item.state}",
                 STYLES.get(item.state, ""),
             )
-            for item in match.candidates
+            for item, run in zip(match.candidates, found.runs, strict=True)
         ]
         matched.add_row(Text(configuration(match.configuration)), *cells)
     if not found.matches:
@@ -74,9 +74,10 @@ def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
             "state": "finished" if result else "not finished",
             "winner": safe(result.winner) if result else "–",
             "its settings": configuration(best.configuration) if best else "–",
-            "validation perplexity": two_places(best.valid_perplexity if best else None),
-            "dense": two_places(run.target),
-            "test perplexity": two_places(result.test_perplexity if result else None),
+            "metric": run.metric.words,
+            "validation": run.metric.text(best.valid_value if best else None),
+            "dense": run.metric.text(run.target),
+            "test": run.metric.text(result.test_value if result else None),
             "active weights": f"{result.active:,} of {result.masked:,}" if result else "–",
             "epochs searched": f"{result.search_epochs:,}" if result else "–",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich import box
@@ -12,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperprune.events import Plan
+from hyperprune.judgement.margin import Margin
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
+from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plan.disk import show_bytes
 from hyperprune.ui.text import (
     configuration,
@@ -25,9 +28,9 @@ from hyperprune.ui.text import (
     setting,
     short_names,
 )
-from hyperprune.ui.text import two_places as places
 
 if TYPE_CHECKING:
+    from hyperprune.judgement.profile import Profile
     from hyperprune.judgement.standing import Standing
     from hyperprune.plan.estimate import Estimate
 
@@ -55,14 +58,20 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
         header_style="bold",
     )
     for name in columns:
-        justify: JustifyMethod = "right" if name in right else "left"
-        table.add_column(Text(safe(name), no_wrap=True), justify=justify, overflow="fold")
+        count = name in right  # what is a number stays on its line, or is cut with a mark
+        justify: JustifyMethod = "right" if count else "left"
+        table.add_column(
+            Text(safe(name), no_wrap=True),
+            justify=justify,
+            no_wrap=count,
+            overflow="ellipsis" if count else "fold",
+        )
     return table
 
 
 def result_facts(result: RunResult) -> RenderableType:
     """The winner, beside the dense target, and what the search cost."""
-    best = result.best
+    best, metric = result.best, result.metric
     share = 1 - result.active / result.masked if result.masked else 0.0
     whole = (result.masked - result.active) / result.total if result.total else 0.0
     against = (
@@ -73,18 +82,18 @@ def result_facts(result: RunResult) -> RenderableType:
     )
     met = f"meets the dense target at epoch {best.met_target}" if best.met_target else ""
     verdict = Text.assemble(
-        places(best.valid_perplexity),
-        f" at epoch {best.best_epoch}; dense {places(result.dense_perplexity)}; ",
+        metric.text(best.valid_value),
+        f" at epoch {best.best_epoch}; dense {metric.text(result.dense_value)}; ",
         (met, "green") if met else ("does not meet the dense target", "yellow"),
     )
     return facts(
         [
             ("winner", Text(safe(result.winner), "bold green")),
             ("settings", configuration(best.configuration) or "the recipe's own"),
-            ("validation perplexity", verdict),
+            (f"validation {metric.words}", verdict),
             (
-                "test perplexity",
-                f"{places(result.test_perplexity)}; dense {places(result.dense_test_perplexity)}",
+                f"test {metric.words}",
+                f"{metric.text(result.test_value)}; dense {metric.text(result.dense_test_value)}",
             ),
             (
                 "sparsity",
@@ -99,6 +108,7 @@ def result_facts(result: RunResult) -> RenderableType:
             ("LS distance", _distance(best)),
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
+            *_goal(result),
             *_overlooked(result),
             *_seeds(result),
             *_stopped(result),
@@ -108,7 +118,7 @@ def result_facts(result: RunResult) -> RenderableType:
 
 
 def _distance(item: CandidateResult) -> str:
-    """A distance with what it is worth: its error, and how far one model lies from itself."""
+    """A distance with its standard error and the same-model noise."""
     said = [f"{measured(item.distance, item.distance_error)} after epoch {item.epochs}"]
     if item.distance_noise is not None:
         said += [
@@ -130,19 +140,28 @@ def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     if result.margin is None or result.margin.low is None or result.margin.high is None:
         return
     own, dense = (
-        ", ".join(places(value) for value in values)
-        for values in (result.perplexities, result.dense_perplexities)
+        ", ".join(result.metric.text(value) for value in values)
+        for values in (result.values, result.dense_values)
     )
-    value, low, high = (
-        100 * math.expm1(loss)
-        for loss in (result.margin.value, result.margin.low, result.margin.high)
-    )
+    value, low, high, unit = margin_words(result.metric, result.margin)
     verdict = {True: "meets the target", False: "does not meet the target"}
     yield (
         "over seeds",
-        f"{own}; dense {dense}: {value:+.1f} %, 95 % interval {low:+.1f} … {high:+.1f} %, "
+        f"{own}; dense {dense}: {value}{unit}, 95 % interval {low} … {high}{unit}, "
         + (verdict[result.margin.met] if result.margin.met is not None else "which may be chance"),
     )
+
+
+def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
+    """A margin and its interval in words, and the unit: in per cent where the metric is an exp."""
+    ends = (margin.value, margin.low or 0.0, margin.high or 0.0)
+    if metric.of == "exp":
+        value, low, high = (f"{100 * math.expm1(cost):+.1f}" for cost in ends)
+        return value, low, high, " %"
+    shown = sorted(-cost for cost in ends[1:]) if metric.better == "higher" else ends[1:]
+    own = -ends[0] if metric.better == "higher" else ends[0]
+    value, low, high = (f"{cost:+{metric.form}}" for cost in (own, *shown))
+    return value, low, high, metric.unit
 
 
 def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
@@ -153,15 +172,42 @@ def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
         )
 
 
+def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """What a search for a small network came to, and the trade-off that its finalists leave."""
+    if result.goal == "perplexity":
+        return
+    share = 1 - result.active / result.masked if result.masked else 0.0
+    met = any(point.meets_target for point in result.frontier)
+    yield (
+        "goal",
+        f"{result.goal}: "
+        + (
+            f"{safe(result.winner)}, at sparsity {share:.4f}, is the sparsest finalist that meets the target"
+            if met
+            else f"no finalist meets the target; the best {result.metric.words} won"
+        ),
+    )
+    rows = plain_table("sparsity", "weights", result.metric.words, "finalist", right=("weights",))
+    for point in result.frontier:
+        rows.add_row(
+            f"{point.sparsity:.4f}",
+            f"{point.active:,}",
+            Text(result.metric.text(point.valid_value), "green" if point.meets_target else ""),
+            safe(point.name),
+        )
+    rows.add_row("0", f"{result.masked:,}", result.metric.text(result.dense_value), "dense")
+    yield "frontier", rows
+
+
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
-    """A candidate that went out and had been better than the winner came to be: said, not hidden."""
+    """The eliminated candidate that was better than the winner, if any: shown, not hidden."""
     found = next((item for item in result.candidates if item.name == result.overlooked), None)
     if found is not None:
         yield (
             "overlooked",
             Text(
                 f"{safe(found.name)} went out after {found.epochs} epochs with "
-                f"{places(found.valid_perplexity)}, lower than the winner's: `final.rescue` would "
+                f"{result.metric.text(found.valid_value)}, better than the winner: `final.rescue` would "
                 "have trained it on",
                 "yellow",
             ),
@@ -173,60 +219,87 @@ def _signal(result: RunResult) -> str:
     if not signal.telling or (signal.early_distance is None and signal.early_loss is None):
         return f"{signal.survivors} survivors of round 1 say nothing of it: fewer than {TELLING}"
     return (
-        f"rank correlation with the last known perplexity over {signal.survivors} survivors: "
+        f"rank correlation with the last known {result.metric.words} over {signal.survivors} survivors: "
         f"LS distance {number(signal.early_distance, 2)}, loss {number(signal.early_loss, 2)}"
     )
 
 
 def candidate_table(
-    candidates: Sequence[CandidateResult], target: float | None, width: int
+    candidates: Sequence[CandidateResult],
+    target: float | None,
+    width: int,
+    metric: Metric = PERPLEXITY,
 ) -> Table:
-    """Every candidate, best first: settings, epochs, LS distance, best perplexity, state.
+    """Every candidate, best first: settings, epochs, LS distance, best of the metric, state.
 
     Where `width` has no room for a column a setting, they share one, and what is said elsewhere
-    (errors, when the target was met) is left out.
+    (errors, when the target was met) is left out; where it has none for all others, some are.
     """
-    wide = _candidates(candidates, target, separate=True)
+    wide = _wide_candidates(candidates, metric)
     fits = Console(width=10_000).measure(wide).maximum <= width
-    return wide if fits else _candidates(candidates, target, separate=False)
+    return wide if fits else _narrow_candidates(candidates, width, metric)
 
 
-def _candidates(
-    candidates: Sequence[CandidateResult], target: float | None, *, separate: bool
-) -> Table:
+LEFT_OUT = {"distance": 67, "epochs": 57, "settings": 49}
+"""Columns of a narrow table, and the window's width below which it goes without them."""
+
+
+def _narrow_candidates(candidates: Sequence[CandidateResult], width: int, metric: Metric) -> Table:
+    columns = ("candidate", "settings", "epochs", "distance", metric.words, "state")
+    shown = [name for name in columns if width >= LEFT_OUT.get(name, 0)]
+    table = plain_table(*shown, right=("epochs", "distance", metric.words))
     names = short_names(path for item in candidates for path in item.configuration)
-    numbers = ["epochs", "LS distance" if separate else "distance", "perplexity"]
-    numbers[2:2] = ["lost"] if separate else []
-    numbers += ["met target"] if separate else []
-    settings = names.values() if separate else ("settings",)
-    table = plain_table("candidate", *settings, *numbers, "state", right=numbers)
-    for item in sorted(candidates, key=_rank):
-        values = {path: setting(item.configuration.get(path, "–")) for path in names}
-        shown = list(values.values()) if separate else [" · ".join(values.values())]
-        met = item.met_target is not None
-        state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+    for item in sorted(candidates, key=partial(_rank, metric)):
+        values = [setting(item.configuration.get(path, "–")) for path in names]
+        cells = {
+            "candidate": Text(safe(item.name), no_wrap=True),
+            "settings": Text(" · ".join(values)),
+            "epochs": Text(str(item.epochs)),
+            "distance": Text(measured(item.distance, None)),
+            metric.words: _best(item, metric),
+            "state": _state(item),
+        }
+        style = "dim" if item.state == "eliminated" else ""
+        table.add_row(*(cells[name] for name in shown), style=style)
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _wide_candidates(candidates: Sequence[CandidateResult], metric: Metric) -> Table:
+    names = short_names(path for item in candidates for path in item.configuration)
+    numbers = ["epochs", "LS distance", "lost", metric.words, "met target"]
+    table = plain_table("candidate", *names.values(), *numbers, "state", right=numbers)
+    for item in sorted(candidates, key=partial(_rank, metric)):
         table.add_row(
             Text(safe(item.name), no_wrap=True),
-            *map(Text, shown),
+            *(Text(setting(item.configuration.get(path, "–"))) for path in names),
             str(item.epochs),
-            Text(measured(item.distance, item.distance_error if separate else None), no_wrap=True),
-            *([number(item.lost)] if separate else []),
-            Text(places(item.valid_perplexity), "green" if met else "", no_wrap=True),
-            *([_epoch(item.met_target)] if separate else []),
-            Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause),
+            Text(measured(item.distance, item.distance_error), no_wrap=True),
+            number(item.lost),
+            _best(item, metric),
+            _epoch(item.met_target),
+            _state(item),
             style="dim" if item.state == "eliminated" else "",
         )
     return table
+
+
+def _best(item: CandidateResult, metric: Metric) -> Text:
+    met = item.met_target is not None
+    return Text(metric.text(item.valid_value), "green" if met else "", no_wrap=True)
+
+
+def _state(item: CandidateResult) -> Text:
+    state = f"{item.state}: {safe(item.cause)}" if item.cause else item.state
+    return Text(state, STYLES.get(item.state, ""), no_wrap=not item.cause)
 
 
 def _epoch(epoch: int | None) -> str:
     return "–" if epoch is None else f"epoch {epoch}"
 
 
-def _rank(item: CandidateResult) -> tuple[int, float, str]:
-    perplexity = item.valid_perplexity
-    known = perplexity if perplexity is not None else float("inf")
-    return ORDER.index(item.state), known, item.name
+def _rank(metric: Metric, item: CandidateResult) -> tuple[int, float, str]:
+    return ORDER.index(item.state), metric.order(item.valid_value), item.name
 
 
 def topology_table(topology: Mapping[str, Any]) -> RenderableType:
@@ -282,9 +355,9 @@ def plan_facts(plan: Plan) -> RenderableType:
     )
 
 
-def estimate_facts(cost: Estimate, workers: int) -> RenderableType:
+def estimate_facts(cost: Estimate) -> RenderableType:
     """What a run costs on this machine, as timed."""
-    side = f", {workers} candidates side by side" if workers > 1 else ""
+    side = f", {cost.workers} candidates side by side" if cost.workers > 1 else ""
     return facts(
         [
             ("model", f"{cost.parameters:,} parameters"),
@@ -305,6 +378,17 @@ def duration_of_step(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def profile_table(profile: Profile) -> RenderableType:
+    """Seconds of each network by part, and of the process that leads the run."""
+    columns = profile.columns
+    table = plain_table("network", *columns, "all", right=(*columns, "all"))
+    for row in profile.rows:
+        name = Text(safe(row.name), no_wrap=True) if row.name else Text("the run itself", "dim")
+        cells = (f"{row.parts[part]:.2f}" if part in row.parts else "–" for part in columns)
+        table.add_row(name, *cells, f"{row.total:.2f}")
+    return table
+
+
 def measure_table(rows: Sequence[Measured]) -> RenderableType:
     """Every form of a network: its file, memory, latencies and perplexity, beside the first's."""
     numbers = (
@@ -320,7 +404,7 @@ def measure_table(rows: Sequence[Measured]) -> RenderableType:
             f"{1000 * row.step:.2f} ms",
             f"{rows[0].step / row.step:.2f}",
             f"{1000 * row.segment:.1f} ms",
-            places(row.perplexity),
+            PERPLEXITY.text(row.perplexity),
         )
     return table
 
@@ -352,7 +436,7 @@ def unfinished(standing: Standing) -> RenderableType:
             ("run", Text(safe(standing.title or "untitled"), "bold")),
             ("state", Text("over, without a result" if over else "not finished", "yellow")),
             ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs"),
-            ("dense target", places(standing.target)),
+            ("dense target", standing.metric.text(standing.target)),
             ("cause", safe(standing.ended, 2000))
             if over
             else ("go on with", f"hyperprune resume {safe(standing.folder)}"),

@@ -25,20 +25,6 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def perplexity(loss: float | None) -> float | None:
-    """Perplexity of a loss in nats per token; infinite where exp would overflow."""
-    if loss is None:
-        return None
-    return math.exp(loss) if loss < 700 else math.inf
-
-
-def two_places(value: float | None) -> str:
-    """A perplexity as papers print it; `–` for none."""
-    if value is None:
-        return "–"
-    return f"{value:.2f}" if value < 1e6 else f"{value:.3g}"
-
-
 def four_places(value: float | None) -> str:
     """A distance, aligned with its neighbours where it is of a usual size; `–` for none."""
     if value is None or math.isnan(value):
@@ -94,8 +80,8 @@ def setting(value: Any, *, exact: bool = False) -> str:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Name dotted recipe keys by their last word, where no other key ends in it."""
-    listed = list(dict.fromkeys(paths))
+    """Name dotted recipe keys by their last word, where no other key ends in it, in one order everywhere."""
+    listed = sorted(set(paths))
     ends = [path.rpartition(".")[2] for path in listed]
     return {
         path: safe(end if ends.count(end) == 1 else path)

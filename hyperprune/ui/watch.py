@@ -15,6 +15,8 @@ from hyperprune.events import Event, Notice, Observer, RunStarted
 from hyperprune.plugins import registry, said
 from hyperprune.recipe.records import Choice
 from hyperprune.recipe.source import parse_override
+from hyperprune.runtime.patience import at_work
+from hyperprune.runtime.signals import by_a_person
 from hyperprune.ui.live import LiveView
 from hyperprune.ui.plain import PlainLines
 
@@ -40,13 +42,14 @@ class PluginObserver:
         if self.broken:
             return
         try:
-            if isinstance(event, RunStarted):
-                self.observe = self.make(Path(event.folder))
-            if self.observe is not None:
-                self.observe(event)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a stranger's mistake does not cost a person their run
+            with at_work(f"observer {self.name!r}"):
+                if isinstance(event, RunStarted):
+                    self.observe = self.make(Path(event.folder))
+                if self.observe is not None:
+                    self.observe(event)
+        except BaseException as error:  # a plugin's mistake must not end the run
+            if isinstance(error, KeyboardInterrupt) and by_a_person(error):
+                raise
             self.broken = True
             cause = str(error) if isinstance(error, PluginError) else said(error)
             self.complain(Notice(f"observer {self.name!r} failed, ignored: {cause}"))

@@ -141,7 +141,7 @@ def test_a_row_that_was_stopped_goes_on_from_its_last_epoch_to_the_same_bits(pat
     whole, _ = atomic.read_tensors(path.with_suffix(".rows") / "c001.safetensors")
     assert tensors.keys() == whole.keys()
     for name, tensor in tensors.items():
-        if name != "series/seconds":
+        if name not in ("series/seconds", "series/measuring"):
             assert torch.equal(tensor, whole[name]), name
 
 

@@ -1,9 +1,11 @@
+import itertools
 import json
 import math
 import os
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from hyperprune.builtin.searchers import SEARCHERS
 from hyperprune.builtin.searchers.bayesian import neighbours
+from hyperprune.search.goal import Point, ordered
 from hyperprune.search.observation import Observation, SpaceExhausted
 from hyperprune.search.space import Dimension, Range, Space, Values, key_of
 
@@ -97,6 +100,36 @@ def test_ax_bears_flat_extreme_and_tiny_objectives(values):
     found = SEARCHERS["ax"](FINITE, history, [], 5, initial=2)
     assert FINITE.contains(found)
     assert found not in everything[:3]
+
+
+def measured(space, turns, bound, measure):
+    """A search in which quality and size both count."""
+    history: list[Observation] = []
+    for _ in range(turns):
+        points = [item.point for item in history]
+        places = {index: float(n) for n, index in enumerate(ordered(points, bound))}
+        told = [replace(item, value=places[n]) for n, item in enumerate(history)]
+        drawn = SEARCHERS["ax"](space, told, [], 3, initial=5)
+        history.append(Observation(drawn, 0.0, point=measure(drawn), bound=bound))
+    return history
+
+
+SPARSITY = Space((Dimension("s", Values(tuple(k / 20 for k in range(20)))),))
+
+
+def test_ax_looks_for_the_smallest_within_a_bound():
+    # Quality falls from 1 with s⁴: within 1.5 up to s = 0.84, so 0.8 is the best of the list.
+    found = measured(SPARSITY, 10, 1.5, lambda c: Point(1 + c["s"] ** 4, 1 - c["s"]))
+    within = [item.configuration["s"] for item in found if item.point.score <= 1.5]
+    assert max(within) == 0.8
+
+
+def test_ax_looks_for_the_frontier():
+    # All lie on it, so a good search leaves no wide gap.
+    found = measured(SPARSITY, 9, None, lambda c: Point(c["s"] ** 2, 1 - c["s"]))
+    tried = sorted(item.configuration["s"] for item in found)
+    assert len(tried) == len(set(tried)) == 9
+    assert max(b - a for a, b in itertools.pairwise([0, *tried, 0.95])) <= 0.25
 
 
 def test_ax_leaves_the_neighbourhood_of_failures_alone():

@@ -37,3 +37,14 @@ def test_nothing_heavy_is_imported(words):
         [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "[] 0", done.stderr
+
+
+def test_help_needs_no_recipe_and_no_plugin():
+    unneeded = ("pydantic", "hyperprune.recipe", "hyperprune.plugins", "hyperprune.judgement")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(heavy=unneeded), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == "[] 0", done.stderr

@@ -31,6 +31,7 @@ PAGES = [
         "quickstart.md",
         "winner.md",
         "export.md",
+        "smallest.md",
         "method.md",
         *(
             f"plugins/{name}.md"

@@ -112,7 +112,7 @@ def test_many_candidates_share_one_line():
     view = SimpleNamespace(colours=style.colours(states, []), leaders=["c000"])
     found = [History(n, (1, 2), (9.0, 8.0), (1.0, 1.0), (None, None), (0.0, 0.0)) for n in states]
     figure = style.blank("x", "y")
-    curves._lines(figure, view, found, lambda item: item.perplexity)
+    curves._lines(figure, view, found, lambda item: item.value)
     assert len(figure.data) == 1
     assert len(figure.data[0].x) == 50 * 3  # two epochs and a gap each
     packed = json.loads(figure.to_json())["data"][0]

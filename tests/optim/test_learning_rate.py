@@ -7,7 +7,7 @@ import torch
 
 from hyperprune.optim.learning_rate import LearningRate, plateaus
 from hyperprune.recipe import load_recipe
-from hyperprune.training.build import build_trainer
+from hyperprune.training.build import build_trainer, load_task
 
 
 def test_constant_is_one() -> None:
@@ -50,7 +50,7 @@ COURSES = {
 def test_weights_move_by_the_rate_of_the_course(toy_recipe, course) -> None:
     """A warm-up as long as the first epoch, seen from its first step: all but nothing moves."""
     recipe = load_recipe(toy_recipe, [*COURSES[course], "train.warmup=1", "train.weight_decay=0"])
-    trainer = build_trainer(recipe, sparse=False)
+    trainer = build_trainer(recipe, load_task(recipe), sparse=False)
     before = [p.detach().clone() for p in trainer.model.parameters()]
     moved: list[float] = []
 
@@ -70,6 +70,6 @@ def test_weights_move_by_the_rate_of_the_course(toy_recipe, course) -> None:
 
 def test_the_dense_rate_is_put_back_after_every_step(toy_recipe) -> None:
     recipe = load_recipe(toy_recipe, COURSES["cosine"])
-    trainer = build_trainer(recipe, sparse=True)
+    trainer = build_trainer(recipe, load_task(recipe), sparse=True)
     trainer.run_epoch()
     assert [group["lr"] for group in trainer.optimizer.param_groups] == [recipe.train.lr]

@@ -11,7 +11,7 @@ from hyperprune.judgement.judge import Judge
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.run import _stages
 from hyperprune.pipeline.session import Session
-from hyperprune.pipeline.settle import settle
+from hyperprune.plan.settle import settle
 from hyperprune.recipe import loads
 from hyperprune.search.space import key_of
 from hyperprune.store.run import Run

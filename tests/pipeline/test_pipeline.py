@@ -256,8 +256,8 @@ def test_finalists_train_from_several_seeds_and_the_mean_decides(toy_recipe, tmp
     means = {name: (best[name] + best[f"{name}-s2"]) / 2 for name in finalists}
     assert result.winner == min(means, key=means.__getitem__)
     own = tuple(math.exp(best[name]) for name in (result.winner, f"{result.winner}-s2"))
-    assert result.perplexities == pytest.approx(own)
-    assert result.dense_perplexities == pytest.approx(
+    assert result.values == pytest.approx(own)
+    assert result.dense_values == pytest.approx(
         tuple(math.exp(best[name]) for name in ("dense", "dense-s2"))
     )
     assert result.margin.low < result.margin.value < result.margin.high
@@ -268,8 +268,8 @@ def test_finalists_train_from_several_seeds_and_the_mean_decides(toy_recipe, tmp
 def test_a_repetition_is_the_training_of_another_seed(toy_recipe, tmp_path):
     result = hyperprune.run(toy_recipe, overrides=SEEDS, folder=tmp_path / "run")
     other = hyperprune.run(toy_recipe, overrides=["seed=2"], folder=tmp_path / "other")
-    assert result.dense_perplexities[1] == other.dense_perplexity
-    assert result.dense_perplexities[0] != other.dense_perplexity
+    assert result.dense_values[1] == other.dense_perplexity
+    assert result.dense_values[0] != other.dense_perplexity
 
 
 def test_a_run_may_end_as_soon_as_the_target_is_met(toy_recipe, tmp_path):

@@ -230,6 +230,7 @@ def some_space(rng):
             )
             if sum("mest" in name for name in names) < 2:
                 lines["removal"] = f"[{', '.join(names)}]"
+                lines.pop("prune.removal.gamma", None)  # of a list that this one replaces
                 if "'mest'" in names and rng.random() < 0.5:
                     lines["prune.removal.gamma"] = "{ low = 0.1, high = 2.0 }"
         elif kind == 4:

@@ -1,15 +1,15 @@
 from hyperprune.plan.make import make_plan
-from hyperprune.recipe import loads
+from hyperprune.recipe import loads, space_of
 
 
 def test_a_plan_counts_every_epoch_once():
     recipe = loads("[space]\nremoval_rate = { low = 0.4, high = 0.9 }")
-    plan = make_plan(recipe)
+    plan = make_plan(recipe, None)
     assert (plan.candidates, plan.finalists, plan.epochs) == (40, 2, 100)
     assert (plan.search_epochs, plan.full_search_epochs, plan.dense_epochs) == (404, 4000, 100)
-    assert make_plan(recipe, dense_cached=True).dense_epochs == 0
 
 
 def test_a_small_space_limits_the_pool():
-    plan = make_plan(loads("[space]\ngrowth = ['random', 'gradient', 'momentum']"))
+    recipe = loads("[space]\ngrowth = ['random', 'gradient', 'momentum']")
+    plan = make_plan(recipe, space_of(recipe).size)
     assert (plan.candidates, plan.rounds, plan.finalists) == (3, ((3, 3),), 2)

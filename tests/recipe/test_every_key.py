@@ -5,11 +5,12 @@ import hashlib
 
 import pytest
 
+from hyperprune.plan.crew import resources
 from hyperprune.plan.make import make_plan
+from hyperprune.recipe import space_of
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.resources import resources
 from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 
 EPOCHS = 4
 EIGHT = "space.removal_rate=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]"
@@ -83,25 +84,35 @@ IN_RUN = {
         "train.epochs=4",
         EIGHT,
     ],
+    "search.goal": [
+        "search.goal=smallest",
+        "search.objective=loss",
+        "search.candidates=8",
+        "train.epochs=4",
+        "space.sparsity=[0.3, 0.5, 0.7]",
+    ],
     "search.default_first": ["search.default_first=false"],
     "train.test_batch": ["train.test_batch=3"],
 }
 """Keys that only a whole run shows."""
 
 ELSEWHERE = {
-    "plugins": "tests/plugins/test_files.py: what a file offers can be named",
+    "plugins": "tests/plugins/test_plugin_files.py: what a file offers can be named",
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
+    "task.name": "tests/task/test_task_runs.py: another task needs other data",
     "spectrum.dtype": "only one value of it is still taken",
     "spectrum.exponents": "tests/lyapunov/test_resolution.py: a network this small resolves all of its own",
     "train.device": "another device is not here; training/build.resolve_device has its own test",
     "final.stop_at_target": "tests/pipeline/test_pipeline.py: it ends a run whose target is met",
     "final.rescue": "tests/pipeline/test_pipeline.py: it counts where the eliminated look better",
     "rounds.hedge": "tests/search/test_ranking.py: it counts where objective and loss disagree",
+    "search.executor": "tests/pipeline/test_executors.py: where candidates train is not what comes of it",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
+    "search.silence": "tests/reliability/test_strangers.py: a plugin that hangs",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
-SECTIONS_ALONE = {"data.options", "model.options"}
+SECTIONS_ALONE = {"data.options", "model.options", "task.options"}
 """Options of a plugin, which that plugin's own tests cover."""
 
 
@@ -130,13 +141,14 @@ def digest(tensors):
 
 def built(recipe):
     """All that can be seen of a recipe without a run: weights and masks, losses, spectrum, plan."""
-    seen = [dataclasses.asdict(make_plan(recipe)), resources(recipe)]
-    trainer = build_trainer(recipe, sparse=True)
+    seen = [dataclasses.asdict(make_plan(recipe, space_of(recipe).size)), resources(recipe)]
+    trainer = build_trainer(recipe, load_task(recipe), sparse=True)
     seen.append(dict(trainer.sparse.counts()))
     losses = [trainer.run_epoch() for _ in range(EPOCHS)]
     seen.append([(item.train_loss, item.valid_loss) for item in losses])
     seen.append(digest({k: v.float() for k, v in trainer.state()[0].items()}))
-    spectrum = measure_spectrum(trainer, spectrum_text(recipe), recipe.spectrum)
+    text = spectrum_text(load_task(recipe), recipe.spectrum)
+    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
     seen.append([*spectrum.exponents.tolist(), spectrum.dtype, spectrum.state_kind])
     return seen
 

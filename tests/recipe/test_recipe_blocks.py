@@ -6,7 +6,7 @@ import pytest
 
 from hyperprune.errors import RecipeError
 from hyperprune.recipe import apply, load_recipe, space_of
-from hyperprune.training.build import build_trainer
+from hyperprune.training.build import build_trainer, load_task
 
 
 def quick(*overrides: str):
@@ -26,7 +26,7 @@ def test_blocks_stand_in_the_space_and_reach_the_engine():
     (domain,) = [d.domain for d in space_of(recipe).dimensions if d.path == "prune.block"]
     assert domain.values == ("none", "8x4")
     own = apply(recipe, {"prune.block": "8x4"})
-    sparse = build_trainer(own, sparse=True).sparse
+    sparse = build_trainer(own, load_task(own), sparse=True).sparse
     blocks = sum(t.places for t in sparse._tensors)
     assert sum(t.placed for t in sparse._tensors) == round((1 - 0.67) * blocks)
     assert all(t.grid is not None for t in sparse._tensors)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import faults
+import strangers
 
 SAME = (
     "result.json",
@@ -91,7 +92,7 @@ class Zygote:
 
         kill_after: seconds until it is sent a signal (`signal`, SIGKILL if not said), `times` of it;
         kill_at: a path whose appearance is the moment instead, however slow the machine.
-        fault: see faults.installed. user: the id of who sits.
+        fault: see faults.installed. user: the id of who sits. stranger: see strangers.installed.
         """
         job = {"folder": str(folder), "recipe": str(recipe), **how}
         self.process.stdin.write(json.dumps(job) + "\n")
@@ -117,6 +118,7 @@ def main():
         pid = os.fork()
         if pid == 0:
             os.close(read)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a stranger may print; ours is spoken for
             code, message = _sit(job)
             os.write(write, message.encode()[:60_000])
             os._exit(code)
@@ -152,14 +154,17 @@ def _sit(job):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         folder = Path(job["folder"])
         try:
-            with faults.installed(job.get("fault"), folder):
+            with (
+                faults.installed(job.get("fault"), folder),
+                strangers.installed(job.get("stranger")) as observers,
+            ):
                 if job.get("user"):
                     load_recipe(folder / "recipe.toml")  # another may not import
                     os.setresuid(*[job["user"]] * 3)
                 if (folder / "run.json").exists():
-                    resume(folder)
+                    resume(folder, observers=observers)
                 else:
-                    run(job["recipe"], folder=folder)
+                    run(job["recipe"], folder=folder, observers=observers)
         except HyperpruneError as error:
             return error.exit_code, str(error)
         return 0, ""

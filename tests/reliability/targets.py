@@ -110,7 +110,7 @@ class Targets:
         from hyperprune.execution.job import Job
         from hyperprune.execution.worker import advance
         from hyperprune.recipe import loads
-        from hyperprune.training.build import build_trainer
+        from hyperprune.training.build import build_trainer, load_task
 
         torch.set_num_threads(1)
         self.sandbox = sandbox
@@ -123,7 +123,7 @@ class Targets:
         self.recipe = loads(self.recipe_text)
         self.run = sandbox / "run"
         hyperprune.run(self.recipe, folder=self.run)
-        self.trainer = build_trainer(self.recipe, sparse=True)
+        self.trainer = build_trainer(self.recipe, load_task(self.recipe), sparse=True)
         job = Job("c000", sandbox / "c000", self.recipe.model_dump(mode="json"), True, 2)
         outcome = advance(job, lambda event: None, lambda: False)
         assert outcome.failure is None, outcome

@@ -16,6 +16,8 @@ from hyperprune.errors import RecipeError, RunError, Stopped
 from hyperprune.execution import worker
 from hyperprune.plan import disk
 from hyperprune.plan.make import make_plan
+from hyperprune.plan.settle import settle
+from hyperprune.recipe import space_of
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +313,8 @@ def test_the_disk_that_a_run_needs(recipe):
     """100 weights, 3 candidates for 3 epochs and one to the 4th, which is too early for averages:
     a checkpoint is 4 + 2 bytes a weight, best weights are 4 + 1."""
     loaded = hyperprune.load_recipe(recipe)
-    plan = make_plan(loaded)
+    space = space_of(loaded)
+    plan = make_plan(loaded, space.size)
     train = loaded.train
     assert train.nonmono == 5
     assert disk.checkpoint_bytes(100, train, 7) == 1800
@@ -322,7 +325,7 @@ def test_the_disk_that_a_run_needs(recipe):
     spectra = epochs * 10 * 8 * (2 + 4)  # √100 exponents in 2 sequences and 4 means
     journal = epochs * disk.JOURNALED
     first = (3 + 1 + 1) * 600 + 3 * 500  # the pool, a worker's next, the dense reference's
-    assert disk.run_bytes(plan, 100, loaded, 1) == first + 2 * 500 + spectra + journal
+    assert disk.run_bytes(plan, 100, loaded, space, 1) == first + 2 * 500 + spectra + journal
 
 
 def test_a_control_that_reads_averaged_gradients_needs_more_disk(recipe):
@@ -330,7 +333,7 @@ def test_a_control_that_reads_averaged_gradients_needs_more_disk(recipe):
         hyperprune.load_recipe(recipe, [f"prune.growth='{name}'"])
         for name in ("random", "momentum")
     )
-    needs = [disk.run_bytes(make_plan(r), 100, r, 1) for r in (plain, averaging)]
+    needs = [disk.run_bytes(make_plan(r, 4), 100, r, space_of(r), 1) for r in (plain, averaging)]
     assert needs[1] - needs[0] == (3 + 1) * 400
 
 
@@ -338,15 +341,12 @@ def test_a_run_fits_in_what_was_estimated(recipe, tmp_path):
     folder = tmp_path / "run"
     stopped(recipe, folder)
     loaded = hyperprune.load_recipe(recipe)
-    weights = sum(
-        tensor.numel()
-        for tensor in hyperprune.store.atomic.read_tensors(folder / "dense" / "best.safetensors")[
-            0
-        ].values()
-    )
+    settled = settle(loaded)
+    kept, _ = hyperprune.store.atomic.read_tensors(folder / "dense" / "best.safetensors")
+    assert settled.weights == sum(tensor.numel() for tensor in kept.values())
     written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     headers = 20_000 * 5  # a toy's files are mostly headers
-    assert written < disk.run_bytes(make_plan(loaded), weights, loaded, 1) + headers
+    assert written < settled.disk + headers
 
 
 @pytest.mark.parametrize(("free", "refused"), [(1000, True), (60_000, False)])

@@ -24,12 +24,11 @@ def test_the_verdict_says_by_how_much_and_at_what_cost():
 def test_what_looked_better_is_compared_at_the_same_epoch():
     view = figures.look(RECORDED)
     result = view.now.result
-    won = view.histories[result.winner].perplexity
+    won = view.histories[result.winner].value
     expected = [
         item.name
         for item in result.candidates
-        if item.state == "eliminated"
-        and view.histories[item.name].perplexity[-1] < won[item.epochs - 1]
+        if item.state == "eliminated" and view.histories[item.name].value[-1] < won[item.epochs - 1]
     ]
     assert looked_better(result, view.histories) == expected
 

@@ -9,7 +9,7 @@ from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Diverged
 from hyperprune.recipe import load_recipe
 from hyperprune.store.training import TrainingFolder
-from hyperprune.training.build import build_trainer, measure_spectrum, spectrum_text
+from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 from hyperprune.training.outcome import EpochRecord
 
 VARIANTS = {
@@ -27,7 +27,8 @@ VARIANTS = {
 
 def epoch_of(trainer, recipe, history):
     metrics = trainer.run_epoch()
-    spectrum = measure_spectrum(trainer, spectrum_text(recipe), recipe.spectrum)
+    text = spectrum_text(load_task(recipe), recipe.spectrum)
+    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
     history.append(
         EpochRecord(
             metrics.epoch,
@@ -45,13 +46,13 @@ def epoch_of(trainer, recipe, history):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_taken_up_again_it_ends_with_the_same_bits(toy_recipe, tmp_path, variant):
     recipe = load_recipe(toy_recipe, VARIANTS[variant])
-    whole, records = build_trainer(recipe, sparse=True), []
+    whole, records = build_trainer(recipe, load_task(recipe), sparse=True), []
     for _ in range(4):
         epoch_of(whole, recipe, records)
 
     folder, parts = TrainingFolder(tmp_path / "training"), []
     for _ in range(4):  # a new process an epoch
-        trainer = build_trainer(recipe, sparse=True)
+        trainer = build_trainer(recipe, load_task(recipe), sparse=True)
         history = folder.restore(trainer)
         spectrum = epoch_of(trainer, recipe, history)
         folder.save(trainer, spectrum, history)
@@ -67,7 +68,7 @@ def test_taken_up_again_it_ends_with_the_same_bits(toy_recipe, tmp_path, variant
 
 def test_validation_is_of_the_saved_weights(toy_recipe, tmp_path):
     recipe = load_recipe(toy_recipe, VARIANTS["averaging"])
-    trainer, history = build_trainer(recipe, sparse=True), []
+    trainer, history = build_trainer(recipe, load_task(recipe), sparse=True), []
     folder = TrainingFolder(tmp_path / "training")
     for _ in range(4):
         folder.save(trainer, epoch_of(trainer, recipe, history), history)
@@ -75,7 +76,7 @@ def test_validation_is_of_the_saved_weights(toy_recipe, tmp_path):
     from hyperprune.training.build import load_weights
 
     tensors, about = atomic.read_tensors(folder.best)
-    other = build_trainer(recipe, sparse=False)
+    other = build_trainer(recipe, load_task(recipe), sparse=False)
     load_weights(other, tensors)
     assert (
         other.evaluate(other.heldout("valid")).loss
@@ -89,7 +90,7 @@ def test_validation_is_of_the_saved_weights(toy_recipe, tmp_path):
 
 def test_topology_changes_between_epochs_only_and_never_at_the_end(toy_recipe):
     recipe = load_recipe(toy_recipe)
-    trainer = build_trainer(recipe, sparse=True)
+    trainer = build_trainer(recipe, load_task(recipe), sparse=True)
     before = {name: mask.clone() for name, mask in trainer.sparse.masks.items()}
     trainer.run_epoch()
     assert all(torch.equal(mask, before[name]) for name, mask in trainer.sparse.masks.items())
@@ -103,7 +104,7 @@ def test_topology_changes_between_epochs_only_and_never_at_the_end(toy_recipe):
 def test_losses_are_nats_per_token(toy_recipe):
     """With all weights zero every word is equally likely: the loss is ln V."""
     recipe = load_recipe(toy_recipe)
-    trainer = build_trainer(recipe, sparse=False)
+    trainer = build_trainer(recipe, load_task(recipe), sparse=False)
     with torch.no_grad():
         for parameter in trainer.model.parameters():
             parameter.zero_()
@@ -116,4 +117,4 @@ def test_losses_are_nats_per_token(toy_recipe):
 def test_an_exploding_loss_is_a_divergence(toy_recipe):
     recipe = load_recipe(toy_recipe, ["train.lr=1e30", "train.clip=0"])
     with pytest.raises(Diverged, match="loss"):
-        build_trainer(recipe, sparse=True).run_epoch()
+        build_trainer(recipe, load_task(recipe), sparse=True).run_epoch()

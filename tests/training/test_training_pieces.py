@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.builtin.models import MODELS
+from hyperprune.builtin.tasks.language import LanguageModelling
 from hyperprune.corpus import Corpus
 from hyperprune.optim import build_optimizer
 from hyperprune.runtime.seeds import seeded
 from hyperprune.task import Cut
-from hyperprune.task.language import LanguageModelling
 from hyperprune.task.segments import pieces
 from hyperprune.training.trainer import Trainer
 

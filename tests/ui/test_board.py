@@ -22,9 +22,9 @@ def test_a_whole_run():
         ("c001", "failed", 1),
         ("c002", "measured", 4),
     ]
-    assert math.exp(board.target_loss) == pytest.approx(96)
+    assert math.exp(board.target_cost) == pytest.approx(96)
     assert board.best.name == "c002"
-    assert math.exp(board.best.best_loss) == pytest.approx(93)
+    assert math.exp(board.best.best_cost) == pytest.approx(93)
     assert board.candidates["c002"].distance == 0.2
     assert board.candidates["c001"].cause == "the loss is nan"
 
@@ -45,7 +45,7 @@ def test_unfinished_epochs_count_in_part():
 def test_a_resumed_run_counts_what_is_behind_it_without_taking_it_for_speed(clock):
     board = told([events.RunStarted("r", plan(), True), *measured("dense", 4)], clock)
     assert board.done == 4
-    assert math.exp(board.target_loss) == pytest.approx(96)
+    assert math.exp(board.target_cost) == pytest.approx(96)
     assert board.seconds_left is None
     board.tell(events.CandidateProposed("c000", {}))
     for epoch, event in enumerate(e for e in trained("c000", 1, 2) if hasattr(e, "valid_loss")):
@@ -123,4 +123,4 @@ def test_rounds_keep_and_eliminate():
 
 def test_before_anything_is_known():
     board = Board()
-    assert (board.total, board.done, board.best, board.target_loss) == (0, 0, None, None)
+    assert (board.total, board.done, board.best, board.target_cost) == (0, 0, None, None)

@@ -106,6 +106,62 @@ def test_the_terminal_is_left_as_it_was():
     assert "\x1b[2J" not in written  # never cleared: nothing flickers
 
 
+LIKE = {
+    "prune.removal": "global_magnitude",
+    "prune.growth": "cell_gate",
+    "prune.redistribution": "nonzeros",
+    "prune.init": "balanced",
+}
+
+
+def alike(count=4):
+    """Candidates that differ in the last of five settings."""
+    board = told(list(stream())[:1])
+    for number in range(count):
+        name, rate = f"c{number:03d}", 0.5 + number / 100
+        board.tell(events.CandidateProposed(name, {**LIKE, "prune.removal_rate": rate}))
+        board.tell(events.SpectrumMeasured(name, 1, 4.1, 12.3456, 0.1, 0.1, -0.1, 0, 3, 20))
+    return board
+
+
+@pytest.mark.parametrize("height", [12, 16, 24, 50])
+def test_candidates_can_be_told_apart_by_their_settings(rendered, height):
+    lines = rendered(screen(alike(), 80, height), 80, height).splitlines()
+    assert len(lines) == height
+    rates = [
+        rate for line in lines for rate in ("0.5", "0.51", "0.52", "0.53") if rate in line.split()
+    ]
+    assert rates == ["0.5", "0.51", "0.52", "0.53"]
+
+
+def test_settings_take_more_lines_where_there_are_some_to_spare(rendered):
+    lines = rendered(screen(alike(), 80, 24), 80, 24).splitlines()
+    assert lines[7].split()[:4] == ["c000", "★", "cell_gate", "·"]
+    assert "balanced" in lines[7]
+    assert "global_magnitude" in lines[8]
+    assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", range(21, 81))
+def test_no_number_is_cut(rendered, width):
+    """What a narrow window has no room for is left out, column by column; the rest is whole."""
+    lines = rendered(screen(alike(), width, 30), width, 30).splitlines()
+    heads = lines[5].split()
+    assert heads[0] == "candidate"
+    assert "perplexity" in heads
+    assert ("settings" in heads) <= ("distance" in heads) <= ("epoch" in heads)
+    (row,) = [line for line in lines if line.startswith("c002")]
+    assert "60.34" in row.split()
+    assert ("12.3456" in row.split()) == ("distance" in heads)
+
+
+def test_what_is_waited_for_is_said_until_the_first_step(rendered):
+    board = told([event for event in stream() if isinstance(event, events.RunStarted)])
+    assert "loading what training needs" in rendered(screen(board, 100, 24), 100, 24)
+    board.tell(events.StepFinished(events.DENSE, 1, 1, 10))
+    assert "estimating the time left" in rendered(screen(board, 100, 24), 100, 24)
+
+
 def test_a_wide_and_tall_screen_has_the_best_spectrum_beside_the_dense_one(rendered):
     from hyperprune.ui.beside import Beside
 

@@ -4,7 +4,8 @@ import pytest
 from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
-from hyperprune.ui import tables
+from hyperprune.metric import PERPLEXITY
+from hyperprune.ui import tables, text
 
 
 def candidate(name, state, perplexity, **changes):
@@ -16,7 +17,7 @@ def candidate(name, state, perplexity, **changes):
         distance=0.25,
         distance_error=0.01,
         distance_noise=0.1,
-        valid_perplexity=perplexity,
+        valid_value=perplexity,
         best_epoch=3,
         met_target=None,
         cause=None,
@@ -41,9 +42,9 @@ RESULT = RunResult(
     title="tiny",
     winner="c003",
     candidates=CANDIDATES,
-    dense_perplexity=72.0,
-    dense_test_perplexity=74.0,
-    test_perplexity=73.5,
+    dense_value=72.0,
+    dense_test_value=74.0,
+    test_value=73.5,
     active=300,
     masked=1000,
     total=1100,
@@ -140,3 +141,26 @@ def test_the_plan_names_the_saving(rendered):
     assert "3 candidates, 10 epochs" in shown
     assert "14 epochs" in shown
     assert "12 epochs of candidates, 1.2 × as many" in shown
+
+
+@pytest.mark.parametrize("width", range(34, 81))
+def test_no_number_of_a_narrow_table_is_cut(rendered, width):
+    lines = rendered(tables.candidate_table(CANDIDATES, 72.0, width), width, 80).splitlines()
+    heads = lines[0].split()
+    assert heads[0] == "candidate"
+    assert heads[-2:] == ["perplexity", "state"]
+    whole = rendered(tables.candidate_table(CANDIDATES, 72.0, 150), 150).splitlines()
+    for item in CANDIDATES:
+        (row,) = [line.split() for line in lines if line.startswith(f"{item.name} ")]
+        (wanted,) = [line.split() for line in whole if line.startswith(f"{item.name} ")]
+        shown = [PERPLEXITY.text(item.valid_value)]
+        shown += ["0.2500"] * ("distance" in heads and "0.2500" in wanted)
+        assert set(shown) <= set(row), (row, shown)
+
+
+def test_settings_have_one_order_everywhere(rendered):
+    """A run's events tell settings as they were drawn, its journal sorted: the screens do not show it."""
+    drawn = {"prune.removal": "set", "train.lr": 1.0, "prune.init": "er"}
+    live = text.short_names(drawn)
+    assert list(live) == list(text.short_names(dict(sorted(drawn.items()))))
+    assert list(live.values()) == ["init", "removal", "lr"]

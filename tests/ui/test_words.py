@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperprune.metric import PERPLEXITY
 from hyperprune.ui import text
 
 
@@ -53,13 +54,13 @@ def test_measured_values(value, error, shown):
 
 
 def test_a_loss_too_large_for_exp_is_an_infinite_perplexity():
-    assert text.perplexity(1e9) == math.inf
-    assert text.two_places(text.perplexity(1e9)) == "inf"
-    assert text.two_places(text.perplexity(math.log(72.273))) == "72.27"
+    assert PERPLEXITY.told(1e9) == "inf"
+    assert PERPLEXITY.told(None) == "–"
+    assert PERPLEXITY.told(math.log(72.273)) == "72.27"
 
 
 def test_settings_are_named_by_their_last_word_where_one_key_has_it():
     values = {"prune.init": "er", "train.lr": 20.0, "prune.removal": {"name": "mest", "gamma": 0.5}}
     assert text.configuration(values) == "init=er, lr=20.0, removal=mest(gamma=0.5)"
     names = text.short_names(["prune.removal.gamma", "prune.growth.gamma", "train.lr"])
-    assert list(names.values()) == ["prune.removal.gamma", "prune.growth.gamma", "lr"]
+    assert list(names.values()) == ["prune.growth.gamma", "prune.removal.gamma", "lr"]

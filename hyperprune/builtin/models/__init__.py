@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from hyperprune.builtin.models.modern import gated_linear, lru, min_gru, min_lstm, mlstm, slstm
-from hyperprune.hookspecs import Contributions, example
+from hyperprune.hookspecs import Contributions, example, reads_features
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from hyperprune.model import Features
 
 Size = Annotated[int, Field(ge=1)]
 OptionalSize = Annotated[int, Field(ge=0)]
@@ -23,9 +25,10 @@ NotNegative = Annotated[float, Field(ge=0)]
 def _stacked(network: str, about: str) -> Callable[..., nn.Module]:
     """Make the builder of a stacked network: all three take the same settings."""
 
+    @reads_features
     @example(hidden=6)
     def build(
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
         hidden: Size = 1500,
         embedding: OptionalSize = 0,
@@ -67,9 +70,10 @@ rnn = _stacked(
 )
 
 
+@reads_features
 @example(hidden=6, depth=3)
 def rhn(
-    vocabulary: int,
+    vocabulary: int | Features,
     *,
     hidden: Size = 830,
     embedding: OptionalSize = 0,
@@ -111,9 +115,10 @@ def rhn(
     )
 
 
+@reads_features
 @example(embedding=6, hidden=9, chunk=3)
 def on_lstm(
-    vocabulary: int,
+    vocabulary: int | Features,
     *,
     embedding: Size = 400,
     hidden: Size = 1150,

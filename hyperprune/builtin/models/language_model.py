@@ -1,4 +1,4 @@
-"""What the shipped language models share: embedding, decoder, losses and regularisers."""
+"""What the shipped models share: embedding, decoder, losses and regularisers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hyperprune.errors import PluginError
-from hyperprune.layers.dropout import activation_penalty
+from hyperprune.layers.dropout import activation_penalty, embedding_dropout, locked_dropout
 from hyperprune.layers.mixture import linear_nll
-from hyperprune.model import Gates, RecurrentLM, State, StatePart
+from hyperprune.model import Features, Gates, RecurrentLM, State, StatePart
 
 
 class LanguageModel(RecurrentLM):
@@ -22,7 +22,7 @@ class LanguageModel(RecurrentLM):
 
     def __init__(
         self,
-        vocabulary: int,
+        vocabulary: int | Features,
         embedding: int,
         output: int,
         *,
@@ -32,14 +32,24 @@ class LanguageModel(RecurrentLM):
         tar: float = 0.0,
     ) -> None:
         super().__init__()
-        self.encoder = nn.Embedding(vocabulary, embedding)
-        self.decoder = nn.Linear(output, vocabulary)
+        self.encoder: nn.Embedding | nn.Linear
+        if isinstance(vocabulary, Features):
+            if tied:
+                raise PluginError(
+                    "a decoder is tied to an embedding of words: set model.tied = false"
+                )
+            self.encoder = nn.Linear(vocabulary.inputs, embedding)
+            self.decoder = nn.Linear(output, vocabulary.outputs)
+        else:
+            self.encoder = nn.Embedding(vocabulary, embedding)
+            self.decoder = nn.Linear(output, vocabulary)
         if tied:
             if output != embedding:
                 widths = f"outputs are {output} wide, the embedding {embedding}"
                 raise PluginError(f"a tied decoder needs equal widths: {widths}")
             self.decoder.weight = self.encoder.weight
-        nn.init.uniform_(self.encoder.weight, -init_range, init_range)
+        if isinstance(self.encoder, nn.Embedding):  # a sum over features keeps torch's own scale
+            nn.init.uniform_(self.encoder.weight, -init_range, init_range)
         if not tied:
             nn.init.uniform_(self.decoder.weight, -init_range, init_range)
         nn.init.zeros_(self.decoder.bias)
@@ -80,9 +90,22 @@ class LanguageModel(RecurrentLM):
         return self.nll(dropped, targets), state
 
     def embed(self, x: Tensor) -> Tensor:
-        """Token ids to vectors; what is a vector already passes through."""
-        embedded: Tensor = x if x.is_floating_point() else self.encoder(x)
+        """Token ids or features to vectors; of a word, what is a vector already passes through."""
+        known = x.is_floating_point() and isinstance(self.encoder, nn.Embedding)
+        embedded: Tensor = x if known else self.encoder(x)
         return embedded
+
+    def dropped_embedding(self, x: Tensor, p: float) -> Tensor:
+        """Vectors of ids (T, B) or features (T, B, F), whole words or features dropped."""
+        if isinstance(self.encoder, nn.Embedding):
+            return embedding_dropout(self.encoder.weight, x, p, self.training)
+        embedded: Tensor = self.encoder(locked_dropout(x, p, self.training))
+        return embedded
+
+    def regularised(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Outputs (T, B, O), the activation penalty, and the state: what a task trains by."""
+        dropped, raw, state = self.features(inputs, state)
+        return self.logits(dropped), activation_penalty(dropped, raw, self.ar, self.tar), state
 
 
 def memory_parts(sizes: list[int]) -> tuple[StatePart, ...]:

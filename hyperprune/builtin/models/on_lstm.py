@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from hyperprune.builtin.models.language_model import LanguageModel, memory_parts, same_gates
 from hyperprune.builtin.models.on_lstm_cell import OrderedCell, gate_sizes, ordered_layer
 from hyperprune.errors import PluginError
-from hyperprune.layers.dropout import Dropouts, embedding_dropout, locked_dropout, weight_drop
+from hyperprune.layers.dropout import Dropouts, locked_dropout, weight_drop
 from hyperprune.layers.scan import scan
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
-from hyperprune.model import Gates, State
+from hyperprune.model import Features, Gates, State
 
 
 class Ordered(nn.Module):
@@ -45,7 +45,7 @@ class ONLSTM(LanguageModel):
 
     def __init__(
         self,
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
         embedding: int,
         hidden: int,
@@ -88,7 +88,7 @@ class ONLSTM(LanguageModel):
     def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""
         drop = self.dropouts
-        x = embedding_dropout(self.encoder.weight, tokens, drop.embedding, self.training)
+        x = self.dropped_embedding(tokens, drop.embedding)
         x = locked_dropout(x, drop.input, self.training)  # (T, B, E)
         raw, new = x, []
         for index, layer in enumerate(self.stack()):

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from hyperprune.builtin.models.language_model import LanguageModel, hidden_parts, same_gates
 from hyperprune.builtin.models.rhn_cell import GATES, HighwayCell, highway_layer
-from hyperprune.layers.dropout import Dropouts, embedding_dropout, keep_mask, locked_dropout
+from hyperprune.layers.dropout import Dropouts, keep_mask, locked_dropout
 from hyperprune.layers.scan import scan
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
-from hyperprune.model import Gates, State
+from hyperprune.model import Features, Gates, State
 
 
 class Highway(nn.Module):
@@ -52,7 +52,7 @@ class RHN(LanguageModel):
 
     def __init__(
         self,
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
         hidden: int,
         embedding: int,
@@ -86,7 +86,7 @@ class RHN(LanguageModel):
     def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""
         drop = self.dropouts
-        x = embedding_dropout(self.encoder.weight, tokens, drop.embedding, self.training)
+        x = self.dropped_embedding(tokens, drop.embedding)
         x = locked_dropout(x, drop.input, self.training)  # (T, B, E)
         raw, new = x, []
         for layer, s in zip(self.stack(), state, strict=True):

@@ -18,7 +18,7 @@ from hyperprune.builtin.models.language_model import (
 from hyperprune.layers.cells import GRU_GATES, LSTM_GATES, gru_step, lstm_step, tanh_step
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import LayerRun, gru_layer, lstm_layer, tanh_layer
-from hyperprune.model import Gates, State
+from hyperprune.model import Features, Gates, State
 
 
 class Stacked(LanguageModel):
@@ -37,7 +37,7 @@ class Stacked(LanguageModel):
 
     def __init__(
         self,
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
         hidden: int,
         embedding: int,

@@ -30,11 +30,16 @@ with quiet():
     from ax.core.data import Data
     from ax.core.experiment import Experiment
     from ax.core.metric import Metric
-    from ax.core.objective import Objective
+    from ax.core.objective import MultiObjective, Objective
     from ax.core.observation import ObservationFeatures
-    from ax.core.optimization_config import OptimizationConfig
+    from ax.core.optimization_config import (
+        MultiObjectiveOptimizationConfig,
+        OptimizationConfig,
+    )
+    from ax.core.outcome_constraint import OutcomeConstraint
     from ax.core.parameter import ChoiceParameter, Parameter, ParameterType, RangeParameter
     from ax.core.search_space import SearchSpace
+    from ax.core.types import ComparisonOp
     from ax.generators.torch.botorch_modular.surrogate import SurrogateSpec
     from ax.generators.torch.botorch_modular.utils import ModelConfig
     from botorch.models import SingleTaskGP
@@ -42,6 +47,7 @@ with quiet():
     from linear_operator.utils.errors import NotPSDError
 
 OBJECTIVE = "objective"
+SIZE = "size"
 
 
 class BriefGP(SingleTaskGP):
@@ -58,11 +64,19 @@ class BriefGP(SingleTaskGP):
         return mll.eval()
 
 
-SURROGATE = SurrogateSpec(model_configs=[ModelConfig(botorch_model_class=BriefGP)])
+SURROGATE = SurrogateSpec(
+    model_configs=[ModelConfig(botorch_model_class=BriefGP)],
+    allow_batched_models=False,  # each metric has a model of its own
+)
 
 
 class Rating:
-    """A model of the objective that says how much trying a configuration promises."""
+    """A model of what was measured, that says how much trying a configuration promises.
+
+    Of the objective alone, by noisy log expected improvement; where observations have a point, of its
+    score and its size: by noisy expected hypervolume improvement (Daulton et al. 2021), or with a bound
+    by the improvement in size of what is likely to be within it.
+    """
 
     def __init__(
         self,
@@ -74,15 +88,19 @@ class Rating:
     ) -> None:
         self.seed = seed
         self.varying = [item for item in space.dimensions if _varies(item)]
+        points = [item.point for item in history if item.value is not None]
+        self.metrics = (OBJECTIVE, SIZE) if points and None not in points else (OBJECTIVE,)
+        bound = next((item.bound for item in history if item.bound is not None), None)
         with quiet(), reproducibly(seed):
-            experiment = _experiment(self.varying)
+            experiment = _experiment(self.varying, self.metrics, bound)
             self._attach(experiment, history)
             adapter = Generators.BOTORCH_MODULAR(
                 experiment=experiment, data=experiment.lookup_data(), surrogate_spec=SURROGATE
             )
         assert isinstance(adapter, TorchAdapter)
         self.adapter = adapter
-        self.pending = {OBJECTIVE: [self._features(item) for item in pending]} if pending else None
+        waiting = [self._features(item) for item in pending]
+        self.pending = {name: [*waiting] for name in self.metrics} if pending else None
 
     def best(self, configurations: Iterable[Configuration]) -> dict[str, Any]:
         """Return the configuration that promises most, the first of equals."""
@@ -105,10 +123,10 @@ class Rating:
         }
 
     def _attach(self, experiment: Experiment, history: Sequence[Observation]) -> None:
-        measured = [item.value for item in history if item.value is not None]
+        measured = [self._measured(item) for item in history if item.value is not None]
         errors = [item.standard_error for item in history if item.value is not None]
         known = all(error is not None and error > 0 for error in errors)
-        worst = max(measured)
+        worst = {name: max(values[name] for values in measured) for name in self.metrics}
         history = list({key_of(item.configuration): item for item in history}.values())
         trial = experiment.new_batch_trial()
         arms = [
@@ -120,25 +138,47 @@ class Rating:
             {
                 "trial_index": trial.index,
                 "arm_name": arm.name,
-                "metric_name": OBJECTIVE,
-                "metric_signature": OBJECTIVE,
-                "mean": worst if item.value is None else item.value,
+                "metric_name": name,
+                "metric_signature": name,
+                "mean": value,
                 "sem": (item.standard_error or max(e or 0.0 for e in errors)) if known else None,
             }
             for arm, item in zip(arms, history, strict=True)
+            for name, value in (worst if item.value is None else self._measured(item)).items()
         ]
         trial.mark_running(no_runner_required=True)
         experiment.attach_data(Data(df=pd.DataFrame(rows)))
         trial.mark_completed()
 
+    def _measured(self, item: Observation) -> dict[str, float]:
+        """What is modelled of a candidate that did not fail."""
+        if item.point is None or len(self.metrics) == 1:
+            assert item.value is not None
+            return {OBJECTIVE: item.value}
+        return {OBJECTIVE: item.point.score, SIZE: item.point.size}
 
-def _experiment(varying: Sequence[Dimension]) -> Experiment:
-    objective = Objective(metric=Metric(name=OBJECTIVE, lower_is_better=True), minimize=True)
+
+def _experiment(
+    varying: Sequence[Dimension], metrics: Sequence[str], bound: float | None
+) -> Experiment:
     return Experiment(
         name="hyperprune",
         search_space=SearchSpace([_parameter(_name(k), item) for k, item in enumerate(varying)]),
-        optimization_config=OptimizationConfig(objective=objective),
+        optimization_config=_aim(metrics, bound),
     )
+
+
+def _aim(metrics: Sequence[str], bound: float | None) -> OptimizationConfig:
+    """What to minimise: one metric, both, or the size of what keeps within a bound."""
+    measured = [Metric(name=name, lower_is_better=True) for name in metrics]
+    lower = [Objective(metric=metric, minimize=True) for metric in measured]
+    if len(lower) == 1:
+        return OptimizationConfig(objective=lower[0])
+    score, size = lower
+    if bound is None:
+        return MultiObjectiveOptimizationConfig(objective=MultiObjective([score, size]))
+    within = OutcomeConstraint(metric=measured[0], op=ComparisonOp.LEQ, bound=bound, relative=False)
+    return OptimizationConfig(objective=size, outcome_constraints=[within])
 
 
 def _varies(dimension: Dimension) -> bool:

@@ -13,9 +13,9 @@ from torch import Tensor
 from hyperprune.lyapunov.tangent import Block
 
 FLOORS = {torch.float64: 1e-12, torch.float32: 1e-5}
-"""Share of what a column was pushed to, below which what is left of it is rounding noise."""
+"""A column reduced to less than this share of its length before is rounding noise."""
 SAFE = 100.0
-"""Floors below the largest entry of a diagonal, entries may be noise, and their columns are looked at."""
+"""Entries below SAFE · floor · (largest of the diagonal) may be noise, so their columns are checked."""
 NARROW = 0.75
 """Below this share of columns, forming Q and multiplying is cheaper than n reflectors (measured)."""
 

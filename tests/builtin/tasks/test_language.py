@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hyperprune.builtin.tasks.language import LanguageModelling
 from hyperprune.corpus import Corpus, unigram_perplexity
 from hyperprune.errors import CorpusError
 from hyperprune.task import PERPLEXITY, Cut
-from hyperprune.task.language import LanguageModelling
 
 #  train: 0 1 2 3 4 5 6 7 8 9, two streams    0 1 2 3 4     the last step of a stream has no target
 #                                             5 6 7 8 9

@@ -24,9 +24,15 @@ class LanguageModelling(Task):
     metric = PERPLEXITY
     unit = "nats per token"
 
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus = corpus
-        self.bound = EXPLODED * math.log(self.size) if self.size > 1 else math.inf
+    def __init__(self, data: object) -> None:
+        if not isinstance(data, Corpus):
+            name = getattr(data, "name", type(data).__name__)
+            raise CorpusError(
+                f"task.name: 'language_modelling' needs a text, and corpus {name!r} is none; a task "
+                "for sequences of numbers is 'classification' or 'regression'"
+            )
+        self.corpus = data
+        self.bound = EXPLODED * math.log(self.size) if self.size > 1 else Task.bound
 
     @property
     def size(self) -> int:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 
-from hyperprune.events import Event
-from hyperprune.execution.job import Job
-from hyperprune.execution.worker import advance
-from hyperprune.training.outcome import Outcome
+from hyperprune.execution import Crew, Job, Outcome, work
 
 
 class InProcess:
@@ -16,8 +12,8 @@ class InProcess:
 
     workers = 1
 
-    def __init__(self, emit: Callable[[Event], None], stopping: Callable[[], bool]) -> None:
-        self.emit, self.stopping = emit, stopping
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
 
     def __enter__(self) -> InProcess:
         return self
@@ -36,4 +32,4 @@ class InProcess:
 
     def wait(self, handle: Job) -> Outcome:
         """Do the job; raises Stopped and RunError."""
-        return advance(handle, self.emit, self.stopping)
+        return work(handle, self.crew.emit, self.crew.stopping)

@@ -1,0 +1,250 @@
+"""Products y = W x of packed matrices as C functions, one for each matrix.
+
+Sizes are constants in the text, so a compiler unrolls and vectorises what has no vector form here.
+"""
+
+from __future__ import annotations
+
+from hyperprune.export.c.matrices import Packed
+
+
+def product(name: str, packed: Packed, network: str) -> str:
+    """The function that multiplies by one matrix."""
+    rows, columns = packed.rows, packed.columns
+    high, wide = packed.block
+    head = f"static void hp_product_{name}({network}_t *self, const float *x, float *y)\n{{\n"
+    fields = {
+        "name": name,
+        "rows": rows,
+        "columns": columns,
+        "R": high,
+        "C": wide,
+        "size": high * wide,
+        "tall": -(-rows // high),
+        "whole": rows // high,
+    }
+    if packed.number == "int8":
+        body = QUANTISED.format(**fields, padding=_padding("self->q", columns, wide))
+        body += (DENSE_INT8 if packed.form == "dense" else BLOCKS_INT8[_kind(packed)]).format(
+            **fields
+        )
+    elif packed.form == "dense":
+        body = DENSE.format(**fields)
+    else:
+        body = ""
+        if columns % wide:
+            body += f"    memcpy(self->pad, x, {columns} * sizeof(float));\n"
+            body += _padding("self->pad", columns, wide) + "    x = self->pad;\n"
+        else:
+            body += "    (void)self;\n"
+        body += BLOCKS[_kind(packed)].format(**fields)
+    return f"{head}{body}}}\n"
+
+
+def _kind(packed: Packed) -> str:
+    """Which text a block's shape has: entries by themselves, a vector's height, or any."""
+    if packed.block == (1, 1):
+        return "csr"
+    if packed.number == "int8":
+        return "8x4" if packed.block == (8, 4) else "any"
+    return {8: "8", 4: "4"}.get(packed.block[0], "any")
+
+
+def _padding(buffer: str, columns: int, wide: int) -> str:
+    """Zeros behind a vector whose last block reaches beyond it."""
+    lack = -columns % wide
+    zero = "0" if buffer.endswith("q") else "0.0f"
+    return "".join(f"    {buffer}[{columns + k}] = {zero};\n" for k in range(lack))
+
+
+DENSE = """\
+    int i, k;
+    (void)self;
+    for (i = 0; i < {rows}; i++) {{
+        const float *w = {name}_values + i * {columns};
+        float total = 0.0f;
+        k = 0;
+#ifdef HP_VECTORS
+        {{
+            hp_f8 a = {{0}}, b = {{0}};
+            int n;
+            for (; k + 16 <= {columns}; k += 16) {{
+                hp_f8 w0, w1, x0, x1;
+                memcpy(&w0, w + k, 32);
+                memcpy(&w1, w + k + 8, 32);
+                memcpy(&x0, x + k, 32);
+                memcpy(&x1, x + k + 8, 32);
+                a += w0 * x0;
+                b += w1 * x1;
+            }}
+            a += b;
+            for (n = 0; n < 8; n++) total += a[n];
+        }}
+#endif
+        for (; k < {columns}; k++) total += w[k] * x[k];
+        y[i] = total;
+    }}
+"""
+
+CSR = """\
+    int i;
+    uint32_t k;
+    for (i = 0; i < {rows}; i++) {{
+        float total = 0.0f;
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++)
+            total += {name}_values[k] * x[{name}_at[k]];
+        y[i] = total;
+    }}
+"""
+
+VECTOR = """\
+    int i, r;
+    uint32_t k;
+    for (i = 0; i < {tall}; i++) {{
+        float a[{R}];
+        const int left = i < {whole} ? {R} : {rows} - {whole} * {R};
+#ifdef HP_VECTORS
+        hp_f{R} total = {{0}};
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const float *w = {name}_values + k * {size};
+            const float *at = x + {name}_at[k];
+            int j;
+            for (j = 0; j < {C}; j++) {{
+                hp_f{R} column;
+                memcpy(&column, w + j * {R}, sizeof column);
+                total += column * at[j];
+            }}
+        }}
+        memcpy(a, &total, sizeof a);
+#else
+        for (r = 0; r < {R}; r++) a[r] = 0.0f;
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const float *w = {name}_values + k * {size};
+            const float *at = x + {name}_at[k];
+            int j;
+            for (j = 0; j < {C}; j++)
+                for (r = 0; r < {R}; r++) a[r] += w[j * {R} + r] * at[j];
+        }}
+#endif
+        for (r = 0; r < left; r++) y[i * {R} + r] = a[r];
+    }}
+"""
+
+ANY = """\
+    int i, j, r;
+    uint32_t k;
+    for (i = 0; i < {tall}; i++) {{
+        float a[{R}];
+        const int left = i < {whole} ? {R} : {rows} - {whole} * {R};
+        for (r = 0; r < {R}; r++) a[r] = 0.0f;
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const float *w = {name}_values + k * {size};
+            const float *at = x + {name}_at[k];
+            for (j = 0; j < {C}; j++)
+                for (r = 0; r < {R}; r++) a[r] += w[j * {R} + r] * at[j];
+        }}
+        for (r = 0; r < left; r++) y[i * {R} + r] = a[r];
+    }}
+"""
+
+BLOCKS = {"csr": CSR, "8": VECTOR, "4": VECTOR, "any": ANY}
+
+QUANTISED = """\
+    const float scale = hp_quantise(x, self->q, {columns});
+    const int16_t *q = self->q;
+{padding}"""
+
+DENSE_INT8 = """\
+    int i, k;
+    for (i = 0; i < {rows}; i++) {{
+        const int8_t *w = {name}_values + i * {columns};
+        int32_t total = 0;
+        k = 0;
+#ifdef HP_AVX2
+        {{
+            __m256i a = _mm256_setzero_si256();
+            int32_t part[8];
+            int n;
+            for (; k + 16 <= {columns}; k += 16) {{
+                const __m128i eight = _mm_loadu_si128((const __m128i *)(const void *)(w + k));
+                const __m256i at = _mm256_loadu_si256((const __m256i *)(const void *)(q + k));
+                a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_cvtepi8_epi16(eight), at));
+            }}
+            _mm256_storeu_si256((__m256i *)(void *)part, a);
+            for (n = 0; n < 8; n++) total += part[n];
+        }}
+#endif
+        for (; k < {columns}; k++) total += (int32_t)w[k] * (int32_t)q[k];
+        y[i] = (float)total * scale * {name}_scales[i];
+    }}
+"""
+
+CSR_INT8 = """\
+    int i;
+    uint32_t k;
+    for (i = 0; i < {rows}; i++) {{
+        int32_t total = 0;
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++)
+            total += (int32_t){name}_values[k] * (int32_t)q[{name}_at[k]];
+        y[i] = (float)total * scale * {name}_scales[i];
+    }}
+"""
+
+ANY_INT8 = """\
+    int i, j, r;
+    uint32_t k;
+    for (i = 0; i < {tall}; i++) {{
+        int32_t a[{R}];
+        const int left = i < {whole} ? {R} : {rows} - {whole} * {R};
+        for (r = 0; r < {R}; r++) a[r] = 0;
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const int8_t *w = {name}_values + k * {size};
+            const int16_t *at = q + {name}_at[k];
+            for (r = 0; r < {R}; r++)
+                for (j = 0; j < {C}; j++) a[r] += (int32_t)w[r * {C} + j] * (int32_t)at[j];
+        }}
+        for (r = 0; r < left; r++) y[i * {R} + r] = (float)a[r] * scale * {name}_scales[i * {R} + r];
+    }}
+"""
+
+EIGHT_BY_FOUR = """\
+    int i, r;
+    uint32_t k;
+    for (i = 0; i < {tall}; i++) {{
+        int32_t a[8];
+        const int left = i < {whole} ? 8 : {rows} - {whole} * 8;
+#ifdef HP_AVX2
+        /* Two rows' pairs of products a lane of 64 bits: exact in 16 x 16 -> 32 bits. */
+        __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const int8_t *w = {name}_values + k * 32;
+            int64_t four;
+            __m256i at;
+            memcpy(&four, q + {name}_at[k], 8);
+            at = _mm256_set1_epi64x(four);
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_cvtepi8_epi16(
+                _mm_loadu_si128((const __m128i *)(const void *)w)), at));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_cvtepi8_epi16(
+                _mm_loadu_si128((const __m128i *)(const void *)(w + 16))), at));
+        }}
+        {{
+            int32_t part[16];
+            _mm256_storeu_si256((__m256i *)(void *)part, low);
+            _mm256_storeu_si256((__m256i *)(void *)(part + 8), high);
+            for (r = 0; r < 8; r++) a[r] = part[2 * r] + part[2 * r + 1];
+        }}
+#else
+        for (r = 0; r < 8; r++) a[r] = 0;
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const int8_t *w = {name}_values + k * 32;
+            const int16_t *at = q + {name}_at[k];
+            int j;
+            for (r = 0; r < 8; r++)
+                for (j = 0; j < 4; j++) a[r] += (int32_t)w[r * 4 + j] * (int32_t)at[j];
+        }}
+#endif
+        for (r = 0; r < left; r++) y[i * 8 + r] = (float)a[r] * scale * {name}_scales[i * 8 + r];
+    }}
+"""
+
+BLOCKS_INT8 = {"csr": CSR_INT8, "8x4": EIGHT_BY_FOUR, "any": ANY_INT8}

@@ -1,0 +1,89 @@
+"""The door: a recipe turned, once, into what its run needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from hyperprune.corpus import Corpus, Sequences
+from hyperprune.corpus.load import load_corpus
+from hyperprune.events import Plan
+from hyperprune.model import parameter_count
+from hyperprune.plan.crew import resources
+from hyperprune.plan.disk import run_bytes
+from hyperprune.plan.make import make_plan
+from hyperprune.recipe import default_configuration, space_of
+from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.patience import patient
+from hyperprune.runtime.threads import torch_threads
+from hyperprune.search.space import Configuration, Space
+from hyperprune.task import Task
+from hyperprune.training.build import (
+    build_model,
+    check_lengths,
+    load_task,
+    resolve_device,
+    spectrum_text,
+)
+from hyperprune.training.precision import AUTO, choose, settled
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A recipe with all that follows from it before anything has trained."""
+
+    recipe: Recipe
+    corpus: Corpus | Sequences
+    task: Task
+    space: Space
+    first: Configuration | None  # tried before the searcher is asked
+    plan: Plan
+    weights: int  # of the network, dense
+    disk: int  # most bytes that the run folder may come to
+    workers: int  # processes that train
+    threads: int  # of torch, in each of them
+    notices: tuple[str, ...] = ()  # what was decided here
+
+
+def settle(recipe: Recipe) -> Settled:
+    """Read a recipe's text, plan its run, and see that its dense reference can be built here.
+
+    What a recipe leaves to the machine (`train.precision = "auto"`) is decided, once: the settled recipe,
+    which its run writes down, says it in words.
+
+    Raises RecipeError, CorpusError and PluginError for what cannot begin, before there is a run folder.
+    """
+    with patient(recipe.search.silence):
+        return _settled(recipe)
+
+
+def _settled(recipe: Recipe) -> Settled:
+    space = space_of(recipe)
+    plan = make_plan(recipe, space.size)
+    resolve_device(recipe.train.device)
+    corpus = load_corpus(recipe.data)
+    task = load_task(recipe)
+    check_lengths(recipe, task)
+    spectrum_text(task, recipe.spectrum)
+    weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
+    workers, threads = resources(recipe)
+    notices: tuple[str, ...] = ()
+    if recipe.train.precision == AUTO:
+        with torch_threads(threads):
+            choice = choose(recipe, task)
+        recipe = settled(recipe, choice.precision)
+        notices = (f"train.precision is {choice.precision}: {choice.because}",)
+    return Settled(
+        recipe,
+        corpus,
+        task,
+        space,
+        default_configuration(recipe) if recipe.search.default_first else None,
+        plan,
+        weights,
+        run_bytes(plan, weights, recipe, space, workers),
+        workers,
+        threads,
+        notices,
+    )

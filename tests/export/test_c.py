@@ -1,0 +1,174 @@
+"""C that is written computes what the network does: compiled, run and compared, where a compiler is."""
+
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hyperprune
+from hyperprune.errors import RunError
+from hyperprune.export.c.check import compiler, run_c
+from hyperprune.export.c.matrices import pack, smallest, unpacked
+from hyperprune.export.c.source import numbers, render
+from hyperprune.export.c.write import packed_of, program_of, write_c
+from hyperprune.plugins import registry
+
+MODELS = registry().names("model")
+FLAGS = ("-O1", "-DHP_PLAIN", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler")
+
+
+def shrunk(winner, build, seed=1, density=0.33):
+    """A network of the winner's vocabulary by another builder, most of its weights 0."""
+    torch.manual_seed(seed)
+    model = build(len(winner.vocabulary)).eval()
+    masks = {}
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            masks[name] = torch.rand(parameter.shape) < density
+            parameter.data *= masks[name] * 3
+    return replace(winner, model=model, masks=masks)
+
+
+@pytest.fixture
+def network(request, finished):
+    item = registry().get("model", request.param)
+    build = item.bind(getattr(item.target, "example", {}))
+    return shrunk(hyperprune.load_winner(finished), build)
+
+
+def test_a_matrix_in_blocks():
+    #   1 0 | 0 0 | 5      2 × 2 blocks, the last one half outside: blocks (0, 0), (0, 4), (1, 2)
+    #   2 0 | 0 0 | 0
+    #   ---------------
+    #   0 0 | 3 4 | 0
+    weight = torch.tensor([[1.0, 0, 0, 0, 5], [2, 0, 0, 0, 0], [0, 0, 3, 4, 0]])
+    packed = pack(weight, "blocks", "float32", (2, 2))
+    assert packed.starts.tolist() == [0, 2, 3]
+    assert packed.at.tolist() == [0, 4, 2]
+    # A block's columns, one after another: (1, 2), (0, 0); (5, 0), (0, 0); (3, 0), (4, 0).
+    assert packed.values.ravel().tolist() == [1, 2, 0, 0, 5, 0, 0, 0, 3, 0, 4, 0]
+    assert np.array_equal(unpacked(packed), weight.numpy())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.sampled_from([(1, 1), (8, 4), (4, 1), (3, 2)]),
+    st.sampled_from(["float32", "int8"]),
+    st.floats(0, 1),
+    st.integers(0, 9),
+)
+def test_what_is_packed_can_be_unpacked(rows, columns, block, number, density, seed):
+    rng = torch.Generator().manual_seed(seed)
+    weight = torch.randn(rows, columns, generator=rng)
+    weight *= torch.rand(rows, columns, generator=rng) < density
+    dense = unpacked(pack(weight, "dense", number))
+    for form in ("csr", "blocks"):
+        packed = pack(weight, form, number, block)
+        assert np.array_equal(unpacked(packed), dense)
+        assert smallest(weight, number, [block]).nbytes <= packed.nbytes
+    largest = weight.abs().amax(1, keepdim=True).numpy()
+    room = 0 if number == "float32" else largest / 254 * 1.001
+    assert (np.abs(dense - weight.numpy()) <= room).all()
+
+
+def test_a_number_keeps_its_bits():
+    values = np.array([0.1, -3.0, 1e-30, 16777216.0], np.float32)
+    assert numbers(values)[1] == "-3.0f"
+    back = np.array([float(said.rstrip("f")) for said in numbers(values)], np.float32)
+    assert np.array_equal(back, values)
+
+
+@needs_compiler
+@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_every_model_in_c(network, tmp_path):
+    written = write_c(network, tmp_path / "net", matrices="8x4")
+    assert written.checked.difference < 1e-5  # held against PyTorch when it was written
+    assert {"net.c", "net.h", "test.c", "bench.c", "Makefile", "README.md"} == {
+        path.name for path in (tmp_path / "net").iterdir()
+    }
+
+
+@needs_compiler
+@pytest.mark.parametrize("network", ["gru"], indirect=True)
+@pytest.mark.parametrize("number", ["float32", "int8"])
+@pytest.mark.parametrize("matrices", ["smallest", "dense", "csr", "8x4", "4x1"])
+def test_forms_agree_and_touch_no_other_memory(network, number, matrices):
+    program = program_of(network)
+    packed, tables = packed_of(network, program, number, matrices)
+    made = render(program, packed, tables, "net", "a test", number)
+    files = {"net.h": made.header, "net.c": made.source}
+    tokens = [0, 3, 1, 2, 2, 0]
+    found = run_c(files, "net", program.outputs, tokens, flags=FLAGS, cc=compiler())
+    wanted, _ = network.predict(torch.tensor(tokens)[:, None], network.initial_state(1))
+    room = 1e-5 if number == "float32" else 0.1
+    assert np.abs(found - wanted[:, 0].numpy()).max() < room
+
+
+@needs_compiler
+@pytest.mark.parametrize("network", ["stacked_lstm"], indirect=True)
+def test_the_folder_tests_itself(network, tmp_path):
+    write_c(network, tmp_path / "9 tiny-lstm", number="int8")
+    made = subprocess.run(
+        ["make", "test", f"CC={compiler()}", "CFLAGS=-O1"],
+        cwd=tmp_path / "9 tiny-lstm",
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    assert "largest difference" in made.stdout
+    assert "warning" not in made.stderr
+
+
+@pytest.mark.parametrize("network", ["rnn"], indirect=True)
+def test_without_a_compiler_it_says_that_nothing_was_checked(network, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    written = write_c(network, tmp_path / "net")
+    assert written.checked is None
+    assert "**Not checked**" in (tmp_path / "net" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("network", ["rnn"], indirect=True)
+def test_nothing_is_overwritten_and_typos_are_told(network, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "net.c").write_text("mine")
+    with pytest.raises(RunError, match="new or empty"):
+        write_c(network, tmp_path / "mine")
+    with pytest.raises(RunError, match="did you mean 'int8'"):
+        write_c(network, tmp_path / "other", number="int")
+    with pytest.raises(RunError, match="no matrices '8x8'"):
+        write_c(network, tmp_path / "other", matrices="8x8")
+    assert not (tmp_path / "other").exists()
+
+
+@needs_compiler
+@pytest.mark.soak
+def test_five_hundred_networks(finished):
+    """Random sizes and densities, with empty rows, one unit, and full rows."""
+    winner = hyperprune.load_winner(finished)
+    rng = np.random.default_rng(0)
+    for case in range(500):
+        name = str(rng.choice(["stacked_lstm", "gru", "rnn", "rhn"]))
+        sizes = {"hidden": int(rng.integers(1, 40)), "embedding": int(rng.integers(1, 20))}
+        item = registry().get("model", name)
+        own = {**getattr(item.target, "example", {}), **sizes}
+        density = float(rng.choice([0.0, 0.05, 0.3, 1.0]))
+        network = shrunk(winner, item.bind(own), seed=case, density=density)
+        number = str(rng.choice(["float32", "int8"]))
+        matrices = str(rng.choice(["smallest", "dense", "csr", "8x4", "4x1"]))
+        program = program_of(network)
+        packed, tables = packed_of(network, program, number, matrices)
+        made = render(program, packed, tables, "net", "a case", number)
+        files = {"net.h": made.header, "net.c": made.source}
+        tokens = rng.integers(0, program.outputs, 12).tolist()
+        found = run_c(files, "net", program.outputs, tokens, cc=compiler())
+        wanted, _ = network.predict(torch.tensor(tokens)[:, None], network.initial_state(1))
+        room = 1e-5 if number == "float32" else 0.3
+        off = np.abs(found - wanted[:, 0].numpy()).max()
+        assert off < room * max(1.0, float(wanted.abs().max())), (case, name, own, number, matrices)

@@ -1,0 +1,153 @@
+"""Where candidates train does not show in what comes of it, and can change from sitting to sitting."""
+
+import json
+import logging
+import os
+import warnings
+
+import pytest
+
+import hyperprune
+from hyperprune import events
+from hyperprune.builtin.executors.worker_processes import Processes
+from hyperprune.errors import PluginError, RunError, Stopped
+from hyperprune.execution import Crew
+from hyperprune.execution.telling import LONGEST, MOST, telling
+from hyperprune.figures import timeline
+from hyperprune.pipeline.changes import may_change
+from hyperprune.report.checks import check_run
+from hyperprune.runtime.machine import VISIBLE
+from hyperprune.store.lock import owned
+from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
+
+
+def facts(folder):
+    return (folder / "run" / "journal.jsonl").read_bytes()
+
+
+def stop_after(kind):
+    def observe(event):
+        if isinstance(event, kind):
+            raise Stopped("enough")
+
+    return observe
+
+
+def log_of(folder):
+    lines = (folder / "run" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory):
+    """A run by two worker processes."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERPRUNE_CACHE", str(folder / "cache"))
+        tiny_run(folder, "search.workers=2")
+    return folder
+
+
+def test_a_run_goes_on_with_another_executor(side_by_side, tmp_path, monkeypatch):
+    with pytest.raises(Stopped):
+        tiny_run(
+            tmp_path,
+            "search.workers=2",
+            "search.executor=local",
+            observers=[stop_after(events.CandidateProposed)],
+        )
+    told = []
+    change = "search.executor={name='processes', workers_per_gpu=2}"
+    hyperprune.resume(
+        tmp_path / "run", overrides=[change, "search.workers=1"], observers=[told.append]
+    )
+    notices = [event.message for event in told if isinstance(event, events.Notice)]
+    assert "search.executor.name changed from 'local' to 'processes'" in notices
+    assert "search.executor.options.workers_per_gpu changed from None to 2" in notices
+    assert "search.workers changed from 2 to 1" in notices
+    assert sorted(facts(tmp_path).splitlines()) == sorted(facts(side_by_side).splitlines())
+
+
+def test_what_makes_another_experiment_is_refused(tmp_path):
+    with pytest.raises(Stopped):
+        tiny_run(tmp_path, observers=[stop_after(events.CandidateProposed)])
+    with pytest.raises(RunError, match=r"train\.lr: was 1\.0, now 2\.0"):
+        hyperprune.resume(tmp_path / "run", overrides=["train.lr=2.0"])
+    assert may_change("search.executor.options.resources.cpu")
+    assert not may_change("search.executors")
+    assert not may_change("search.searcher.name")
+
+
+def test_an_unknown_executor_is_told_the_nearest(tmp_path):
+    with pytest.raises(hyperprune.errors.RecipeError, match=r"did you mean 'processes'\?"):
+        tiny_recipe(tiny_text(tmp_path), "search.executor=proceses")
+    with pytest.raises(hyperprune.errors.RecipeError, match="unknown key"):
+        tiny_recipe(tiny_text(tmp_path), "search.executor={name='local', speed=3}")
+
+
+def test_the_log_and_the_timeline_name_workers(side_by_side):
+    told = [line for line in log_of(side_by_side) if line["event"] == "WorkerChanged"]
+    working = [line for line in told if line["state"] == "working"]
+    assert {line["candidate"] for line in working} == {"dense", "c000", "c001"}
+    assert {line["worker"] for line in working} == {"w1", "w2"}
+    assert all(line["device"] == "cpu" and line["pid"] != os.getpid() for line in working)
+    drawn = timeline(side_by_side / "run")
+    assert {lane for bar in drawn.data for lane in bar.y} == {"worker w1", "worker w2"}
+
+
+def test_doctor_shows_who_works_on_a_run(side_by_side):
+    result = side_by_side / "run" / "result.json"
+    kept = result.read_text()
+    result.unlink()
+    try:
+        with owned(side_by_side / "run"):
+            found = {check.name: check for check in check_run(side_by_side / "run")}
+    finally:
+        result.write_text(kept)
+    assert "idle" in found["worker w1"].found
+    assert found["worker w2"].state == "ok"
+
+
+def test_workers_keep_to_a_gpu_each(monkeypatch):
+    monkeypatch.setattr(
+        "hyperprune.builtin.executors.worker_processes.gpus", lambda: ("3", "GPU-b")
+    )
+    crew = Crew(3, 1, True, print, lambda: False)
+    with Processes(crew) as executor:
+        assert [slot.device for slot in executor._slots] == ["3", "GPU-b", "3"]
+        assert executor._slots[1].pool.submit(os.getenv, VISIBLE).result() == "GPU-b"
+    assert VISIBLE not in os.environ or os.environ[VISIBLE] != "GPU-b"
+    assert [slot.device for slot in Processes(Crew(1, 1, False, print, bool))._slots] == []
+
+
+def test_what_a_worker_says_is_told_in_its_name():
+    told = []
+    with telling("w7", told.append):
+        print("half a", end="")
+        print(" line\nand one more")
+        logging.getLogger("somebody").warning("look\nhere")
+        logging.getLogger("somebody").info("not this")
+        warnings.simplefilter("always")
+        warnings.warn("odd", stacklevel=1)
+        print("x" * 10_000)
+        for _ in range(1000):
+            print("on and on")
+    lines = [event.message for event in told]
+    assert lines[:4] == ["half a line", "and one more", "warning: look", "warning: here"]
+    assert any("UserWarning: odd" in line for line in lines)
+    assert max(map(len, lines)) == LONGEST
+    assert len(lines) == MOST
+    assert {event.worker for event in told} == {"w7"}
+
+
+def test_an_executor_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    from hyperprune.plugins import Contribution, registry
+
+    def mine(crew):
+        """Nowhere."""
+        raise OSError("no such cluster")
+
+    item = Contribution("executor", "mine", mine, "test", "0")
+    monkeypatch.setitem(registry().contributions, ("executor", "mine"), item)
+    with pytest.raises(PluginError, match="executor 'mine' of test raised OSError: no such"):
+        tiny_run(tmp_path, "search.executor=mine")
