@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hyperprune
-from hyperprune.errors import RunError
+from hyperprune.errors import PluginError, RunError
 from hyperprune.export.c.check import compiler, run_c
 from hyperprune.export.c.matrices import pack, smallest, unpacked
 from hyperprune.export.c.source import numbers, render
@@ -85,9 +85,20 @@ def test_a_number_keeps_its_bits():
     assert np.array_equal(back, values)
 
 
+NEWER = ("gated_linear", "lru", "min_gru", "min_lstm", "mlstm", "slstm")
+"""Models whose step has operations that C is not written for yet."""
+
+
+@pytest.mark.parametrize("network", NEWER, indirect=True)
+def test_a_model_that_cannot_be_translated_is_refused_by_its_operation(network, tmp_path):
+    with pytest.raises(PluginError, match=r"format c knows no aten\.\w+"):
+        write_c(network, tmp_path / "net")
+    assert not (tmp_path / "net").exists()
+
+
 @needs_compiler
-@pytest.mark.parametrize("network", MODELS, indirect=True)
-def test_every_model_in_c(network, tmp_path):
+@pytest.mark.parametrize("network", sorted(set(MODELS) - set(NEWER)), indirect=True)
+def test_every_other_model_in_c(network, tmp_path):
     written = write_c(network, tmp_path / "net", matrices="8x4")
     assert written.checked.difference < 1e-5  # held against PyTorch when it was written
     assert {"net.c", "net.h", "test.c", "bench.c", "Makefile", "README.md"} == {
