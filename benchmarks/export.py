@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 from hardware import processor
 
-from hyperprune.blocks import block_name
 from hyperprune.export.about import About, makers_of
 from hyperprune.export.compact import DTYPES
 from hyperprune.export.fast import CompiledNetwork
@@ -30,6 +29,7 @@ from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.step import Step
 from hyperprune.recipe import load_recipe
 from hyperprune.sparsity.blocks import Grid
+from hyperprune.terms.blocks import block_name
 from hyperprune.training.build import build_model
 
 RESULTS = Path(__file__).parent / "results" / "export.md"

@@ -1,9 +1,9 @@
 """Is an early signal fair to candidates of different sparsity? `python benchmarks/sparsity_signal.py`.
 
-Reads benchmarks/tables/sparsity.safetensors and prints, for objectives that look at loss alone: how far
-the score, held against the dense network's own after as many epochs, lies from what it should say, the
-final gap in nats; the same by sparsity, which shows a bias; and rank correlations with the end, over all
-candidates and with what sparsity explains taken out (a line through the ranks).
+Reads benchmarks/tables/attempts/sparsity.safetensors and prints, for objectives that look at loss alone:
+how far the score, held against the dense network's own after as many epochs, lies from what it should
+say, the final gap in nats; the same by sparsity, which shows a bias; and rank correlations with the end,
+over all candidates and with what sparsity explains taken out (a line through the ranks).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hyperprune.bench.table import Table
 from hyperprune.plugins import registry
 from hyperprune.search.objective import Comparison, Progress
 
-TABLE = Path(__file__).parent / "tables" / "sparsity.safetensors"
+TABLE = Path(__file__).parent / "tables" / "attempts" / "sparsity.safetensors"
 OBJECTIVES = ("loss", "extrapolated", "beside_dense")
 EPOCHS = (3, 6, 9)
 

@@ -67,8 +67,45 @@ lr = { low = 5, high = 40, log = true }   # train.lr
 "prune.removal.gamma" = [0.1, 0.3, 1.0]    # an option: counts while the control has it
 ```
 
+A preset cannot stand in a space, since it only fills in controls; presets are compared as arms.
+
 Some settings are the same for every candidate and cannot vary: {common}.
 A control listed by name alone keeps the options that `[prune]` gives it.
+
+## Studies: `[[arms]]` and `seeds`
+
+A recipe may name what to compare itself, in place of a space and a search:
+
+```toml
+seeds = 3                       # or a list, [1, 2, 3]
+
+[prune]
+sparsity = 0.8
+
+[[arms]]
+name = "RigL"
+prune.preset = "rigl"
+
+[[arms]]
+name = "SET, smaller steps"
+preset = "set"                  # the ends of keys do as well
+removal_rate = 0.2
+
+[[arms]]
+name = "SET in a GRU"
+preset = "set"
+model = { name = "gru", hidden = 64 }
+```
+
+Every arm is trained in full from every seed, and so is the dense network: it is an arm by itself, `dense`.
+There are no rounds, unless `search.full = false` asks for them; then arms take the place of candidates. Arms
+differ in keys of `prune`, `train` and `model`; text, epochs and judgement are the same for all. An arm's keys
+and what its preset says stand above the recipe's own. With a `[space]` of lists beside them each arm is
+tried at every configuration of it, `sparsity = [0.8, 0.9]` for instance.
+[What a study tells](studies.md).
+
+`seeds` in a recipe with a space are those from which its finalists and the dense network train.
+`search.full = true` with `searcher = "grid"` trains every configuration of a space in full.
 
 ## Sections
 
@@ -87,8 +124,8 @@ def page(keep: Any) -> str:
 def _sections() -> Iterator[str]:
     top = Recipe.model_fields
     yield (
-        "At the top of the file: `title`, a name for people, `seed` (default 1), and `plugins`, a list of "
-        "Python files."
+        "At the top of the file: `title`, a name for people, `seed` (default 1), `seeds`, and `plugins`, a "
+        "list of Python files."
     )
     for name, field in top.items():
         record = field.annotation

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
     from hyperprune.pipeline.run import load_run, resume, run
     from hyperprune.recipe import load_recipe
+    from hyperprune.sources import load_network, search  # type: ignore[no-redef]
     from hyperprune.sparsity import SparseTraining
     from hyperprune.study import Study, Trial, lsh
 
@@ -43,6 +44,7 @@ __all__ = [
     "load_candidate",
     "load_dense",
     "load_exported",
+    "load_network",
     "load_recipe",
     "load_run",
     "load_winner",
@@ -50,6 +52,7 @@ __all__ = [
     "lyapunov_spectrum",
     "resume",
     "run",
+    "search",
 ]
 
 _HOME = {
@@ -67,6 +70,8 @@ _HOME = {
     "Study": "hyperprune.study",
     "Trial": "hyperprune.study",
     "lsh": "hyperprune.study",
+    "search": "hyperprune.sources",
+    "load_network": "hyperprune.sources",
     "LyapunovSpectrum": "hyperprune.lyapunov",
     "lyapunov_spectrum": "hyperprune.lyapunov",
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from hyperprune.metric import PERPLEXITY, Metric
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 DENSE = "dense"
 """The candidate name under which events speak of the dense reference."""
@@ -50,6 +50,7 @@ class CandidateProposed:
 
     candidate: str
     configuration: Mapping[str, Any]
+    arm: str = ""  # its name in a study
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class EpochFinished:
     valid_loss: float
     averaging: bool
     valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
+    seconds: float | None = None  # that it took: training, validation, spectrum and saving
 
     @property
     def cost(self) -> float:

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("blocks", "errors", "hookspecs", "metric", "model", "runtime"),  # what everything speaks of
+    ("errors", "hookspecs", "model", "runtime", "terms"),  # what everything speaks of
     ("", "events", "layers", "lyapunov", "optim", "plugins", "search"),  # "": __init__
     ("recipe", "sparsity"),
     ("corpus", "integrations"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("plan", "store"),
     ("execution", "judgement"),
     ("builtin", "export", "pipeline", "ui"),
-    ("figures", "study"),
+    ("figures", "sources", "study"),
     ("report",),
     ("bench", "scaffold", "serve", "testing"),
     ("cli",),
@@ -35,8 +35,10 @@ LAYERS = (
 HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 
 OTHER_MEANINGS = {
-    ("blocks", "none"): "weights that move one by one",
+    ("terms/blocks", "none"): "weights that move one by one",
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
+    ("bench/evidence", "grid"): "the epochs at which a curve is read",
+    ("bench/figures", "grid"): "the epochs at which a curve is read",
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
@@ -51,6 +53,8 @@ OTHER_MEANINGS = {
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/shipped", "none"): "an empty list, to a person",
+    ("sources/losses", "loss"): "an argument, a function of one's own",
+    ("sources/search", "loss"): "an argument, a function of one's own",
     ("sparsity/engine", "threshold"): "a number in the saved state",
     ("sparsity/scale", "none"): "initial weights that are not scaled",
     ("sparsity/update", "threshold"): "what `control(counts=…)` may declare, by any plugin",
@@ -59,6 +63,7 @@ OTHER_MEANINGS = {
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
     ("ui/rows", "loss"): "a heading",
+    ("ui/study", "explored"): "a heading",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""
@@ -76,6 +81,7 @@ WRITERS = {
     "report/compare": "writes a comparison to where a person says",
     "report/html": "writes a report to where a person says",
     "scaffold/__init__": "writes a new plugin",
+    "sources/search": "a plugin file of what was given, into the cache",
     "sparsity/maskfile": "saves masks to a path that its caller chose",
     "testing/conformance": "a folder for a tiny run",
     "testing/observers": "a file that an observer must leave alone",

@@ -135,11 +135,19 @@ def largest(study: Study, method: Method, limit: float) -> Plan:
     return found
 
 
+def charges(study: Study, early: Early) -> tuple[float, float]:
+    """What an objective is charged: epochs before any candidate trains, and for an epoch of one.
+
+    Whoever uses the dense reference has trained it, and whoever compares spectra measures them.
+    """
+    needs = early.needs
+    return float(study.epochs if needs else 0), 1 + (study.measuring if "distances" in needs else 0)
+
+
 def cost(study: Study, early: Early, rounds: tuple[tuple[int, int], ...], finalists: int) -> float:
     """Epochs that rounds and finalists are charged, with what the objective uses."""
-    needs = early.needs
-    dearer = 1 + (study.measuring if "distances" in needs else 0.0)
-    return (study.epochs if needs else 0) + dearer * spent(rounds, finalists, study.epochs)
+    before, each = charges(study, early)
+    return before + each * spent(rounds, finalists, study.epochs)
 
 
 def budget(study: Study, candidates: int) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hyperprune.bench.early import preregistered
-from hyperprune.bench.methods import Method, budget, by, largest, plan
+from hyperprune.bench.methods import Method, budget, by, charges, largest, plan
 from hyperprune.bench.signals import BOTH, LOSS, Study
 from hyperprune.plugins import registry
 from hyperprune.search.observation import Observation
@@ -46,16 +46,14 @@ class Replayer:
 
     def __init__(self, study: Study, method: Method, seed: int) -> None:
         self.study, self.method, self.seed = study, method, seed
-        needs = method.early.needs
-        self.spent = float(study.epochs if needs else 0)  # the dense reference is trained first
-        self.dearer = 1 + (study.measuring if "distances" in needs else 0.0)
+        self.spent, self.each = charges(study, method.early)
         self.trained: dict[int, int] = {}
         self.met: float | None = None
 
     def train(self, row: int, epoch: int) -> None:
         """Train a row until an epoch, or until it diverges, and be charged for it."""
         reached = self.study.trained(row, epoch)
-        self.spent += (reached - self.trained.get(row, 0)) * self.dearer
+        self.spent += (reached - self.trained.get(row, 0)) * self.each
         self.trained[row] = reached
         if self.met is None and self.study.final[row] <= self.study.target:
             self.met = self.spent if reached == self.study.epochs else None

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hyperprune.cli.output import Force, check_target, screen, show, show_json
-from hyperprune.cli.runs import RunFolder
+from hyperprune.cli.runs import RunFolder, show_study
 from hyperprune.errors import RunError
 
 Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A folder of run folders.")]
@@ -72,6 +72,9 @@ def watch(folder: RunFolder) -> None:
     standing(folder)  # an error for what is no run, before the screen is taken
     following(folder, screen(), sys.stdout)
     now = standing(folder)
+    if now.arms:
+        show_study(now, "dense")
+        return
     table = tables.candidate_table(now.candidates, now.target, screen().width)
     show(tables.result_facts(now.result) if now.result else tables.unfinished(now), table)
 

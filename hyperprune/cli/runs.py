@@ -19,12 +19,16 @@ from hyperprune.cli.output import (
     warn_of_broken_plugins,
 )
 from hyperprune.cli.output import show as show_on_screen
+from hyperprune.errors import RunError, nearest
+from hyperprune.ui.text import safe_lines
 
 if TYPE_CHECKING:
     from hyperprune.events import Observer
     from hyperprune.judgement.result import RunResult
+    from hyperprune.judgement.standing import Standing
     from hyperprune.plan.settle import Settled
 
+FORMATS = ("markdown", "latex", "csv", "json")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")]
 AsJson = Annotated[
@@ -133,14 +137,29 @@ def resume(
 def show(
     folder: RunFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help="Its table as markdown, latex, csv or json."
+        ),
+    ] = None,
+    against: Annotated[
+        str, typer.Option("--against", metavar="ARM", help="The arm that others are held against.")
+    ] = "dense",
 ) -> None:
-    """Print a run's result, its candidates, and where the winner's weights are."""
+    """Print a run's result, its candidates or arms, and where the winner's weights are."""
     from hyperprune.judgement.standing import standing
     from hyperprune.ui import tables
 
     now = standing(folder)
+    if format is not None:
+        _write_table(now, format, against)
+        return
     if as_json:
         show_json({**now.to_json(), "finished": now.result is not None})
+        return
+    if now.arms:
+        show_study(now, against)
         return
     if now.result is None:
         show_on_screen(
@@ -154,6 +173,43 @@ def show(
         show_on_screen(
             f"active weights of {now.result.winner}", tables.topology_table(now.topology)
         )
+
+
+def show_study(now: Standing, against: str) -> None:
+    """Print a study's table, finished or not."""
+    from hyperprune.judgement.study import figures_of
+    from hyperprune.judgement.timing import seconds_of
+    from hyperprune.ui import tables
+    from hyperprune.ui.study import study_view
+
+    figures = figures_of(now.arms, seconds_of(Path(now.folder)), against)
+    head = tables.study_facts(now.result) if now.result else tables.unfinished(now)
+    show_on_screen(head, study_view(figures))
+
+
+def _write_table(now: Standing, format: str, against: str) -> None:  # noqa: A002
+    """Print the run's table in a format for elsewhere; raises RunError for an unknown one."""
+    from dataclasses import asdict
+
+    from hyperprune.judgement.study import figures_of
+    from hyperprune.judgement.timing import seconds_of
+    from hyperprune.ui import sheet, study, tables
+
+    if format not in FORMATS:
+        raise RunError(
+            f"no format {format!r}{nearest(format, FORMATS)}; formats: {', '.join(FORMATS)}"
+        )
+    figures = figures_of(now.arms, seconds_of(Path(now.folder)), against) if now.arms else []
+    if format == "json":
+        show_json([asdict(item) for item in figures or now.candidates])
+        return
+    if format == "csv":
+        heads, rows = study.rows_of(figures) if figures else tables.candidate_rows(now.candidates)
+        text = sheet.comma_separated(heads, rows)
+    else:
+        shown = study.sheet_of(figures) if figures else tables.candidate_sheet(now.candidates)
+        text = {"markdown": sheet.markdown, "latex": sheet.latex}[format](shown)
+    typer.echo(safe_lines(text))
 
 
 def spectrum(
@@ -254,6 +310,11 @@ def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> 
         return
     from hyperprune.ui import tables
 
+    if result.arms:
+        from hyperprune.judgement.standing import standing
+
+        show_study(standing(Path(result.folder)), "dense")
+        return
     table = tables.candidate_table(
         result.candidates, result.dense_value, screen().width, result.metric
     )

@@ -171,6 +171,7 @@ def _train(
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
     while trainer.epoch < job.epochs:
+        began = time.perf_counter()
         with at_work(whose) if whose else nullcontext():
             try:
                 metrics = trainer.run_epoch(on_step)
@@ -202,6 +203,7 @@ def _train(
                 metrics.valid_loss,
                 metrics.averaging,
                 metrics.valid_cost,
+                time.perf_counter() - began,
             )
         )
         if spent is not None:

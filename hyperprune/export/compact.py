@@ -25,9 +25,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from hyperprune.blocks import EACH
 from hyperprune.errors import RunError
 from hyperprune.sparsity.blocks import Grid
+from hyperprune.terms.blocks import EACH
 
 LAYOUT = 1
 NARROW = 1 << 16

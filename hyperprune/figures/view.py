@@ -16,10 +16,10 @@ from hyperprune.judgement.histories import History, histories
 from hyperprune.judgement.result import CandidateResult, RunResult
 from hyperprune.judgement.standing import Standing, open_run, standing
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.metric import Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.store.log import Logged, read_log
 from hyperprune.store.run import Run
+from hyperprune.terms.metric import Metric
 from hyperprune.training.outcome import DENSE, Outcome
 
 MANY = 40

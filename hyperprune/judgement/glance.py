@@ -14,9 +14,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from hyperprune.judgement.result import names_of
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.store import layout
 from hyperprune.store.lock import owner_of
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 LARGEST = 8 << 20
 """Bytes of a JSON file beyond which it is none of ours."""

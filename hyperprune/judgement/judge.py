@@ -62,6 +62,8 @@ class Judge:
     @property
     def needs_distance(self) -> bool:
         """Whether candidates are judged by LS distance; if not, a distance that fails costs nothing."""
+        if self.recipe.arms and self.recipe.in_full:
+            return False  # every arm is trained to the end, whatever its spectrum
         return "distances" in self.needs
 
     @property
@@ -167,7 +169,7 @@ class Judge:
             noises=[score.noise for score in scores],
             lost=[score.lost for score in scores],
             reference_lost=[score.reference_lost for score in scores],
-            exploration=[float(r.topology.get("exploration", 1.0)) for r in records],
+            exploration=[1.0 if r.exploration is None else r.exploration for r in records],
             configuration=configuration,
         )
 

@@ -12,10 +12,11 @@ from pydantic import TypeAdapter
 
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
+from hyperprune.judgement.arms import Arm
 from hyperprune.judgement.margin import Margin
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.search.goal import Goal
 from hyperprune.store import layout
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +156,7 @@ class RunResult:
     dense_values: tuple[float, ...] = ()
     margin: Margin | None = None  # between the two, over seeds
     saved_epochs: int = 0  # that stopping at the target spared
+    arms: tuple[Arm, ...] = ()  # of a study, the dense network first
     metric: Metric = PERPLEXITY
     goal: Goal = "perplexity"
     frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hyperprune.errors import RunError, nearest
+from hyperprune.judgement.arms import Arm, arms_of
 from hyperprune.judgement.candidate import candidate_result
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import CandidateResult, RunResult, named
 from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.recipe.records import Recipe
 from hyperprune.search.draw import repeats
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE
 
 
@@ -33,6 +34,7 @@ class Standing:
     result: RunResult | None
     topology: Mapping[str, Any] | None  # of the winner, after its last epoch
     ended: str | None = None  # why it is over without a result
+    arms: tuple[Arm, ...] = ()  # of a study, as far as they are
     metric: Metric = PERPLEXITY
 
     def to_json(self) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def standing(source: Path | Run) -> Standing:
         result=result,
         topology=topology or None,
         ended=None if result is not None else run.ended(),
+        arms=result.arms if result is not None else arms_of(run, recipe),
         metric=run.metric,
     )
 

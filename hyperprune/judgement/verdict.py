@@ -9,11 +9,11 @@ from typing import Any
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
+from hyperprune.judgement.arms import arms_of
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
 from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
-from hyperprune.metric import Metric
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe
@@ -24,6 +24,7 @@ from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
+from hyperprune.terms.metric import Metric
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
@@ -90,7 +91,9 @@ def conclude(
         dense_epochs=len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
         + sum(len(item.epochs) for name in losses for item in repeats[name]),
-        full_search_epochs=len(every) * recipe.train.epochs,
+        full_search_epochs=len(every)
+        * recipe.train.epochs
+        * (recipe.final.seeds if recipe.in_full else 1),
         signal=early_signal(judge, every),
         overlooked=missed.name if missed and not saved else None,
         values=tuple(metric.value(cost) for cost in losses[winner.name]),
@@ -98,6 +101,9 @@ def conclude(
         metric=metric,
         margin=margin(losses[winner.name], dense_losses),
         saved_epochs=saved,
+        arms=arms_of(
+            run, recipe, lambda name, own: _test_value(run, name, apply(recipe, own), task)
+        ),
         goal=recipe.search.goal,
         frontier=_frontier(metric, points, masked, fmean(dense_losses)) if judge.sized else (),
     )

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from hyperprune import events
 from hyperprune.corpus import Corpus
 from hyperprune.errors import RunError
-from hyperprune.metric import PERPLEXITY
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
+from hyperprune.terms.metric import PERPLEXITY
 
 
 def pin_corpus(session: Session) -> None:

@@ -54,4 +54,5 @@ def tidy(session: Session, every: Iterable[str], finalists: Sequence[str]) -> No
 
 def seeded(recipe: Recipe, number: int) -> Recipe:
     """The same recipe with the seed of its n-th repetition; the first has the recipe's own."""
-    return recipe.model_copy(update={"seed": (recipe.seed + number - 1) % 2**63})
+    seed = recipe.seeds[number - 1] if recipe.seeds else (recipe.seed + number - 1) % 2**63
+    return recipe.model_copy(update={"seed": seed})

@@ -21,6 +21,7 @@ from hyperprune.judgement.candidate import Candidate
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
 from hyperprune.judgement.verdict import conclude
+from hyperprune.pipeline.arms import try_arms
 from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
@@ -226,10 +227,11 @@ def _stages(session: Session) -> RunResult:
     session.notify(events.StageStarted("dense", plan.epochs))
     dense = DenseReference(session)
     session.notify(events.StageStarted("search", count * epoch))
-    pool = propose(session, dense)
+    pool = try_arms(session, dense) if session.recipe.arms else propose(session, dense)
     every = {item.name: item for item in pool}
 
-    for number, (keep, until) in enumerate([*rounds, (plan.finalists, plan.epochs)], start=2):
+    later = [] if session.recipe.in_full else [*rounds, (plan.finalists, plan.epochs)]
+    for number, (keep, until) in enumerate(later, start=2):
         if at_target(session, dense.outcome, pool):
             break
         pool = [item for item in pool if item.outcome.failure is None]
@@ -245,8 +247,11 @@ def _stages(session: Session) -> RunResult:
 
     met = at_target(session, dense.outcome, every.values())
     finalists = met or rescue(session, every)
-    repeats = repeat(session, every, finalists)
-    tidy(session, every, finalists)
+    if session.recipe.in_full and not finalists:
+        raise Ended(_causes(every))
+    repeated = list(every) if session.recipe.in_full else finalists
+    repeats = repeat(session, every, repeated)
+    tidy(session, every, repeated)
     saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
     with part(session.clock, "verdict"):
         return conclude(

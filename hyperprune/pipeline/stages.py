@@ -36,13 +36,14 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
     recorded = run.proposed()
     chosen: dict[str, Configuration] = {}
+    (_, epoch), *_ = session.settled.plan.rounds
     started: dict[str, Started] = {}
     finished: dict[str, Candidate] = {}
     repeated: dict[str, str] = {}
 
     def history() -> tuple[Observation, ...]:
         tried = [(item.configuration, item.outcome) for item in finished.values()]
-        return session.judge.observations(tried, recipe.rounds.first)
+        return session.judge.observations(tried, epoch)
 
     def finish_next() -> None:
         to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
@@ -89,8 +90,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
-        keep = recipe.final.keep == "all"  # else an eliminated one's were deleted on purpose
-        started[name] = start(session, name, settings, True, recipe.rounds.first, weights=keep)
+        keep = recipe.final.keep == "all" or recipe.in_full  # else they may be gone for good
+        started[name] = start(session, name, settings, True, epoch, weights=keep)
     while len(finished) < len(chosen):
         finish_next()
     if repeated:

@@ -12,6 +12,7 @@ from pathlib import Path
 from hyperprune.errors import RunError
 from hyperprune.events import Plan
 from hyperprune.plugins import registry
+from hyperprune.recipe import apply
 from hyperprune.recipe.records import Prune, Recipe, Train
 from hyperprune.search.space import Space, Values, name_of
 
@@ -48,7 +49,8 @@ def run_bytes(plan: Plan, weights: int, recipe: Recipe, space: Space, workers: i
     """
     train, best = recipe.train, best_bytes(weights)
     spectrum = math.isqrt(weights) * DOUBLE * (recipe.spectrum.sequences + 4)
-    gradients = keeps_gradients(recipe.prune, space)
+    methods = [recipe.prune, *(apply(recipe, arm.settings).prune for arm in recipe.arms)]
+    gradients = any(keeps_gradients(prune, space) for prune in methods)
     dense = checkpoint_bytes(weights, train, train.epochs, gradients=False)
     fullest = 0
     for number, (count, epoch) in enumerate((*plan.rounds, (plan.finalists, plan.epochs))):

@@ -9,12 +9,17 @@ from hyperprune.search.rounds import halving, spent
 
 def make_plan(recipe: Recipe, size: int | None) -> Plan:
     """Plan a recipe's run; `size` configurations (None: endlessly many) may limit the pool."""
-    asked = recipe.search.candidates
+    size = len(recipe.arms) or size
+    asked = len(recipe.arms) or recipe.search.candidates
     candidates = asked if size is None else min(asked, size)
-    finalists = min(recipe.final.finalists, candidates)
     budget = recipe.train.epochs
     steps = recipe.rounds
-    rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
+    rounds: tuple[tuple[int, int], ...]
+    if recipe.in_full:
+        finalists, rounds = candidates, ((candidates, budget),)
+    else:
+        finalists = min(recipe.final.finalists, candidates)
+        rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
     return Plan(
         title=recipe.title,
         candidates=candidates,
@@ -24,5 +29,5 @@ def make_plan(recipe: Recipe, size: int | None) -> Plan:
         dense_epochs=budget * recipe.final.seeds,
         search_epochs=spent(rounds, finalists, budget)
         + finalists * budget * (recipe.final.seeds - 1),
-        full_search_epochs=candidates * budget,
+        full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),
     )

@@ -28,6 +28,9 @@ NAMES = {
 }
 """Kind to name, for every kind that a recipe cannot do without."""
 
+GIVEN = {"corpus": "arrays"}
+"""What reads the arrays into which data that are given in Python are put."""
+
 SIZED_OBJECTIVE = "loss"
 """The objective of a search that asks for a small network: held against the dense network's loss after
 as many epochs it is nearly fair to all sparsities, where a trend of three epochs is not

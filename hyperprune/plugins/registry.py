@@ -113,7 +113,8 @@ class Contribution:
                 raise PluginError(str(error)) from error
             except BaseException as error:
                 if isinstance(error, HyperpruneError) and (ours or self.kind == "searcher"):
-                    if not isinstance(error, ENDINGS):
+                    # An executor of ours says in words why no run can begin.
+                    if not isinstance(error, ENDINGS) or self.kind == "executor":
                         raise
                 elif type(error) in REASONS:
                     raise type(error)(f"{who}: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperprune.blocks import n_of_m
 from hyperprune.errors import PluginError
 from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options
@@ -15,6 +14,7 @@ from hyperprune.recipe.sizes import check_sizes
 from hyperprune.recipe.space import resolve
 from hyperprune.search.rounds import halving
 from hyperprune.search.space import Space, Values
+from hyperprune.terms.blocks import n_of_m
 
 
 def check(recipe: Recipe) -> Iterator[Problem]:
@@ -176,10 +176,22 @@ def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem
     `configurations` is how many the space has, where that is known: no more are ever tried.
     """
     search, rounds, final, train = recipe.search, recipe.rounds, recipe.final, recipe.train
-    if final.finalists > search.candidates:
+    if recipe.in_full:
+        if final.stop_at_target:
+            yield Problem(
+                "final.stop_at_target",
+                "a study trains every candidate to the full budget; expected false",
+                also=("search.full",),
+            )
+        return
+    if recipe.arms:
+        configurations = len(recipe.arms)
+    most = len(recipe.arms) or search.candidates
+    if final.finalists > most:
         yield Problem(
             "final.finalists",
-            f"found {final.finalists}; expected at most search.candidates, {search.candidates}",
+            f"found {final.finalists}; expected at most "
+            f"{'as many as there are arms' if recipe.arms else 'search.candidates'}, {most}",
             also=("search.candidates",),
         )
     if final.stop_at_target and final.seeds > 1:
@@ -196,7 +208,8 @@ def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem
             "and candidates are first compared when two changes lie behind them",
             also=("prune.update",),
         )
-    candidates = min(search.candidates, configurations or search.candidates)
+    asked = len(recipe.arms) or search.candidates
+    candidates = min(asked, configurations or asked)
     reach = _rounds(recipe, candidates=candidates)
     if reach[-1][1] > train.epochs:
         yield Problem(

@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from hyperprune.errors import RecipeError
+from hyperprune.recipe.arms import names_of, read_arms
 from hyperprune.recipe.check import check
 from hyperprune.recipe.code import files_from, use_files
 from hyperprune.recipe.presets import expand_presets, reaches
 from hyperprune.recipe.problems import Problem, printable, record_problems
 from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.seeds import settle_seeds
 from hyperprune.recipe.shipped import find_recipe, shipped_recipes
 from hyperprune.recipe.source import (
     flat_space,
@@ -81,7 +83,17 @@ def loads(
     if problems := list(use_files(document, plugins)):  # what they offer is then not known
         raise RecipeError([*locate(problems, source, text, given), *refused])
     try:
-        recipe, problems = read_document(document, given)
+        problems = [*settle_seeds(document), *names_of(document)]
+        written = copy.deepcopy(document)
+        arms = written.get("arms", []) if not problems else []
+        document["arms"] = [{"name": arm["name"]} for arm in arms]
+        recipe, found = read_document(document, given)
+        problems = [*problems, *_still_news(found, problems)]
+        if arms and not problems:
+            read, problems = read_arms(
+                written, lambda whole, own: read_document(whole, {*given, *own}), recipe
+            )
+            recipe = recipe.model_copy(update={"arms": read, "space": {}})
     except RecursionError:
         raise RecipeError([f"{printable(source)}: nested too deeply"]) from None
     if problems or refused:

@@ -31,6 +31,11 @@ def _keys(section: str, name: str) -> Keys:
     """What a preset says; none for an unknown name of a search's, which the record's check tells."""
     if section == "search":
         return SEARCH_PRESETS.get(name, {})
+    return {"prune": preset_keys(name)}
+
+
+def preset_keys(name: str) -> Mapping[str, Any]:
+    """Keys of `[prune]` that a preset sets; raises PluginError."""
     item = registry().get("preset", name)
     answer = item.bind({})()
     if not (isinstance(answer, Mapping) and all(isinstance(key, str) for key in answer)):
@@ -38,7 +43,7 @@ def _keys(section: str, name: str) -> Keys:
             f"preset {name!r} of {item.package} returned {type(answer).__name__}, not keys of [prune] "
             "with their values"
         )
-    return {"prune": answer}
+    return answer
 
 
 def _fill(document: dict[str, Any], keys: Keys, strong: bool, overridden: set[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -66,10 +67,11 @@ def read(field: FieldInfo, value: object) -> Any:
 
 
 def record_problems(error: ValidationError, document: Mapping[str, Any]) -> Iterator[Problem]:
-    """Turn pydantic's errors about a recipe into one problem a key."""
+    """Turn pydantic's errors about a recipe into one problem a key; a list's items are its key's."""
     grouped: dict[tuple[str, ...], list[Any]] = {}
     for item in error.errors():
-        grouped.setdefault(tuple(str(part) for part in item["loc"][:2]), []).append(item)
+        names = takewhile(lambda part: isinstance(part, str), item["loc"][:2])
+        grouped.setdefault(tuple(map(str, names)), []).append(item)
     for where, items in grouped.items():
         yield Problem(".".join(where), _explain(where, items, document))
 

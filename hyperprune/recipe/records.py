@@ -17,12 +17,13 @@ from pydantic import (
     model_validator,
 )
 
-from hyperprune.blocks import EACH, LARGEST, PATTERN, block_name
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
 from hyperprune.search.goal import Goal
+from hyperprune.terms.blocks import EACH, LARGEST, PATTERN, block_name
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 Block: TypeAlias = Annotated[
     str,
@@ -272,6 +273,11 @@ class Search(Section):
     executor: Choice = Field(
         default=Choice(name=NAMES["executor"]), description="where candidates train"
     )
+    full: bool | None = Field(
+        default=None,
+        description="train every candidate to the full budget, without rounds; so it is where there "
+        "are arms and nothing else is said",
+    )
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
@@ -377,13 +383,27 @@ def _domain(value: Any) -> Any:
 Domain: TypeAlias = Annotated[Range | tuple[Any, ...], BeforeValidator(_domain)]
 
 
+class Arm(Section):
+    """One of the methods that a study compares: what it sets beside the recipe, by dotted path."""
+
+    name: str
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+
+
 class Recipe(Section):
     """One experiment. The file is the whole truth of it: same recipe, same machine, same run."""
 
     title: str = ""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    seed: Seed = 1
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = Field(
+        default=(),
+        description="seeds that every arm, or finalist, and the dense network train from",
+    )
     plugins: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(), description="Python files whose plugins this recipe uses, relative to it"
+    )
+    arms: Annotated[tuple[Arm, ...], Field(strict=False)] = Field(
+        default=(), description="methods to compare, in place of what a searcher proposes"
     )
     data: Data = Data()
     task: Task = Task()
@@ -395,6 +415,11 @@ class Recipe(Section):
     search: Search = Search()
     rounds: Rounds = Rounds()
     final: Final = Final()
+
+    @property
+    def in_full(self) -> bool:
+        """Whether every candidate trains to the full budget, and no round eliminates one."""
+        return bool(self.arms) if self.search.full is None else self.search.full
 
     @model_serializer(mode="wrap")
     def _task_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

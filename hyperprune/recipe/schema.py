@@ -23,6 +23,17 @@ RANGE = {
     "additionalProperties": False,
 }
 
+ARMS = {
+    "type": "array",
+    "description": "Methods to compare: each a name, and keys of prune, train and model.",
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string"}},
+        "additionalProperties": True,
+    },
+}
+
 
 def recipe_schema(keep: Keep = lambda contribution: True) -> dict[str, Any]:
     """Schema of a recipe with all that is registered, or only with what `keep` accepts."""
@@ -45,6 +56,12 @@ def recipe_schema(keep: Keep = lambda contribution: True) -> dict[str, Any]:
         "description": "a named method that fills in the controls",
     }
     sections["space"] = _space(keep)
+    sections["arms"] = copy.deepcopy(ARMS)
+    seeds = sections["seeds"]
+    sections["seeds"] = {
+        "description": seeds["description"] + "; or how many, from `seed` on",
+        "anyOf": [{"type": "integer", "minimum": 1, "maximum": 999}, {**seeds, "description": ""}],
+    }
     for section in sections.values():
         _tidy(section)
     return {
@@ -62,7 +79,8 @@ def _of_kind(kind: str, keep: Keep) -> list[Contribution]:
 
 
 def _options(item: Contribution) -> dict[str, Any]:
-    return {parameter.name: dict(parameter.schema) for parameter in item.parameters}
+    # What is handed out is tidied in place; what a plugin offers stays as it is.
+    return {parameter.name: copy.deepcopy(dict(parameter.schema)) for parameter in item.parameters}
 
 
 def _choice(kind: str, keep: Keep) -> dict[str, Any]:

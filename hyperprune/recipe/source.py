@@ -21,6 +21,7 @@ DEEPEST = 16  # tables within tables
 KEY = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
 DOTTED = rf"{KEY}(?:\s*\.\s*{KEY})*"
 HEADER = re.compile(rf"\s*\[\s*({DOTTED})\s*\]")
+ENTRY = re.compile(rf"\s*\[\[\s*({DOTTED})\s*\]\]")
 ASSIGNMENT = re.compile(rf"\s*({DOTTED})\s*=")
 
 
@@ -70,8 +71,14 @@ def lines_of(text: str) -> dict[str, int]:
     """Line of each dotted key and table, first mention wins; a guide for people, not a parser."""
     found: dict[str, int] = {}
     table = ""
+    entries: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        if header := HEADER.match(line):
+        if entry := ENTRY.match(line):
+            name = _plain(entry[1])
+            entries[name] = entries.get(name, -1) + 1
+            table = f"{name}.{entries[name]}"
+            found.setdefault(table, number)
+        elif header := HEADER.match(line):
             table = _plain(header[1])
             found.setdefault(table, number)
         elif assignment := ASSIGNMENT.match(line):

@@ -159,11 +159,13 @@ def with_space(recipe: Recipe, space: Space) -> Recipe:
 def apply(recipe: Recipe, configuration: Configuration) -> Recipe:
     """Return the candidate's own recipe: the settings in place, and nothing left to vary."""
     content = recipe.model_dump()
-    content["space"] = {}
+    content["space"], content["arms"] = {}, ()
     for path, value in sorted(configuration.items()):  # a control comes before its options
-        section, key, *option = path.split(".")
+        section, key, *option = path.split(".") if "." in path else (path, "")
         part = content[section]
-        if option:
+        if not key:  # another network, with its options
+            content[section] = value
+        elif option:
             part[key]["options"][option[0]] = value
         elif section == "model":
             part["options"][key] = value
@@ -273,7 +275,12 @@ def _not_one(key: str, matches: list[str], known: Mapping[str, Setting]) -> str:
     if [path for path in COMMON if path == key or path.endswith(f".{key}")]:
         return "cannot vary: it must be the same for every candidate"
     if key in ("preset", "prune.preset"):
-        return "a preset only fills in controls; list the controls themselves"
+        return (
+            "a preset fills in controls, which vary by themselves; compare presets as arms: "
+            '[[arms]] name = "rigl", prune.preset = "rigl"'
+        )
+    if key in ("seed", "seeds"):
+        return "every candidate has the same; seeds = [1, 2, 3] at the top trains each from several"
     around = key.rpartition(".")[0]
     if [path for path in known if path == around or path.endswith(f".{around}")]:
         return (

@@ -14,6 +14,8 @@ def dumps(recipe: Recipe) -> str:
     """Write a recipe as TOML, every setting named; `loads` gives the same recipe back."""
     lines = [f"title = {inline(recipe.title)}", f"seed = {recipe.seed}"]
     said = recipe.model_dump()
+    if recipe.seeds:
+        lines.append(f"seeds = {inline(recipe.seeds)}")
     if recipe.plugins:
         lines.append(f"plugins = {inline(recipe.plugins)}")
     for name in Recipe.model_fields:
@@ -23,6 +25,9 @@ def dumps(recipe: Recipe) -> str:
         if isinstance(section, (Section, Mapping)):
             lines += ["", f"[{name}]"]
             lines += [f"{key(k)} = {inline(v)}" for k, v in _entries(section) if v is not None]
+    for arm in recipe.arms:
+        lines += ["", "[[arms]]", f"name = {inline(arm.name)}"]
+        lines += [f"{key(path)} = {inline(value)}" for path, value in arm.settings.items()]
     return "\n".join(lines) + "\n"
 
 

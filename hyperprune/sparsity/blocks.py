@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyperprune.blocks import EACH, block_name, n_of_m
 from hyperprune.errors import SparsityError
 from hyperprune.sparsity.topk import constant
+from hyperprune.terms.blocks import EACH, block_name, n_of_m
 
 
 def check_block(value: object) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.blocks import n_of_m
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
 from hyperprune.plugins.defaults import InitScale
@@ -25,6 +24,7 @@ from hyperprune.sparsity.schedule import Timing, densities
 from hyperprune.sparsity.settings import settled
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.view import NoGradient
+from hyperprune.terms.blocks import n_of_m
 
 THRESHOLD = 1e-3
 """Where the threshold of a self-adjusting removal starts (Dettmers & Zettlemoyer 2019)."""

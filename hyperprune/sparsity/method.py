@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperprune.blocks import EACH, WHOLE, n_of_m
 from hyperprune.runtime.seeds import derive
 from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.groups import initial_groups, kept, planned_groups
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.update import Change, Control, initial_masks, planned
 from hyperprune.sparsity.view import TensorView
+from hyperprune.terms.blocks import EACH, WHOLE, n_of_m
 
 KINDS = ("init", "removal", "growth", "redistribution", "schedule")
 Chosen = str | Mapping[str, Any] | Callable[..., Any]

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.blocks import EACH
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates, parameter_count
 from hyperprune.sparsity.blocks import covered
@@ -20,6 +19,7 @@ from hyperprune.sparsity.modules import canonical_names, homes_of, norms
 from hyperprune.sparsity.parameters import canonical, gates_of, masked_parameters
 from hyperprune.sparsity.saving import given_masks
 from hyperprune.sparsity.summary import Summary
+from hyperprune.terms.blocks import EACH
 
 
 class MaskedNetwork:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from hyperprune.errors import RunError
-from hyperprune.metric import Metric
 from hyperprune.recipe.records import Recipe
+from hyperprune.terms.metric import Metric
 from hyperprune.training.outcome import DENSE, REPEAT, EpochRecord, Failure, is_repeat
 
 FORMAT = 1

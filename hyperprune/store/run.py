@@ -29,7 +29,6 @@ import torch
 import hyperprune
 from hyperprune.errors import PluginError, RunError
 from hyperprune.events import Event, StepFinished
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plugins import in_use, read_file, registry
 from hyperprune.recipe import dumps
 from hyperprune.recipe.records import Recipe
@@ -45,6 +44,7 @@ from hyperprune.store.facts import (
 from hyperprune.store.journal import Journal
 from hyperprune.store.lock import is_lock
 from hyperprune.store.training import TrainingFolder
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome
 
 MAY_CHANGE = frozenset(

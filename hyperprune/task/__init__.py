@@ -3,10 +3,10 @@
 Imports corpora, models and the metric. Called by `training`, and by plugins that bring tasks.
 """
 
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.task.contract import Batch, Batches, Cut, Evaluation, Split, Task
 from hyperprune.task.segments import segments_of
 from hyperprune.task.sequences import SequenceTask, answers
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 __all__ = [
     "PERPLEXITY",

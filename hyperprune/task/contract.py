@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from hyperprune.metric import Metric
 from hyperprune.model import Features, State
+from hyperprune.terms.metric import Metric
 
 Split: TypeAlias = Literal["train", "valid", "test"]
 

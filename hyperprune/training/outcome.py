@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -52,6 +53,17 @@ class EpochRecord:
     def active(self) -> int:
         """Active weights of the masked tensors; 0 where nothing is masked."""
         return sum(tensor["active"] for tensor in self.topology.get("tensors", ()))
+
+    @property
+    def masked(self) -> int:
+        """Entries of the masked tensors, active or not."""
+        return sum(math.prod(tensor["shape"]) for tensor in self.topology.get("tensors", ()))
+
+    @property
+    def exploration(self) -> float | None:
+        """Share of masked weights that were ever active; None where nothing is masked."""
+        ever = sum(tensor["ever_active"] for tensor in self.topology.get("tensors", ()))
+        return ever / self.masked if self.masked else None
 
 
 def comparable(records: Sequence[EpochRecord]) -> list[EpochRecord]:

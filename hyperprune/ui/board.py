@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from hyperprune import events
 from hyperprune.events import Event, Plan
-from hyperprune.metric import PERPLEXITY
-from hyperprune.training.outcome import DENSE, is_repeat
+from hyperprune.terms.metric import PERPLEXITY
+from hyperprune.training.outcome import DENSE, REPEAT, is_repeat
 from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
@@ -71,7 +71,8 @@ class Board:
             case events.StageStarted():
                 self.stage = event.stage
             case events.CandidateProposed():
-                self.row(event.candidate).configuration = event.configuration
+                own = {"arm": event.arm} if event.arm else event.configuration
+                self.row(event.candidate).configuration = own
             case events.StepFinished():
                 row = self.row(event.candidate)
                 self.begun = True
@@ -113,7 +114,12 @@ class Board:
 
     def row(self, name: str) -> Row:
         """The row of a network, made when it is first heard of."""
-        return self.dense if name == DENSE else self.candidates.setdefault(name, Row(name))
+        if name == DENSE:
+            return self.dense
+        if name not in self.candidates:
+            base = self.candidates.get(name.partition(REPEAT)[0])
+            self.candidates[name] = Row(name, base.configuration if base else {})
+        return self.candidates[name]
 
     @property
     def round(self) -> int | None:

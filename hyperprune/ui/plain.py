@@ -85,7 +85,8 @@ def _stage_started(event: events.StageStarted, board: Board) -> tuple[str, str]:
 
 
 def _proposed(event: events.CandidateProposed, board: Board) -> tuple[str, str]:
-    return event.candidate, configuration(event.configuration) or "the recipe's own settings"
+    own = configuration(event.configuration) or "the recipe's own settings"
+    return event.candidate, f"{safe(event.arm)}: {own}" if event.arm else own
 
 
 def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +16,9 @@ from rich.text import Text
 from hyperprune.events import Plan
 from hyperprune.judgement.margin import Margin
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
-from hyperprune.metric import PERPLEXITY, Metric
 from hyperprune.plan.disk import show_bytes
+from hyperprune.terms.metric import PERPLEXITY, Metric
+from hyperprune.ui.sheet import Sheet
 from hyperprune.ui.text import (
     configuration,
     duration,
@@ -114,6 +116,59 @@ def result_facts(result: RunResult) -> RenderableType:
             *_stopped(result),
             ("run folder", safe(result.folder)),
         ]
+    )
+
+
+def study_facts(result: RunResult) -> RenderableType:
+    """What a study came to, above its table."""
+    best = next((arm.name for arm in result.arms if arm.candidate == result.winner), result.winner)
+    return facts(
+        [
+            ("study", Text(safe(result.title or "untitled"), "bold")),
+            (
+                "lowest validation loss",
+                f"{safe(best)} ({safe(result.winner)}), by the mean over seeds",
+            ),
+            (
+                "epochs",
+                f"{result.search_epochs:,} of arms, {result.dense_epochs:,} of the dense network",
+            ),
+            ("run folder", safe(result.folder)),
+        ]
+    )
+
+
+def candidate_rows(candidates: Sequence[CandidateResult]) -> tuple[list[str], list[list[Any]]]:
+    """Candidates as heads and rows of plain values, a column a setting by its path."""
+    paths = list(dict.fromkeys(path for item in candidates for path in item.configuration))
+    known = [field.name for field in fields(CandidateResult) if field.name != "configuration"]
+    rows = [
+        [
+            *(getattr(item, name) for name in known),
+            *(setting(item.configuration[p]) if p in item.configuration else None for p in paths),
+        ]
+        for item in candidates
+    ]
+    return [*known, *paths], rows
+
+
+def candidate_sheet(candidates: Sequence[CandidateResult]) -> Sheet:
+    """Candidates, best first, as a table for a paper."""
+    names = short_names(path for item in candidates for path in item.configuration)
+    heads = ("candidate", *names.values(), "epochs", "LS distance", "validation", "state")
+    return Sheet(
+        heads,
+        [
+            (
+                item.name,
+                *(setting(item.configuration.get(path, "–")) for path in names),
+                str(item.epochs),
+                measured(item.distance, item.distance_error),
+                four_places(item.valid_value),
+                item.state,
+            )
+            for item in sorted(candidates, key=lambda item: (ORDER.index(item.state), item.name))
+        ],
     )
 
 

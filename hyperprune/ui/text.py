@@ -18,6 +18,11 @@ def safe(value: object, longest: int = LONGEST) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def safe_lines(text: str) -> str:
+    """As `safe`, line by line, each as long as it is."""
+    return "\n".join(safe(line, len(line) + 1) for line in text.splitlines())
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """A number to some significant digits; `–` for none."""
     if value is None or math.isnan(value):

@@ -1,28 +1,30 @@
 import json
 import os
 import shutil
+import signal
 
 import pytest
 
+from hyperprune.errors import Stopped
 from hyperprune.recipe import load_recipe
 
 
 @pytest.fixture
 def stopped(tiny, tmp_path, hyperprune):
-    """A run that was killed while its second candidate trained."""
+    """A run that was stopped while its second candidate trained."""
     from hyperprune import events
     from hyperprune.pipeline import run as pipeline
 
-    class Killed(BaseException):
-        pass
+    asked = []
 
-    def kill(event):
-        if isinstance(event, events.StepFinished) and event.candidate == "c001":
-            raise Killed
+    def stop(event):
+        if isinstance(event, events.StepFinished) and event.candidate == "c001" and not asked:
+            asked.append(event)
+            signal.raise_signal(signal.SIGINT)
 
     folder = tmp_path / "stopped"
-    with pytest.raises(Killed):
-        pipeline.run(load_recipe(tiny), folder=folder, observers=[kill])
+    with pytest.raises(Stopped):
+        pipeline.run(load_recipe(tiny), folder=folder, observers=[stop])
     return folder
 
 
@@ -41,20 +43,20 @@ def test_run_prints_lines_and_the_result(hyperprune, tiny, tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch, finished):
-    """Make `pipeline.run` tell a few events and answer with a finished run; keeps its arguments."""
+    """Make `pipeline.begin` tell a few events and answer with a finished run; keeps its arguments."""
     from hyperprune import events
     from hyperprune.pipeline import run as pipeline
 
     calls = []
 
-    def run(recipe, *, folder=None, observers=()):
-        calls.append((recipe, folder))
+    def begin(settled, *, folder=None, observers=(), profile=False):
+        calls.append((settled.recipe, folder))
         for observer in observers:
             observer(events.StageStarted("dense", 4))
             observer(events.EpochFinished("dense", 1, 2.0, 2.0, False))
         return pipeline.load_run(finished)
 
-    monkeypatch.setattr(pipeline, "run", run)
+    monkeypatch.setattr(pipeline, "begin", begin)
     return calls
 
 

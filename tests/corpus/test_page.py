@@ -17,7 +17,15 @@ def rows():
     return {line.split("`")[1]: line for line in lines if line.startswith("| `")}
 
 
-@pytest.mark.parametrize("name", CORPORA)
+SEQUENCES = ("arrays", "digits", "adding", "copying", "parity", "mackey_glass")
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_corpus_of_sequences_is_on_the_page_of_tasks(name):
+    assert name in PAGE.with_name("tasks.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(set(CORPORA) - set(SEQUENCES)))
 def test_every_corpus_and_its_options_are_on_the_page(name):
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     row = next(line for line in lines if line.startswith(f"| `{name}` "))

@@ -229,7 +229,7 @@ def test_the_card_says_what_the_file_is(winner, tmp_path):
         ("compakt", {}, "did you mean 'compact'"),
         ("compact", {"dtype": "float8"}, "no dtype 'float8'"),
         ("onnx", {"form": "steps"}, "did you mean 'step'"),
-        ("onnx", {"dtype": "int8"}, "is for the format compact"),
+        ("onnx", {"dtype": "int8"}, "is for the formats compact and c"),
         ("torch", {"int8": True}, "is for the format onnx"),
         ("compact", {"form": "sequence"}, "for the formats onnx and torch"),
     ],

@@ -69,6 +69,9 @@ TRAINED = {
     "final.finalists": ["final.finalists=2"],
     "final.seeds": ["final.seeds=2"],
     "title": ["title=other"],
+    "seeds": ["seeds=[4, 5]"],
+    "arms": ['arms=[{name="sparser", prune={sparsity=0.6}}]'],
+    "search.full": ["search.full=true"],
 }  # fmt: skip
 """Key: the setting that changes it, and those under which it counts, which the other side has too."""
 

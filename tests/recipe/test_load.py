@@ -109,7 +109,10 @@ def problems(text: str, *overrides: str) -> list[str]:
         ),
         ("[space]\ndropuot = [0.1]", "space.dropuot: names nothing that can vary (did you mean"),
         ("[space]\nepochs = [1, 2]", "space.epochs: cannot vary: it must be the same for every"),
-        ("[space]\npreset = ['rigl']", "space.preset: a preset only fills in controls"),
+        (
+            "[space]\npreset = ['rigl']",
+            "space.preset: a preset fills in controls, which vary by themselves",
+        ),
         ("[space]\nlr = [1]\n'train.lr' = [2]", "space.train.lr: train.lr is named twice"),
         ("[space]\n'removal.gamma' = [0.1]", "removal has no 'gamma' to vary"),
         (

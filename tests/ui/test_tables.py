@@ -4,7 +4,7 @@ import pytest
 from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
-from hyperprune.metric import PERPLEXITY
+from hyperprune.terms.metric import PERPLEXITY
 from hyperprune.ui import tables, text
 
 

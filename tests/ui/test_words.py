@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperprune.metric import PERPLEXITY
+from hyperprune.terms.metric import PERPLEXITY
 from hyperprune.ui import text
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from hyperprune.builtin.executors import ray_cluster as cluster
 from hyperprune.builtin.executors import ray_worker
+from hyperprune.builtin.executors.ticket import Ticket
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError, Stopped
@@ -33,21 +34,6 @@ LONELY = 20.0
 """Seconds without any worker after which a person is told what is waited for."""
 FALSE_STARTS = 3
 """Workers that may be lost before they begin a job, until that counts as the job's own doing."""
-
-
-@dataclass(eq=False)
-class Ticket:
-    """A submitted job and, in the end, its outcome or the exception that stops the run."""
-
-    job: Job
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-    false_starts: int = 0
-
-    @property
-    def done(self) -> bool:
-        """Whether there is an answer."""
-        return self.outcome is not None or self.error is not None
 
 
 Stage = Literal["absent", "greeted", "importing", "idle", "working"]
@@ -132,10 +118,7 @@ class OnRay:
                         slot.actor.stop.options(concurrency_group="talk").remote()
                 raise Stopped("stopped")
             self._pump(PULSE)
-        if handle.error is not None:
-            raise handle.error
-        assert handle.outcome is not None
-        return handle.outcome
+        return handle.result()
 
     # Who works
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+from hyperprune.builtin.executors.ticket import Ticket
 from hyperprune.errors import Stopped
 from hyperprune.events import Event, WorkerChanged, WorkerState
 from hyperprune.execution import Crew, Failure, Job, Outcome, work
@@ -104,20 +105,6 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@dataclass(eq=False)
-class Ticket:
-    """A submitted job and, in the end, its outcome or the exception that stops the run."""
-
-    job: Job
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether there is an answer."""
-        return self.outcome is not None or self.error is not None
 
 
 @dataclass(eq=False)
@@ -222,10 +209,7 @@ class Processes:
                 self._stop.set()
                 raise Stopped("stopped")
             self._pump(PULSE)
-        if handle.error is not None:
-            raise handle.error
-        assert handle.outcome is not None
-        return handle.outcome
+        return handle.result()
 
     def _new_slot(self, number: int) -> _Slot:
         name = f"w{number + 1}"

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from hyperprune.corpus import UNSCORED, Part, Sequences
 from hyperprune.errors import CorpusError
-from hyperprune.metric import Metric
 from hyperprune.task.contract import Split
 from hyperprune.task.sequences import SequenceTask
 from hyperprune.task.whole import WORDS, need_sequences
+from hyperprune.terms.metric import Metric
 
 ACCURACY = Metric("accuracy", "accuracies", of="complement", form=".2%")
 """Share of answers whose most likely class is the right one; the cost is the error rate."""

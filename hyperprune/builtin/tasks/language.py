@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from hyperprune.corpus import Corpus, batchify, unigram_perplexity
 from hyperprune.errors import CorpusError
-from hyperprune.metric import PERPLEXITY
 from hyperprune.model import State, losses
 from hyperprune.task.contract import Batch, Batches, Cut, Split, Task
 from hyperprune.task.segments import segments_of
+from hyperprune.terms.metric import PERPLEXITY
 
 EXPLODED = 2.0
 """A validation loss above this multiple of ln V, a uniform guess's, counts as diverged."""

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from hyperprune.corpus import Part, Sequences
 from hyperprune.errors import CorpusError
-from hyperprune.metric import Metric
 from hyperprune.task.contract import Batches, Cut, Split
 from hyperprune.task.sequences import SequenceTask
 from hyperprune.task.whole import WORDS, first_long, need_sequences, pieces_of, whole_batches
+from hyperprune.terms.metric import Metric
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 METRICS = {

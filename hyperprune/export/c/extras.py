@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
 from hyperprune.export.c.source import numbers
 
@@ -16,11 +18,12 @@ TESTED = 8
 SHOWN = 16
 
 
-def files(network: TrainedNetwork, export: CExport, outputs: int, number: str) -> dict[str, str]:
-    """The further files of a folder, by name."""
-    from hyperprune.export.c.write import sampled
-
-    tokens, wanted = sampled(network, TESTED)
+def files(
+    network: TrainedNetwork, export: CExport, tokens: Sequence[int], wanted: Tensor, number: str
+) -> dict[str, str]:
+    """The further files of a folder, by name; the test asks for the first of the predictions (T, V)."""
+    tokens, wanted = tokens[:TESTED], wanted[:TESTED]
+    outputs = wanted.shape[1]
     places = sorted({round(k * (outputs - 1) / max(1, SHOWN - 1)) for k in range(SHOWN)})
     expected = wanted[:, places].contiguous().numpy().astype(np.float32)
     fields = {

@@ -25,29 +25,13 @@ def product(name: str, packed: Packed, network: str) -> str:
     }
     if packed.number == "int8":
         body = QUANTISED.format(**fields, padding=_padding("self->q", columns, wide))
-        body += (DENSE_INT8 if packed.form == "dense" else BLOCKS_INT8[_kind(packed)]).format(
-            **fields
-        )
-    elif packed.form == "dense":
-        body = DENSE.format(**fields)
+    elif columns % wide:
+        body = f"    memcpy(self->pad, x, {columns} * sizeof(float));\n"
+        body += _padding("self->pad", columns, wide) + "    x = self->pad;\n"
     else:
-        body = ""
-        if columns % wide:
-            body += f"    memcpy(self->pad, x, {columns} * sizeof(float));\n"
-            body += _padding("self->pad", columns, wide) + "    x = self->pad;\n"
-        else:
-            body += "    (void)self;\n"
-        body += BLOCKS[_kind(packed)].format(**fields)
+        body = "    (void)self;\n"
+    body += TEXTS[packed.number, packed.form].format(**fields)
     return f"{head}{body}}}\n"
-
-
-def _kind(packed: Packed) -> str:
-    """Which text a block's shape has: entries by themselves, a vector's height, or any."""
-    if packed.block == (1, 1):
-        return "csr"
-    if packed.number == "int8":
-        return "8x4" if packed.block == (8, 4) else "any"
-    return {8: "8", 4: "4"}.get(packed.block[0], "any")
 
 
 def _padding(buffer: str, columns: int, wide: int) -> str:
@@ -59,7 +43,6 @@ def _padding(buffer: str, columns: int, wide: int) -> str:
 
 DENSE = """\
     int i, k;
-    (void)self;
     for (i = 0; i < {rows}; i++) {{
         const float *w = {name}_values + i * {columns};
         float total = 0.0f;
@@ -97,13 +80,13 @@ CSR = """\
     }}
 """
 
-VECTOR = """\
+BLOCKS = """\
     int i, r;
     uint32_t k;
     for (i = 0; i < {tall}; i++) {{
         float a[{R}];
         const int left = i < {whole} ? {R} : {rows} - {whole} * {R};
-#ifdef HP_VECTORS
+#if defined(HP_VECTORS) && ({R} == 8 || {R} == 4)
         hp_f{R} total = {{0}};
         for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
             const float *w = {name}_values + k * {size};
@@ -130,24 +113,6 @@ VECTOR = """\
     }}
 """
 
-ANY = """\
-    int i, j, r;
-    uint32_t k;
-    for (i = 0; i < {tall}; i++) {{
-        float a[{R}];
-        const int left = i < {whole} ? {R} : {rows} - {whole} * {R};
-        for (r = 0; r < {R}; r++) a[r] = 0.0f;
-        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
-            const float *w = {name}_values + k * {size};
-            const float *at = x + {name}_at[k];
-            for (j = 0; j < {C}; j++)
-                for (r = 0; r < {R}; r++) a[r] += w[j * {R} + r] * at[j];
-        }}
-        for (r = 0; r < left; r++) y[i * {R} + r] = a[r];
-    }}
-"""
-
-BLOCKS = {"csr": CSR, "8": VECTOR, "4": VECTOR, "any": ANY}
 
 QUANTISED = """\
     const float scale = hp_quantise(x, self->q, {columns});
@@ -190,30 +155,13 @@ CSR_INT8 = """\
     }}
 """
 
-ANY_INT8 = """\
-    int i, j, r;
+BLOCKS_INT8 = """\
+    int i, r;
     uint32_t k;
     for (i = 0; i < {tall}; i++) {{
         int32_t a[{R}];
         const int left = i < {whole} ? {R} : {rows} - {whole} * {R};
-        for (r = 0; r < {R}; r++) a[r] = 0;
-        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
-            const int8_t *w = {name}_values + k * {size};
-            const int16_t *at = q + {name}_at[k];
-            for (r = 0; r < {R}; r++)
-                for (j = 0; j < {C}; j++) a[r] += (int32_t)w[r * {C} + j] * (int32_t)at[j];
-        }}
-        for (r = 0; r < left; r++) y[i * {R} + r] = (float)a[r] * scale * {name}_scales[i * {R} + r];
-    }}
-"""
-
-EIGHT_BY_FOUR = """\
-    int i, r;
-    uint32_t k;
-    for (i = 0; i < {tall}; i++) {{
-        int32_t a[8];
-        const int left = i < {whole} ? 8 : {rows} - {whole} * 8;
-#ifdef HP_AVX2
+#if defined(HP_AVX2) && {R} == 8 && {C} == 4
         /* Two rows' pairs of products a lane of 64 bits: exact in 16 x 16 -> 32 bits. */
         __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
         for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
@@ -234,17 +182,24 @@ EIGHT_BY_FOUR = """\
             for (r = 0; r < 8; r++) a[r] = part[2 * r] + part[2 * r + 1];
         }}
 #else
-        for (r = 0; r < 8; r++) a[r] = 0;
+        for (r = 0; r < {R}; r++) a[r] = 0;
         for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
-            const int8_t *w = {name}_values + k * 32;
+            const int8_t *w = {name}_values + k * {size};
             const int16_t *at = q + {name}_at[k];
             int j;
-            for (r = 0; r < 8; r++)
-                for (j = 0; j < 4; j++) a[r] += (int32_t)w[r * 4 + j] * (int32_t)at[j];
+            for (r = 0; r < {R}; r++)
+                for (j = 0; j < {C}; j++) a[r] += (int32_t)w[r * {C} + j] * (int32_t)at[j];
         }}
 #endif
-        for (r = 0; r < left; r++) y[i * 8 + r] = (float)a[r] * scale * {name}_scales[i * 8 + r];
+        for (r = 0; r < left; r++) y[i * {R} + r] = (float)a[r] * scale * {name}_scales[i * {R} + r];
     }}
 """
 
-BLOCKS_INT8 = {"csr": CSR_INT8, "8x4": EIGHT_BY_FOUR, "any": ANY_INT8}
+TEXTS = {
+    ("float32", "dense"): DENSE,
+    ("float32", "csr"): CSR,
+    ("float32", "blocks"): BLOCKS,
+    ("int8", "dense"): DENSE_INT8,
+    ("int8", "csr"): CSR_INT8,
+    ("int8", "blocks"): BLOCKS_INT8,
+}

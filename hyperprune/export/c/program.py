@@ -289,9 +289,8 @@ class _Translator:
             moved.reshape(-1, moved.shape[-1]), index.reshape(-1, moved.shape[-1]), strict=True
         ):
             self.say("{ float a = 0.0f;")
-            for k, (source, target) in enumerate(zip(rows.tolist(), into.tolist(), strict=True)):
+            for source, target in zip(rows.tolist(), into.tolist(), strict=True):
                 self.say(f"  a += {x.buffer}[{source}]; {out}[{target}] = a;")
-                _ = k
             self.say("}")
         return Value(out, index.movedim(-1, dim))
 

@@ -93,11 +93,10 @@ def render(
         body.append(_row(key, packed))
     for key, packed in matrices.items():
         body.append(product(key, packed, name))
-    reset = "    memset(self, 0, sizeof *self);"
     statements = "\n".join(
         f"    {BUFFER.sub(lambda m: places[m.group(0)], s)}" for s in program.statements
     )
-    body.append(STEP.format(name=name, reset=reset, statements=statements))
+    body.append(STEP.format(name=name, statements=statements))
     return Source(header, "\n".join(body), size)
 
 
@@ -263,7 +262,7 @@ static void hp_log_softmax(const float *x, float *y, int n)
 STEP = """\
 void {name}_reset({name}_t *self)
 {{
-{reset}
+    memset(self, 0, sizeof *self);
 }}
 
 void {name}_step({name}_t *self, int32_t token)

@@ -74,10 +74,11 @@ def write_c(
     )
     made = render(program, packed, tables, name, text, number)  # type: ignore[arg-type]
     files = {f"{name}.h": made.header, f"{name}.c": made.source}
-    checked = check(network, files, name, program.outputs, number)
+    tokens, wanted = sampled(network, STEPS)
+    checked = check(files, name, tokens, wanted, number)
     forms = {program.matrices[key][1]: described(item) for key, item in packed.items()}
     export = CExport(target, name, made.size, checked, forms)
-    files |= extras.files(network, export, program.outputs, number)
+    files |= extras.files(network, export, tokens, wanted, number)
     target.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         atomic.write_text(target / file, content)
@@ -126,14 +127,13 @@ def described(packed: Packed) -> str:
 
 
 def check(
-    network: TrainedNetwork, files: dict[str, str], name: str, outputs: int, number: str
+    files: dict[str, str], name: str, tokens: Sequence[int], wanted: Tensor, number: str
 ) -> Checked | None:
-    """Compile and compare on a text that the network wrote itself; None without a compiler."""
+    """Compile and compare on tokens whose predictions (T, V) are known; None without a compiler."""
     cc = compiler()
     if cc is None:
         return None
-    tokens, wanted = sampled(network, STEPS)
-    found = torch.from_numpy(run_c(files, name, outputs, tokens, cc=cc).copy())
+    found = torch.from_numpy(run_c(files, name, wanted.shape[1], tokens, cc=cc).copy())
     difference = float((found - wanted).abs().max())
     perplexities = [perplexity(values, tokens) for values in (found, wanted)]
     far = not torch.isfinite(found).all()

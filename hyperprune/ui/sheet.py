@@ -1,0 +1,62 @@
+"""A table for a paper or a program: Markdown, LaTeX and CSV from heads and cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+MATHS = {"±": r"$\pm$", "−": "$-$", "…": r"\ldots{}", "–": "--"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Heads and rows of cells as people read them; the first column holds names, the rest figures."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def markdown(sheet: Sheet) -> str:
+    """A table as GitHub and most pages show it."""
+    lines = [
+        [_one_line(cell).replace("|", "\\|") for cell in row] for row in (sheet.heads, *sheet.rows)
+    ]
+    rule = ["---", *["---:"] * (len(sheet.heads) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (lines[0], rule, *lines[1:]))
+
+
+def latex(sheet: Sheet) -> str:
+    """A tabular with the rules of the package booktabs, to put into a table of one's own."""
+    head, *rows = [" & ".join(map(_escaped, row)) + r" \\" for row in (sheet.heads, *sheet.rows)]
+    columns = "l" + "r" * (len(sheet.heads) - 1)
+    body = "\n".join(rows)
+    return (
+        f"% \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n"
+        f"{body}\n\\bottomrule\n\\end{{tabular}}"
+    )
+
+
+def comma_separated(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Values with commas between them, empty where there is none (RFC 4180, lines end as Unix has it)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    return out.getvalue().rstrip("\n")
+
+
+def _one_line(cell: str) -> str:
+    return " ".join(cell.split())
+
+
+def _escaped(cell: str) -> str:
+    text = "".join(LATEX.get(character, character) for character in _one_line(cell))
+    for plain, command in MATHS.items():
+        text = text.replace(plain, command)
+    return text
