@@ -34,6 +34,9 @@ def outer_scan(
     log_a (T, B, H), not above 0; values (T, B, H, P); keys, queries (T, B, H, N); S (B, H, P, N).
     Within a chunk y_t = Σ_{s≤t} (a_{s+1} … a_t) (k_sᵀ q_t) v_s + (a_1 … a_t) S_0 q_t (Dao & Gu 2024).
     """
+    if len(values) == 1:
+        S = log_a[0].exp()[..., None, None] * S + values[0].unsqueeze(-1) * keys[0].unsqueeze(-2)
+        return (S * queries[0].unsqueeze(-2)).sum(-1)[None], S
     outputs = []
     for first in range(0, len(values), CHUNK):
         now = slice(first, first + CHUNK)
