@@ -30,6 +30,12 @@ def check_budget(recipe: Recipe, space: Space) -> Iterator[Problem]:
             f"found {recipe.search.goal!r}; within {key} all networks are of one size",
             also=(key,),
         )
+    for given in recipe.dense.given:
+        yield Problem(
+            f"dense.{given}",
+            f"the dense reference within {key} is trained; leave it out",
+            also=(key,),
+        )
     varying = {item.path: item.domain for item in space.dimensions}
     if "prune.sparsity" in varying:
         yield Problem("space.prune.sparsity", f"follows from {key}; leave it out", also=(key,))

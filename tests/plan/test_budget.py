@@ -152,6 +152,7 @@ def test_what_cannot_begin_is_told_at_the_door(text, overrides, said):
     [
         (["prune.active=2000", "prune.budget=6 KiB"], "found beside prune.active"),
         (["prune.active=2000", "space.sparsity=[0.5, 0.9]"], "follows from prune.active"),
+        (["prune.active=2000", "dense.target=5.0"], "within prune.active is trained"),
         (["prune.active=2000", "search.goal=smallest"], "all networks are of one size"),
         (["prune.active=2000", "space={removal_rate=[0.2, 0.4]}"], "list model.hidden in [space]"),
         (["prune.active=2000", "prune.block=rows"], "found 'rows'"),
