@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import CorpusError, RunError, nearest
+from hyperprune.errors import CorpusError, RunError
 from hyperprune.export.about import About, makers_of
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
@@ -19,17 +19,16 @@ from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe, Task
 from hyperprune.store import atomic, layout
+from hyperprune.store.kept import kept_tensors, training_name
 from hyperprune.store.reads import Reads, reads_of
 from hyperprune.store.run import Run
 from hyperprune.task import Cut
 from hyperprune.training.build import build_model, load_task
-from hyperprune.training.outcome import DENSE, comparable
+from hyperprune.training.outcome import DENSE, comparable, repeat_of
 from hyperprune.training.trainer import copy_into
 
 Plugins: TypeAlias = Sequence[str | Path]
 """Plugin files that are run."""
-MASK = "mask/"
-"""What the names of masks begin with in a file of best weights."""
 
 
 def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
@@ -47,26 +46,13 @@ def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
 
 
 def load_candidate(folder: Path | str, name: str, *, plugins: Plugins = ()) -> TrainedNetwork:
-    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone."""
+    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone.
+
+    `"c003-s2"` is its training from the second seed, and in a study an arm's name does as well.
+    """
     run = _open(folder, plugins)
-    known = [DENSE, *run.proposed()]
-    if name not in known:
-        raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, known)}")
-    path = run.training(name).best
-    if not path.exists():
-        started = run.outcome(name) is not None
-        why = (
-            'weights of eliminated candidates are kept where the recipe says final.keep = "all"'
-            if started and run.made().recipe.final.keep != "all"
-            else "no epoch of it is finished"
-            if not started
-            else "bring the file back"
-        )
-        raise RunError(f"{run.folder} holds no weights of {name}: {why}")
-    tensors, _ = atomic.read_tensors(path)
-    masks = {key.removeprefix(MASK): t for key, t in tensors.items() if key.startswith(MASK)}
-    weights = {key: t for key, t in tensors.items() if not key.startswith(MASK)}
-    return _network(run, _result(run), name, weights, masks)
+    training = training_name(run, name)
+    return _network(run, _result(run), training, *kept_tensors(run, training))
 
 
 def load_dense(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
@@ -161,7 +147,8 @@ def _network(
 ) -> TrainedNetwork:
     whole = run.made().recipe
     vocabulary, reads = _read_by(run, whole)
-    configuration = {} if name == DENSE else run.proposed()[name]
+    first, _ = repeat_of(name)
+    configuration = {} if first == DENSE else run.proposed()[first]
     recipe = apply(whole, configuration)
     about = About(
         candidate=name,

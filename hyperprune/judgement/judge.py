@@ -67,6 +67,12 @@ class Judge:
         return "distances" in self.needs
 
     @property
+    def target(self) -> float | None:
+        """The cost to reach, where the recipe gives it."""
+        told = self.recipe.dense.target
+        return None if told is None else self.run.metric.order(told)
+
+    @property
     def sized(self) -> bool:
         """Whether size counts beside quality."""
         return self.recipe.search.goal != "perplexity"
@@ -77,7 +83,7 @@ class Judge:
         Then it fails for every candidate, and the fault is the recipe's or the plugin's.
         """
         try:
-            dense = self.spectrum(DENSE, epoch)
+            dense = self.spectrum(DENSE, self._dense_epoch(DENSE, epoch))
         except SpectrumError:  # the file is lost, which is not the metric's fault
             return
         try:
@@ -111,6 +117,8 @@ class Judge:
     def _dense_epoch(self, candidate: str, epoch: int) -> int:
         """Epoch of the dense spectrum that a candidate's is compared with."""
         which = self.recipe.spectrum.reference
+        if self.recipe.dense.weights is not None:
+            return 1  # the one that there is
         if which == "same_epoch":
             return epoch
         if which == "final":
@@ -153,7 +161,7 @@ class Judge:
             ),
             budget=self.recipe.train.epochs,
             dense=curve,
-            target=min(curve.valid_losses) if curve else None,
+            target=min(curve.valid_losses) if curve else self.target,
         )
 
     def _progress(self, outcome: Outcome, epoch: int, configuration: Configuration) -> Progress:

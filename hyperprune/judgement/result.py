@@ -21,6 +21,8 @@ from hyperprune.terms.metric import PERPLEXITY, Metric
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hyperprune.judgement.frames import RunData
+
 CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
 
 
@@ -142,7 +144,7 @@ class RunResult:
     winner: str
     candidates: tuple[CandidateResult, ...]
     dense_value: float  # validation: the target
-    dense_test_value: float
+    dense_test_value: float | None  # None where a target alone was given
     test_value: float  # the winner's, read once
     active: int
     masked: int
@@ -166,6 +168,30 @@ class RunResult:
     def best(self) -> CandidateResult:
         """The winning candidate."""
         return next(item for item in self.candidates if item.name == self.winner)
+
+    @property
+    def aim(self) -> str:
+        """What `dense_value` is, in words: the dense target, or one that the recipe gave."""
+        return "the given target" if self.dense_test_value is None else "the dense target"
+
+    @property
+    def data(self) -> RunData:
+        """All that the run's folder holds, as frames: curves, densities, spectra, candidates, trainings."""
+        from hyperprune.judgement.frames import RunData
+
+        return RunData(self.folder)
+
+    def curves(self) -> pd.DataFrame:
+        """A row a training and epoch (`RunData.curves`)."""
+        return self.data.curves()
+
+    def densities(self) -> pd.DataFrame:
+        """A row a training, epoch and masked tensor (`RunData.densities`)."""
+        return self.data.densities()
+
+    def spectra(self) -> pd.DataFrame:
+        """A row a training, epoch and exponent (`RunData.spectra`)."""
+        return self.data.spectra()
 
     def candidates_frame(self) -> pd.DataFrame:
         """Candidates as a pandas frame, indexed by name, a column a setting by its path."""

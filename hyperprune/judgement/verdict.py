@@ -32,7 +32,8 @@ from hyperprune.training.outcome import DENSE, Outcome, comparable
 def conclude(
     judge: Judge,
     task: Task,
-    dense: Outcome,
+    dense: Outcome | None,
+    target: float,
     every: Sequence[Candidate],
     finalists: Sequence[str],
     repeats: Mapping[str, Sequence[Outcome]],
@@ -44,13 +45,14 @@ def conclude(
     Where the goal is a small network, it is the smallest that meets the target (`search.goal.winner`).
 
     Finalists are all that trained to the full budget, however they came to it, or those that met the
-    target where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
+    target (a cost) where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
     best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
     stopping early spared.
     """
     recipe, run = judge.recipe, judge.run
     metric = run.metric
-    target = metric.value(min(record.cost for record in dense.epochs))
+    told = recipe.dense.target
+    aim = metric.value(target) if told is None else told
     alive = [c for c in every if c.name in finalists and c.outcome.failure is None]
     if not alive:
         causes = "; ".join(
@@ -58,7 +60,7 @@ def conclude(
         )
         raise Ended(f"every finalist failed: {causes}")
     losses = {c.name: _best_costs(c.outcome, repeats[c.name]) for c in alive}
-    dense_losses = _best_costs(dense, repeats[DENSE])
+    dense_losses = [target] if dense is None else _best_costs(dense, repeats[DENSE])
     points = {c.name: Point(fmean(losses[c.name]), judge.size(c.outcome)) for c in alive}
     chosen = won(points, recipe.search.goal, fmean(dense_losses))
     winner = next(c for c in alive if c.name == chosen)
@@ -77,18 +79,20 @@ def conclude(
                 item.name,
                 item.configuration,
                 item.outcome,
-                target,
+                aim,
                 "winner" if item is winner else "finalist" if item in alive else "eliminated",
             )
             for item in every
         ),
-        dense_value=target,
-        dense_test_value=_test_value(run, DENSE, recipe, task),
+        dense_value=aim,
+        dense_test_value=None if dense is None else _test_value(run, DENSE, recipe, task),
         test_value=_test_value(run, winner.name, settings, task),
         active=active,
         masked=masked,
         total=total,
-        dense_epochs=len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
+        dense_epochs=0
+        if recipe.dense.given or dense is None
+        else len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
         + sum(len(item.epochs) for name in losses for item in repeats[name]),
         full_search_epochs=len(every)

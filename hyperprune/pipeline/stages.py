@@ -50,7 +50,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         if not finished and to_come:
             with part(session.clock, "suggestions"):
                 _prepare(session, searcher)  # every worker is busy: now it costs least
-        _ = dense.outcome  # what candidates are judged against
+        dense.wait()  # what candidates are judged against
         name, configuration = list(chosen.items())[len(finished)]
         if name in repeated:
             outcome = finished[repeated[name]].outcome
@@ -62,7 +62,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     for k in range(recipe.search.candidates):
         while len(finished) <= k - executor.workers:
             finish_next()
-        if finished and at_target(session, dense.outcome, finished.values()):
+        if finished and at_target(session, dense, finished.values()):
             break  # what trains already is waited for, so that the run does not depend on speed
         name = f"c{k:03d}"
         if name in recorded:
@@ -161,7 +161,7 @@ def halve(
     for step in range(judged + 1, epoch + 1):
         able = [item for item in done.values() if item.outcome.failure is None]
         done.update({item.name: item for item in train_on(session, able, step)})
-        if at_target(session, dense.outcome, done.values()):
+        if at_target(session, dense, done.values()):
             break
     return list(done.values())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from hyperprune.corpus import Corpus, Sequences
 from hyperprune.corpus.load import load_corpus
+from hyperprune.errors import RecipeError
 from hyperprune.events import Plan
 from hyperprune.model import parameter_count
 from hyperprune.plan.crew import resources
@@ -19,6 +21,7 @@ from hyperprune.runtime.patience import patient
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.space import Configuration, Space
 from hyperprune.task import Task
+from hyperprune.terms.metric import Metric
 from hyperprune.training.build import (
     build_model,
     check_lengths,
@@ -43,6 +46,7 @@ class Settled:
     disk: int  # most bytes that the run folder may come to
     workers: int  # processes that train
     threads: int  # of torch, in each of them
+    target: float | None = None  # cost to reach, where the recipe gives it
     notices: tuple[str, ...] = ()  # what was decided here
 
 
@@ -85,5 +89,17 @@ def _settled(recipe: Recipe) -> Settled:
         run_bytes(plan, weights, recipe, space, workers),
         workers,
         threads,
+        None if recipe.dense.target is None else _cost(task.metric, recipe.dense.target),
         notices,
     )
+
+
+def _cost(metric: Metric, target: float) -> float:
+    """The cost that a target stands for; raises RecipeError where no network comes to such a value."""
+    cost = metric.order(target)
+    if not math.isfinite(cost) or (metric.of != "cost" and cost < 0):
+        best = metric.text(metric.value(0.0))
+        raise RecipeError(
+            [f"dense.target: found {target:g}; no {metric.words} is better than {best}"]
+        )
+    return cost

@@ -184,6 +184,27 @@ class Train(Section):
     )
 
 
+class Dense(Section):
+    """Where the dense reference comes from, if it is not trained; at most one of these is given."""
+
+    run: str | None = Field(
+        default=None, description="folder of a run whose dense reference counts for this one too"
+    )
+    weights: str | None = Field(
+        default=None,
+        description="safetensors of a trained dense network: target and spectrum are measured from it",
+    )
+    target: float | None = Field(
+        default=None,
+        description="value of the metric to reach; there is then no dense spectrum to compare with",
+    )
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The keys that are given."""
+        return tuple(key for key, value in self if value is not None)
+
+
 class Prune(Section):
     """The controls of dynamic sparse training."""
 
@@ -409,6 +430,7 @@ class Recipe(Section):
     task: Task = Task()
     model: Model = Model()
     train: Train = Train()
+    dense: Dense = Dense()
     prune: Prune = Prune()
     space: Mapping[str, Domain] = Field(default_factory=dict)
     spectrum: Spectrum = Spectrum()
@@ -421,10 +443,20 @@ class Recipe(Section):
         """Whether every candidate trains to the full budget, and no round eliminates one."""
         return bool(self.arms) if self.search.full is None else self.search.full
 
+    @property
+    def arm_names(self) -> dict[str, str]:
+        """Names of arms by the candidates that they are: they are proposed in their order."""
+        return {f"c{k:03d}": arm.name for k, arm in enumerate(self.arms)}
+
+    def seed_of(self, number: int) -> int:
+        """The seed of a training's n-th repetition, counted from 1, its own."""
+        return self.seeds[number - 1] if self.seeds else (self.seed + number - 1) % 2**63
+
     @model_serializer(mode="wrap")
-    def _task_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the default task out, so that runs made before there were others read as they did."""
+    def _where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out sections that came later and say nothing, so that older runs read as they did."""
         said: dict[str, Any] = write(self)
-        if self.task == Task():
-            said.pop("task", None)
+        for section, nothing in (("task", Task()), ("dense", Dense())):
+            if getattr(self, section) == nothing:
+                said.pop(section, None)
         return said

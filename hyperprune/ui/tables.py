@@ -82,11 +82,14 @@ def result_facts(result: RunResult) -> RenderableType:
         if result.search_epochs
         else ""
     )
-    met = f"meets the dense target at epoch {best.met_target}" if best.met_target else ""
+    met = f"meets {result.aim} at epoch {best.met_target}" if best.met_target else ""
+    given = result.dense_test_value is None
+    dense_test = "" if given else f"; dense {metric.text(result.dense_test_value)}"
     verdict = Text.assemble(
         metric.text(best.valid_value),
-        f" at epoch {best.best_epoch}; dense {metric.text(result.dense_value)}; ",
-        (met, "green") if met else ("does not meet the dense target", "yellow"),
+        f" at epoch {best.best_epoch}; {'target' if given else 'dense'} "
+        f"{metric.text(result.dense_value)}; ",
+        (met, "green") if met else (f"does not meet {result.aim}", "yellow"),
     )
     return facts(
         [
@@ -95,7 +98,7 @@ def result_facts(result: RunResult) -> RenderableType:
             (f"validation {metric.words}", verdict),
             (
                 f"test {metric.words}",
-                f"{metric.text(result.test_value)}; dense {metric.text(result.dense_test_value)}",
+                f"{metric.text(result.test_value)}{dense_test}",
             ),
             (
                 "sparsity",
