@@ -9,6 +9,7 @@ from hyperprune import __version__
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.plan.disk import show_bytes
 from hyperprune.recipe import dumps
+from hyperprune.terms.sheet import cell
 
 LOADING: Mapping[str, str] = {
     "safetensors": """```python
@@ -67,8 +68,8 @@ def card(
     }
     data = about.recipe.data.model_copy(update={"root": None})
     recipe = dumps(about.recipe.model_copy(update={"data": data}))
-    table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
-    return f"""# {_cell(about.recipe.title or "untitled")}: {_cell(about.candidate)}
+    table = "\n".join(f"| {key} | {cell(value)} |" for key, value in rows.items())
+    return f"""# {cell(about.recipe.title or "untitled")}: {cell(about.candidate)}
 
 A recurrent language model pruned by hyperprune {__version__}, as `{name}` ({format}).
 
@@ -102,9 +103,5 @@ def _against(value: float | None, dense: float | None) -> str:
 
 
 def _controls(configuration: Mapping[str, Any]) -> str:
-    lines = [f"- {key}: {_cell(value)}" for key, value in configuration.items()]
+    lines = [f"- {key}: {cell(value)}" for key, value in configuration.items()]
     return "\n".join(lines) or "The recipe's own; nothing was searched for."
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())

@@ -5,6 +5,7 @@ run.json          recipe, seeds, versions        log.jsonl       every event, wi
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
 vocabulary.json   the words that ids stand for   plugins/        the recipe's own code
+card.md           a page about the run, at its end
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ FILES = (
     layout.RECIPE,
     layout.MADE,
     layout.RESULT,
+    layout.CARD,
     layout.VOCABULARY,
     layout.JOURNAL,
     layout.LOG,
