@@ -14,8 +14,8 @@ from hyperprune.recipe.arms import names_of, read_arms
 from hyperprune.recipe.check import check
 from hyperprune.recipe.code import files_from, use_files
 from hyperprune.recipe.presets import expand_presets, reaches
-from hyperprune.recipe.problems import Problem, printable, record_problems
-from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.problems import Problem, printable, read, record_problems
+from hyperprune.recipe.records import Recipe, Search
 from hyperprune.recipe.seeds import settle_seeds
 from hyperprune.recipe.shipped import find_recipe, shipped_recipes
 from hyperprune.recipe.source import (
@@ -30,6 +30,7 @@ from hyperprune.recipe.source import (
     same_entry,
 )
 from hyperprune.recipe.space import resolve, with_space
+from hyperprune.runtime.patience import patient
 
 
 def load_recipe(
@@ -80,6 +81,19 @@ def loads(
     if isinstance(document.get("space"), dict):
         document["space"] = flat_space(document["space"])
     given, refused = _override_all(document, overrides)
+    with patient(_silence(document)):  # plugins are asked for presets, sizes and options
+        return _recipe(document, text, source, plugins, given, refused)
+
+
+def _recipe(
+    document: dict[str, Any],
+    text: str,
+    source: str,
+    plugins: Sequence[str | Path],
+    given: dict[str, str],
+    refused: list[str],
+) -> Recipe:
+    """The recipe of a document whose overrides are applied; raises RecipeError."""
     if problems := list(use_files(document, plugins)):  # what they offer is then not known
         raise RecipeError([*locate(problems, source, text, given), *refused])
     try:
@@ -90,15 +104,25 @@ def loads(
         recipe, found = read_document(document, given)
         problems = [*problems, *_still_news(found, problems)]
         if arms and not problems:
-            read, problems = read_arms(
+            methods, problems = read_arms(
                 written, lambda whole, own: read_document(whole, {*given, *own}), recipe
             )
-            recipe = recipe.model_copy(update={"arms": read, "space": {}})
+            recipe = recipe.model_copy(update={"arms": methods, "space": {}})
     except RecursionError:
         raise RecipeError([f"{printable(source)}: nested too deeply"]) from None
     if problems or refused:
         raise RecipeError([*locate(problems, source, text, given), *refused])
     return with_space(recipe, resolve(recipe)[0])
+
+
+def _silence(document: dict[str, Any]) -> float:
+    """Seconds that a plugin may take for an answer, as far as they are known before it is read."""
+    search = document.get("search")
+    field = Search.model_fields["silence"]
+    try:
+        return float(read(field, search.get("silence", field.default)))  # type: ignore[union-attr]
+    except (AttributeError, ValueError):
+        return float(field.default)
 
 
 def read_document(
