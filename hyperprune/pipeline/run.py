@@ -186,7 +186,7 @@ def _carry_out(
             notify(events.TimeSpent("", 0, clock.take(), time.monotonic() - since))
     atomic.write_json(opened.folder / layout.RESULT, result.to_json())
     try:
-        atomic.write_text(opened.folder / layout.CARD, card_of(opened, result))
+        opened.write_card(card_of(opened, result))
     except RunError as error:  # for people; no fact is in it
         notify(events.Notice(f"the run has no card: {error}"))
     notify(events.RunFinished(str(opened.folder), result.to_json()))

@@ -163,6 +163,10 @@ class Run:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
         atomic.write_text(self.folder / layout.RECIPE, dumps(recipe))
 
+    def write_card(self, text: str) -> None:
+        """Write card.md: a page about the finished run, for people."""
+        atomic.write_text(self.folder / layout.CARD, text)
+
     def write_vocabulary(self, words: Sequence[str]) -> None:
         """Keep the words that ids stand for, so that networks can be used where the text is not."""
         path = self.folder / layout.VOCABULARY
