@@ -280,8 +280,8 @@ class Search(Section):
     searcher: Choice = Choice(name=NAMES["searcher"])
     goal: Goal = Field(
         default="perplexity",
-        description="the lowest perplexity, the smallest network that meets the dense target, or the "
-        "frontier of both; the last two with `prune.sparsity` in the space",
+        description="the lowest perplexity (of other tasks the best metric), the smallest network that "
+        "meets the dense target, or the frontier of both; the last two with `prune.sparsity` in the space",
     )
     objective: Choice = Field(
         default=Choice(name=NAMES["objective"]),
