@@ -24,7 +24,11 @@ def hyperprune_distances():
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("again")
-    tiny_run(folder, 'title="a | <b>"', "final.seeds=2")
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # a fixture of a module comes before a test's own cache
+        patch.setenv("HYPERPRUNE_CACHE", str(folder / "cache"))
+        tiny_run(folder, 'title="a | <b>"', "final.seeds=2")
     return folder / "run"
 
 
