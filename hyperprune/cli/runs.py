@@ -327,11 +327,15 @@ def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> 
 def _show_plan(settled: Settled, *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from rich.text import Text
+
     from hyperprune.plan.estimate import estimate
     from hyperprune.ui import tables
+    from hyperprune.ui.text import safe
 
     plan, cost = settled.plan, estimate(settled)
     if as_json:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:
-        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost))
+        notices = (Text(f"note: {safe(notice)}") for notice in settled.notices)
+        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost), *notices)
