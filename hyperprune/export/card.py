@@ -11,6 +11,7 @@ from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.step import carries
 from hyperprune.plan.disk import show_bytes
 from hyperprune.recipe import dumps
+from hyperprune.terms.sheet import cell
 
 LOADING: Mapping[str, str] = {
     "safetensors": """```python
@@ -68,10 +69,10 @@ def card(
         "made by": ", ".join(f"{m.name} of {m.package} {m.version}" for m in about.makers.values()),
     }
     recipe = dumps(about.travelling)
-    table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
+    table = "\n".join(f"| {key} | {cell(value)} |" for key, value in rows.items())
     what = "language model" if about.language else f"network of task {about.recipe.task.name}"
     many = about.metric.many[:1].upper() + about.metric.many[1:]
-    return f"""# {_cell(about.recipe.title or "untitled")}: {_cell(about.candidate)}
+    return f"""# {cell(about.recipe.title or "untitled")}: {cell(about.candidate)}
 
 A recurrent {what} pruned by hyperprune {__version__}, as `{name}` ({format}).
 
@@ -144,9 +145,5 @@ def _against(about: About, value: float | None, dense: float | None) -> str:
 
 
 def _controls(configuration: Mapping[str, Any]) -> str:
-    lines = [f"- {key}: {_cell(value)}" for key, value in configuration.items()]
+    lines = [f"- {key}: {cell(value)}" for key, value in configuration.items()]
     return "\n".join(lines) or "The recipe's own; nothing was searched for."
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())
