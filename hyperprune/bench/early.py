@@ -10,7 +10,7 @@ import functools
 import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
@@ -88,7 +88,7 @@ EXPLORATORY: tuple[str, ...] = tuple(_LIST["exploratory"])
 
 
 def preregistered(role: str) -> Early:
-    """The objective that the list gives a role: `budget` or `pair`."""
+    """The objective that the list gives a role, such as `budget` or `pair`."""
     return next(item for item in PREREGISTERED if item.name == _LIST[role])
 
 
@@ -97,8 +97,9 @@ def sensitivities() -> tuple[Early, ...]:
 
     Other tolerances, and every registered distance of either state against either reference.
     """
+    tolerant, measured = preregistered("tolerant"), preregistered("measured")
     tolerances = [
-        Early(f"gated, τ = {value}", "loss_then_distance", (("tolerance", value),))
+        replace(tolerant, name=f"{tolerant.name}, τ = {value}", options=(("tolerance", value),))
         for value in _LIST["tolerances"]
     ]
     shown = [
@@ -107,7 +108,7 @@ def sensitivities() -> tuple[Early, ...]:
         for state in STATES
         for reference in ("same_epoch", "final")
     ]
-    return (*tolerances, *(Early(name, "distance", shown=name) for name in shown))
+    return (*tolerances, *(replace(measured, name=name, shown=name) for name in shown))
 
 
 RIDGE = 1.0
