@@ -161,7 +161,7 @@ def _network(
             f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
             f"language models. Its weights and masks are in {run.folder / 'winner'} as safetensors"
         )
-    configuration = {} if name == DENSE else run.proposed()[name]
+    configuration = run.configuration(name)
     recipe = apply(whole, configuration)
     about = About(
         candidate=name,
@@ -202,7 +202,7 @@ def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
         raise RunError(
             f"{run.folder} has no vocabulary.json, and its text is absent: {error}"
         ) from error
-    known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
+    known = [fact["sha256"] for fact in run.journal.facts("corpus")]
     if known and known[0] != corpus.sha256:
         raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
     return corpus.vocabulary if isinstance(corpus, Corpus) else ()
