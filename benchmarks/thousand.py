@@ -142,7 +142,7 @@ def main() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
-    found = {"made": date.today().isoformat(), "workers": WORKERS, "rows": rows}
+    found = {"made": date.today().isoformat(), "workers": WORKERS, "passes": [rows]}
     chosen.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

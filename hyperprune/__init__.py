@@ -21,6 +21,7 @@ from hyperprune.hookspecs import API_VERSION, hookimpl, hookspec
 
 if TYPE_CHECKING:
     from hyperprune.export import load_candidate, load_dense, load_exported, load_winner
+    from hyperprune.judgement.frames import RunData
     from hyperprune.judgement.result import CandidateResult, RunResult
     from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
     from hyperprune.pipeline.run import load_run, resume, run
@@ -35,6 +36,7 @@ __all__ = [
     "API_VERSION",
     "CandidateResult",
     "LyapunovSpectrum",
+    "RunData",
     "RunResult",
     "SparseTraining",
     "Study",
@@ -64,6 +66,7 @@ _HOME = {
     "load_dense": "hyperprune.export",
     "load_exported": "hyperprune.export",
     "load_recipe": "hyperprune.recipe",
+    "RunData": "hyperprune.judgement.frames",
     "RunResult": "hyperprune.judgement.result",
     "CandidateResult": "hyperprune.judgement.result",
     "SparseTraining": "hyperprune.sparsity",

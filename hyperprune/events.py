@@ -34,6 +34,7 @@ class RunStarted:
     plan: Plan
     resumed: bool
     metric: Metric = PERPLEXITY  # what results are told in
+    target: float | None = None  # cost to reach, where the recipe gives it
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ WRITERS = {
     "integrations/transformers": "a file in a checkpoint of another library's",
     "lyapunov/record": "saves a spectrum to a path that its caller chose",
     "report/checks": "tries whether folders can be written",
+    "report/data": "writes a run's frames to where a person says",
     "report/compare": "writes a comparison to where a person says",
     "report/html": "writes a report to where a person says",
     "scaffold/__init__": "writes a new plugin",

@@ -1,4 +1,4 @@
-"""Commands that look at runs, wherever they were started: list, compare, watch, serve."""
+"""Commands that look at runs, wherever they were started: list, compare, watch, serve, as data."""
 
 from __future__ import annotations
 
@@ -61,6 +61,20 @@ def compare(
 
         written = write_comparison(found, folders, out)
         typer.echo(str(written), err=as_json)
+
+
+def export_data(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="csv or parquet.")
+    ] = "csv",
+) -> None:
+    """Write a run's curves, densities, spectra, candidates and trainings for other programs."""
+    from hyperprune.report.data import write_data
+
+    for path in write_data(folder, out, form):
+        typer.echo(str(path))
 
 
 def watch(folder: RunFolder) -> None:

@@ -226,7 +226,7 @@ def spectrum(
     as_json: Annotated[bool, typer.Option("--json", help="Print the spectrum as JSON.")] = False,
 ) -> None:
     """Print the Lyapunov spectrum of a run's dense reference, or of a candidate beside it."""
-    from hyperprune.judgement.standing import load_spectrum
+    from hyperprune.judgement.standing import dense_spectrum, load_spectrum
     from hyperprune.training.outcome import DENSE
     from hyperprune.ui import spectra
     from hyperprune.ui.text import safe
@@ -236,7 +236,7 @@ def spectrum(
     if as_json:
         show_json({"candidate": name, "epoch": epoch, **spectra.as_json(found)})
         return
-    reference = None if name == DENSE else load_spectrum(folder, DENSE, epoch)[1]
+    reference = None if name == DENSE else dense_spectrum(folder, epoch)
     console = screen()
     console.print(f"{safe(name)} after epoch {epoch}")
     view = spectra.spectrum_view(found, console.width, reference=reference, every=every)
@@ -327,11 +327,15 @@ def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> 
 def _show_plan(settled: Settled, *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from rich.text import Text
+
     from hyperprune.plan.estimate import estimate
     from hyperprune.ui import tables
+    from hyperprune.ui.text import safe
 
     plan, cost = settled.plan, estimate(settled)
     if as_json:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:
-        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost))
+        notices = (Text(f"note: {safe(notice)}") for notice in settled.notices)
+        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost), *notices)

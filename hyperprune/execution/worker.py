@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
 
 import torch
 
@@ -30,7 +29,7 @@ from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
-from hyperprune.training.outcome import EpochRecord, Failure, Outcome
+from hyperprune.training.outcome import EpochRecord, Failure, Outcome, recorded
 
 PATIENCE = 60.0
 """Seconds to wait for an orphan of a killed run to notice and leave the folder."""
@@ -183,16 +182,7 @@ def _train(
                     raise PluginError(f"{whose} raised {said(error)}") from error
                 raise
         topology = trainer.sparse.topology() if trainer.sparse else None
-        history.append(
-            EpochRecord(
-                **asdict(metrics),
-                largest=spectrum.largest,
-                floored=spectrum.floored,
-                topology=topology.plain() if topology else {},
-                lost=spectrum.lost,
-                exponents=len(spectrum.exponents),
-            )
-        )
+        history.append(recorded(metrics, spectrum, topology))
         with part(clock, "saving"):
             folder.save(trainer, spectrum, history)
         emit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
-from hyperprune.errors import CorpusError, RunError, nearest
+from hyperprune.errors import CorpusError, RunError
 from hyperprune.export.about import About, makers_of
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.judgement.result import RunResult
@@ -20,15 +19,16 @@ from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe, Task
 from hyperprune.store import atomic, layout
+from hyperprune.store.kept import kept_tensors, training_name
+from hyperprune.store.reads import Reads, reads_of
 from hyperprune.store.run import Run
-from hyperprune.training.build import build_model
-from hyperprune.training.outcome import DENSE
+from hyperprune.task import Cut
+from hyperprune.training.build import build_model, load_task
+from hyperprune.training.outcome import DENSE, comparable, repeat_of
 from hyperprune.training.trainer import copy_into
 
 Plugins: TypeAlias = Sequence[str | Path]
 """Plugin files that are run."""
-MASK = "mask/"
-"""What the names of masks begin with in a file of best weights."""
 
 
 def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
@@ -46,26 +46,13 @@ def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
 
 
 def load_candidate(folder: Path | str, name: str, *, plugins: Plugins = ()) -> TrainedNetwork:
-    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone."""
+    """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone.
+
+    `"c003-s2"` is its training from the second seed, and in a study an arm's name does as well.
+    """
     run = _open(folder, plugins)
-    known = [DENSE, *run.proposed()]
-    if name not in known:
-        raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, known)}")
-    path = run.training(name).best
-    if not path.exists():
-        started = run.outcome(name) is not None
-        why = (
-            'weights of eliminated candidates are kept where the recipe says final.keep = "all"'
-            if started and run.made().recipe.final.keep != "all"
-            else "no epoch of it is finished"
-            if not started
-            else "bring the file back"
-        )
-        raise RunError(f"{run.folder} holds no weights of {name}: {why}")
-    tensors, _ = atomic.read_tensors(path)
-    masks = {key.removeprefix(MASK): t for key, t in tensors.items() if key.startswith(MASK)}
-    weights = {key: t for key, t in tensors.items() if not key.startswith(MASK)}
-    return _network(run, _result(run), name, weights, masks)
+    training = training_name(run, name)
+    return _network(run, _result(run), training, *kept_tensors(run, training))
 
 
 def load_dense(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
@@ -97,13 +84,16 @@ def assemble(
 
 def _initial(about: About, device: torch.device) -> nn.Module:
     """The network that a record describes, with its initial weights."""
-    return build_model(about.recipe, len(about.vocabulary), device)
+    return build_model(about.recipe, about.size, device)
 
 
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
-    with torch.device("meta"):
-        model = _initial(about, torch.device("meta"))
+    try:
+        with torch.device("meta"):
+            model = _initial(about, torch.device("meta"))
+    except RuntimeError:  # a network of somebody's own that looks at its initial weights
+        model = _initial(about, torch.device("cpu"))
     own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(own.keys() | found.keys()):
@@ -156,53 +146,55 @@ def _network(
     masks: Mapping[str, Tensor],
 ) -> TrainedNetwork:
     whole = run.made().recipe
-    if whole.task != Task():
-        raise RunError(
-            f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
-            f"language models. Its weights and masks are in {run.folder / 'winner'} as safetensors"
-        )
-    configuration = run.configuration(name)
+    vocabulary, reads = _read_by(run, whole)
+    first, _ = repeat_of(name)
+    configuration = run.configuration(first)
     recipe = apply(whole, configuration)
     about = About(
         candidate=name,
         configuration=dict(configuration),
         recipe=recipe,
-        vocabulary=_vocabulary(run, whole),
+        vocabulary=vocabulary,
+        reads=reads,
         makers=makers_of(recipe),
         active=sum(int(mask.sum()) for mask in masks.values()),
         masked=sum(mask.numel() for mask in masks.values()),
         total=sum(weight.numel() for weight in weights.values()),
-        **_perplexities(run, result, name),
+        metric=run.metric,
+        **_values(run, result, name),
     )
     return assemble(about, weights, masks, run.folder)
 
 
-def _perplexities(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
+def _values(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
+    """The values of the metric that go with a network."""
+
     def best(candidate: str) -> float | None:
         outcome = run.outcome(candidate)
-        losses = [record.valid_loss for record in outcome.epochs] if outcome else []
-        return math.exp(min(losses)) if losses else None
+        costs = [record.cost for record in comparable(outcome.epochs)] if outcome else []
+        return run.metric.value(min(costs)) if costs else None
 
-    found = {"valid_perplexity": best(name), "dense_valid_perplexity": best(DENSE)}
+    found = {"valid_value": best(name), "dense_valid_value": best(DENSE)}
     if result is not None:
-        found["dense_test_perplexity"] = result.dense_test_value
+        found["dense_test_value"] = result.dense_test_value
         tested = {result.winner: result.test_value, DENSE: result.dense_test_value}
-        found["test_perplexity"] = tested.get(name)
+        found["test_value"] = tested.get(name)
     return found
 
 
-def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
-    """The run's words; a run of an older hyperprune kept none and needs its corpus."""
-    kept = run.vocabulary()
-    if kept is not None:
-        return kept
+def _read_by(run: Run, recipe: Recipe) -> tuple[tuple[str, ...], Reads | None]:
+    """The run's words, or what is read of sequences; a run of an older hyperprune needs its data."""
+    words, reads = run.vocabulary(), run.reads()
+    if words is not None or reads is not None:
+        return words or (), reads
+    wanted = layout.VOCABULARY if recipe.task == Task() else layout.SEQUENCES
     try:
-        corpus = load_corpus(recipe.data)
+        data = load_corpus(recipe.data)
     except CorpusError as error:
-        raise RunError(
-            f"{run.folder} has no vocabulary.json, and its text is absent: {error}"
-        ) from error
+        raise RunError(f"{run.folder} has no {wanted}, and its data are absent: {error}") from error
     known = [fact["sha256"] for fact in run.journal.facts("corpus")]
-    if known and known[0] != corpus.sha256:
-        raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
-    return corpus.vocabulary if isinstance(corpus, Corpus) else ()
+    if known and known[0] != data.sha256:
+        raise RunError(f"{run.folder} has no {wanted}, and the data here are others")
+    if isinstance(data, Corpus):
+        return data.vocabulary, None
+    return (), reads_of(load_task(recipe), data, Cut(recipe.train.eval_batch, recipe.train.bptt))

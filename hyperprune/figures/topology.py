@@ -12,6 +12,7 @@ from hyperprune.figures.style import SCALE, Line, blank, brief, crowd, label, pa
 from hyperprune.figures.view import MANY, RunView, Source, look
 from hyperprune.sparsity.maps import Map, density_map
 from hyperprune.store import atomic
+from hyperprune.store.training import split_masks
 from hyperprune.training.outcome import DENSE
 
 TENSORS = 12
@@ -151,9 +152,9 @@ def _maps(view: RunView, name: str) -> tuple[dict[str, Map], dict[str, Map]]:
     return (
         {k: t.numpy() for k, t in start.items() if t.ndim == 2 and t.is_floating_point()},
         {
-            key.removeprefix("mask/"): density_map(mask)
-            for key, mask in best.items()
-            if key.startswith("mask/") and mask.ndim == 2 and mask.numel()
+            name: density_map(mask)
+            for name, mask in split_masks(best)[1].items()
+            if mask.ndim == 2 and mask.numel()
         },
     )
 

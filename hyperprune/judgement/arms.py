@@ -66,8 +66,8 @@ def arms_of(
     if not recipe.in_full:
         return ()
     proposed = run.proposed()
-    labels = {f"c{k:03d}": arm.name for k, arm in enumerate(recipe.arms)}
-    seeds = recipe.seeds or tuple((recipe.seed + k) % 2**63 for k in range(recipe.final.seeds))
+    labels = recipe.arm_names
+    seeds = [recipe.seed_of(number) for number in range(1, recipe.final.seeds + 1)]
     return tuple(
         Arm(
             labels.get(candidate, candidate),

@@ -70,6 +70,12 @@ class Judge:
         return "distances" in self.needs
 
     @property
+    def target(self) -> float | None:
+        """The cost to reach, where the recipe gives it."""
+        told = self.recipe.dense.target
+        return None if told is None else self.run.metric.order(told)
+
+    @property
     def sized(self) -> bool:
         """Whether size counts beside quality."""
         return self.recipe.search.goal != "perplexity"
@@ -80,7 +86,7 @@ class Judge:
         Then it fails for every candidate, and the fault is the recipe's or the plugin's.
         """
         try:
-            dense = self.spectrum(DENSE, epoch)
+            dense = self.spectrum(DENSE, self._dense_epoch(DENSE, epoch))
         except SpectrumError:  # the file is lost, which is not the metric's fault
             return
         try:
@@ -114,6 +120,8 @@ class Judge:
     def _dense_epoch(self, candidate: str, epoch: int) -> int:
         """Epoch of the dense spectrum that a candidate's is compared with."""
         which = self.recipe.spectrum.reference
+        if self.recipe.dense.weights is not None:
+            return 1  # the one that there is
         if which == "same_epoch":
             return epoch
         if which == "final":
@@ -153,7 +161,7 @@ class Judge:
             candidates=tuple(self._progress_of(item, epoch) for item in outcomes),
             budget=self.recipe.train.epochs,
             dense=curve,
-            target=min(curve.valid_losses) if curve else None,
+            target=min(curve.valid_losses) if curve else self.target,
         )
 
     def _progress_of(self, outcome: Outcome, epoch: int) -> Progress:
@@ -209,6 +217,8 @@ class Judge:
 
     def _size(self, outcome: Outcome) -> int:
         last = outcome.epochs[-1]
+        if self.recipe.prune.budgeted:
+            return last.active
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
         sparsity = apply(self.recipe, self.run.configuration(outcome.candidate)).prune.sparsity
         return int(min(last.active, round((1 - sparsity) * masked)))

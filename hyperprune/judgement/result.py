@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.arms import Arm
+from hyperprune.judgement.budget import BudgetVerdict
 from hyperprune.judgement.margin import Margin
 from hyperprune.search.goal import Goal
 from hyperprune.store import layout
@@ -20,6 +21,8 @@ from hyperprune.terms.metric import PERPLEXITY, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hyperprune.judgement.frames import RunData
 
 CandidateState: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished"]
 
@@ -117,7 +120,11 @@ class Signal:
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """A finalist that no other beats in both active weights and the metric (validation)."""
+    """A finalist that no other beats in both active weights and the metric (validation).
+
+    Within a budget every finalist and the dense reference, the densest first, whose active weights are
+    as many.
+    """
 
     name: str
     active: int
@@ -142,7 +149,7 @@ class RunResult:
     winner: str
     candidates: tuple[CandidateResult, ...]
     dense_value: float  # validation: the target
-    dense_test_value: float
+    dense_test_value: float | None  # None where a target alone was given
     test_value: float  # the winner's, read once
     active: int
     masked: int
@@ -159,13 +166,40 @@ class RunResult:
     arms: tuple[Arm, ...] = ()  # of a study, the dense network first
     metric: Metric = PERPLEXITY
     goal: Goal = "perplexity"
-    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
+    frontier: tuple[
+        FrontierPoint, ...
+    ] = ()  # the smallest first; where size counts, or a budget is
+    budget: BudgetVerdict | None = None  # where the recipe has one
     folder: str = ""
 
     @property
     def best(self) -> CandidateResult:
         """The winning candidate."""
         return next(item for item in self.candidates if item.name == self.winner)
+
+    @property
+    def aim(self) -> str:
+        """What `dense_value` is, in words: the dense target, or one that the recipe gave."""
+        return "the given target" if self.dense_test_value is None else "the dense target"
+
+    @property
+    def data(self) -> RunData:
+        """All that the run's folder holds, as frames: curves, densities, spectra, candidates, trainings."""
+        from hyperprune.judgement.frames import RunData
+
+        return RunData(self.folder)
+
+    def curves(self) -> pd.DataFrame:
+        """A row a training and epoch (`RunData.curves`)."""
+        return self.data.curves()
+
+    def densities(self) -> pd.DataFrame:
+        """A row a training, epoch and masked tensor (`RunData.densities`)."""
+        return self.data.densities()
+
+    def spectra(self) -> pd.DataFrame:
+        """A row a training, epoch and exponent (`RunData.spectra`)."""
+        return self.data.spectra()
 
     def candidates_frame(self) -> pd.DataFrame:
         """Candidates as a pandas frame, indexed by name, a column a setting by its path."""
@@ -179,6 +213,8 @@ class RunResult:
         said = {key: value for key, value in asdict(self).items() if key != "folder"}
         if self.metric == PERPLEXITY:
             del said["metric"]
+        if self.budget is None:
+            del said["budget"]
         found: dict[str, Any] = named(said, self.metric)
         return found
 

@@ -23,7 +23,7 @@ from hyperprune.training.outcome import DENSE
 
 @dataclass(frozen=True)
 class Standing:
-    """What a run folder tells. `target` is the dense reference's best value of the metric."""
+    """What a run folder tells. `target` is the dense reference's best value of the metric, or a given one."""
 
     folder: str
     title: str
@@ -54,7 +54,7 @@ def standing(source: Path | Run) -> Standing:
     recipe = recipe_of(run)
     dense = run.outcome(DENSE)
     costs = [record.cost for record in dense.epochs] if dense else []
-    target = run.metric.value(min(costs)) if costs else None
+    target = run.metric.value(min(costs)) if costs else recipe.dense.target
     path = folder / layout.RESULT
     result = RunResult.from_json(atomic.read_json(path), folder) if path.exists() else None
     topology = None
@@ -74,7 +74,7 @@ def standing(source: Path | Run) -> Standing:
         folder=str(folder),
         title=recipe.title,
         epochs=recipe.train.epochs,
-        dense_epochs=len(costs),
+        dense_epochs=0 if recipe.dense.given else len(costs),
         target=target,
         candidates=candidates,
         result=result,
@@ -95,6 +95,14 @@ def open_run(folder: Path) -> Run:
 def recipe_of(run: Run) -> Recipe:
     """The recipe that a run was made from; raises RunError where run.json is damaged."""
     return run.made().recipe
+
+
+def dense_spectrum(folder: Path, epoch: int) -> LyapunovSpectrum | None:
+    """What a candidate's spectrum after an epoch is seen beside; None where the run has none."""
+    given = recipe_of(open_run(folder)).dense
+    if given.target is not None:
+        return None
+    return load_spectrum(folder, DENSE, None if given.weights else epoch)[1]
 
 
 def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, LyapunovSpectrum]:

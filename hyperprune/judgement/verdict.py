@@ -10,6 +10,7 @@ from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.arms import arms_of
+from hyperprune.judgement.budget import budget_verdict
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
@@ -25,6 +26,7 @@ from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
 from hyperprune.terms.metric import Metric
+from hyperprune.training.budget import said
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
@@ -32,7 +34,8 @@ from hyperprune.training.outcome import DENSE, Outcome, comparable
 def conclude(
     judge: Judge,
     task: Task,
-    dense: Outcome,
+    dense: Outcome | None,
+    target: float,
     every: Sequence[Candidate],
     finalists: Sequence[str],
     repeats: Mapping[str, Sequence[Outcome]],
@@ -44,13 +47,14 @@ def conclude(
     Where the goal is a small network, it is the smallest that meets the target (`search.goal.winner`).
 
     Finalists are all that trained to the full budget, however they came to it, or those that met the
-    target where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
+    target (a cost) where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
     best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
     stopping early spared.
     """
     recipe, run = judge.recipe, judge.run
     metric = run.metric
-    target = metric.value(min(record.cost for record in dense.epochs))
+    told = recipe.dense.target
+    aim = metric.value(target) if told is None else told
     alive = [c for c in every if c.name in finalists and c.outcome.failure is None]
     if not alive:
         causes = "; ".join(
@@ -58,7 +62,7 @@ def conclude(
         )
         raise Ended(f"every finalist failed: {causes}")
     losses = {c.name: _best_costs(c.outcome, repeats[c.name]) for c in alive}
-    dense_losses = _best_costs(dense, repeats[DENSE])
+    dense_losses = [target] if dense is None else _best_costs(dense, repeats[DENSE])
     points = {c.name: Point(fmean(losses[c.name]), judge.size(c.outcome)) for c in alive}
     chosen = won(points, recipe.search.goal, fmean(dense_losses))
     winner = next(c for c in alive if c.name == chosen)
@@ -68,6 +72,14 @@ def conclude(
     active, masked, total = save_winner(
         run.folder / layout.WINNER, run.training(winner.name).best, about
     )
+    verdict, budgeted = None, tuple[FrontierPoint, ...]()
+    if recipe.prune.budgeted and dense is not None:
+        known = {DENSE: dense, **{c.name: c.outcome for c in alive}}
+        of_all = {DENSE: dense_losses, **losses}
+        verdict = budget_verdict(said(recipe.prune), known, of_all)
+        whole, _ = atomic.read_tensors(run.training(DENSE).best)
+        kept = sum(tensor.numel() for tensor in whole.values())
+        budgeted = _within_budget(metric, known, of_all, kept)
     return RunResult(
         title=recipe.title,
         winner=winner.name,
@@ -77,18 +89,20 @@ def conclude(
                 item.name,
                 item.configuration,
                 item.outcome,
-                target,
+                aim,
                 "winner" if item is winner else "finalist" if item in alive else "eliminated",
             )
             for item in every
         ),
-        dense_value=target,
-        dense_test_value=_test_value(run, DENSE, recipe, task),
+        dense_value=aim,
+        dense_test_value=None if dense is None else _test_value(run, DENSE, recipe, task),
         test_value=_test_value(run, winner.name, settings, task),
         active=active,
         masked=masked,
         total=total,
-        dense_epochs=len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
+        dense_epochs=0
+        if recipe.dense.given or dense is None
+        else len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
         + sum(len(item.epochs) for name in losses for item in repeats[name]),
         full_search_epochs=len(every)
@@ -105,7 +119,10 @@ def conclude(
             run, recipe, lambda name, own: _test_value(run, name, apply(recipe, own), task)
         ),
         goal=recipe.search.goal,
-        frontier=_frontier(metric, points, masked, fmean(dense_losses)) if judge.sized else (),
+        frontier=_frontier(metric, points, masked, fmean(dense_losses))
+        if judge.sized
+        else budgeted,
+        budget=verdict,
     )
 
 
@@ -125,6 +142,26 @@ def _frontier(
         )
         for index in best
     )
+
+
+def _within_budget(
+    metric: Metric,
+    outcomes: Mapping[str, Outcome],
+    losses: Mapping[str, Sequence[float]],
+    dense_weights: int,
+) -> tuple[FrontierPoint, ...]:
+    """All that trained to the end and the dense reference, the densest first; they keep equally much."""
+    target = fmean(losses[DENSE])
+    found = []
+    for name, values in losses.items():
+        last = outcomes[name].epochs[-1]
+        kept, sparsity = dense_weights, 0.0
+        if name != DENSE:
+            kept = last.topology["parameters"] - last.masked + last.active
+            sparsity = 1 - last.active / last.masked
+        value = fmean(values)
+        found.append(FrontierPoint(name, kept, sparsity, metric.value(value), value <= target))
+    return tuple(sorted(found, key=lambda point: (point.sparsity, point.name != DENSE, point.name)))
 
 
 def _about(recipe: Recipe, winner: Candidate) -> dict[str, Any]:

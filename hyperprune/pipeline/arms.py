@@ -24,7 +24,7 @@ def try_arms(session: Session, dense: DenseReference) -> list[Candidate]:
         session.notify(events.CandidateProposed(name, arm.settings, arm.name))
         own = session.configured(arm.settings)
         started.append(start(session, name, own, True, epoch, weights=recipe.in_full))
-    _ = dense.outcome  # what arms are judged against
+    dense.wait()  # what arms are judged against
     return [
         Candidate(work.job.candidate, arm.settings, finish(session, work))
         for arm, work in zip(recipe.arms, started, strict=True)

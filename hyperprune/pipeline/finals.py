@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from hyperprune import events
 from hyperprune.judgement.candidate import Candidate
+from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import train
 from hyperprune.recipe.records import Recipe
 from hyperprune.training.outcome import DENSE, Outcome, repeat_name
 
 
-def at_target(session: Session, dense: Outcome, pool: Iterable[Candidate]) -> list[str]:
+def at_target(session: Session, dense: DenseReference, pool: Iterable[Candidate]) -> list[str]:
     """Candidates that have met the dense target; empty unless the recipe stops there."""
     if not session.recipe.final.stop_at_target:
         return []
-    target = min(record.cost for record in dense.epochs)
-    return [c.name for c in pool if c.outcome.failure is None and c.best_cost <= target]
+    return [c.name for c in pool if c.outcome.failure is None and c.best_cost <= dense.target]
 
 
 def repeat(
@@ -26,13 +26,14 @@ def repeat(
     """Train finalists and the dense reference from the recipe's further seeds, by name.
 
     A further seed has its own initial weights, masks and data order, and shares them with the dense
-    reference of the same seed.
+    reference of the same seed. A reference that the recipe gives has no further seeds.
     """
     recipe, budget = session.recipe, session.recipe.train.epochs
     extra = range(2, recipe.final.seeds + 1)
-    names = [DENSE, *finalists]
+    names = [*finalists] if recipe.dense.given else [DENSE, *finalists]
+    found: dict[str, list[Outcome]] = {name: [] for name in (DENSE, *finalists)}
     if not extra:
-        return {name: [] for name in names}
+        return found
     session.notify(events.StageStarted("seeds", len(names) * len(extra) * budget))
     work = {}
     for number in extra:
@@ -40,8 +41,10 @@ def repeat(
             sparse = name != DENSE
             own = session.configured(every[name].configuration) if sparse else recipe
             work[repeat_name(name, number)] = (seeded(own, number), sparse)
-    found = train(session, work, budget)
-    return {name: [found[repeat_name(name, number)] for number in extra] for name in names}
+    trained = train(session, work, budget)
+    for name in names:
+        found[name] = [trained[repeat_name(name, number)] for number in extra]
+    return found
 
 
 def tidy(session: Session, every: Iterable[str], finalists: Sequence[str]) -> None:
@@ -54,5 +57,4 @@ def tidy(session: Session, every: Iterable[str], finalists: Sequence[str]) -> No
 
 def seeded(recipe: Recipe, number: int) -> Recipe:
     """The same recipe with the seed of its n-th repetition; the first has the recipe's own."""
-    seed = recipe.seeds[number - 1] if recipe.seeds else (recipe.seed + number - 1) % 2**63
-    return recipe.model_copy(update={"seed": seed})
+    return recipe.model_copy(update={"seed": recipe.seed_of(number)})

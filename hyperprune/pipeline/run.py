@@ -26,6 +26,7 @@ from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.finals import at_target, repeat, tidy
+from hyperprune.pipeline.given import check_given
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.stages import halve, propose, rescue
 from hyperprune.plan.settle import Settled, settle
@@ -77,6 +78,7 @@ def begin(
     """Carry out a settled recipe in a new run folder; what cannot begin has left none."""
     target = Path(folder) if folder is not None else new_folder(settled.recipe.title)
     check_new(target)  # before a lock is put there
+    check_given(settled)
     with owned(target):
         made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
         # The recipe from here on names the run's own copies of plugin files.
@@ -154,7 +156,8 @@ def _carry_out(
 ) -> RunResult:
     clock, since = Clock() if profile else None, time.monotonic()
     notify = teller(opened, observers)
-    notify(events.RunStarted(str(opened.folder), settled.plan, resumed, settled.task.metric))
+    metric, target = settled.task.metric, settled.target
+    notify(events.RunStarted(str(opened.folder), settled.plan, resumed, metric, target))
     if who := opened.left_at_work():
         notices = [
             *notices,
@@ -224,7 +227,7 @@ def _stages(session: Session) -> RunResult:
     look_at_disk(session)
     (count, epoch), *rounds = plan.rounds
 
-    session.notify(events.StageStarted("dense", plan.epochs))
+    session.notify(events.StageStarted("dense", min(plan.epochs, plan.dense_epochs)))
     dense = DenseReference(session)
     session.notify(events.StageStarted("search", count * epoch))
     pool = try_arms(session, dense) if session.recipe.arms else propose(session, dense)
@@ -232,7 +235,7 @@ def _stages(session: Session) -> RunResult:
 
     later = [] if session.recipe.in_full else [*rounds, (plan.finalists, plan.epochs)]
     for number, (keep, until) in enumerate(later, start=2):
-        if at_target(session, dense.outcome, pool):
+        if at_target(session, dense, pool):
             break
         pool = [item for item in pool if item.outcome.failure is None]
         if not pool:
@@ -245,7 +248,7 @@ def _stages(session: Session) -> RunResult:
         pool = halve(session, dense, pool, number - 1, keep, until)
         every.update({item.name: item for item in pool})
 
-    met = at_target(session, dense.outcome, every.values())
+    met = at_target(session, dense, every.values())
     finalists = met or rescue(session, every)
     if session.recipe.in_full and not finalists:
         raise Ended(_causes(every))
@@ -258,6 +261,7 @@ def _stages(session: Session) -> RunResult:
             session.judge,
             session.settled.task,
             dense.outcome,
+            dense.target,
             list(every.values()),
             finalists,
             repeats,

@@ -29,7 +29,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space, first = session.settled.space, session.settled.first
+    space, firsts = session.settled.space, session.settled.firsts
     choice = recipe.search.searcher
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
@@ -51,7 +51,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         if not finished and max(len(pending), len(recorded)) < recipe.search.candidates:
             with part(session.clock, "suggestions"):
                 _prepare(session, searcher)  # every worker is busy: now it costs least
-        _ = dense.outcome  # what candidates are judged against
+        dense.wait()  # what candidates are judged against
         name, configuration = pending.popleft()
         if name in repeated:
             outcome = finished[repeated[name]].outcome
@@ -60,7 +60,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             if not finished:
                 _warn_early(session, name, outcome)
         finished[name] = Candidate(name, configuration, outcome)
-        met = met or bool(at_target(session, dense.outcome, [finished[name]]))
+        met = met or bool(at_target(session, dense, [finished[name]]))
 
     for k in range(recipe.search.candidates):
         while len(finished) <= k - executor.workers:
@@ -70,8 +70,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         name = f"c{k:03d}"
         if name in recorded:
             configuration: Configuration = recorded[name]
-        elif k == 0 and first is not None:
-            configuration = first
+        elif k < len(firsts):
+            configuration = firsts[k]
         else:
             try:
                 with part(session.clock, "suggestions"):
@@ -165,7 +165,7 @@ def halve(
     for step in range(judged + 1, epoch + 1):
         able = [item for item in done.values() if item.outcome.failure is None]
         done.update({item.name: item for item in train_on(session, able, step)})
-        if at_target(session, dense.outcome, done.values()):
+        if at_target(session, dense, done.values()):
             break
     return list(done.values())
 

@@ -26,7 +26,7 @@ def make_plan(recipe: Recipe, size: int | None) -> Plan:
         rounds=rounds,
         finalists=finalists,
         epochs=budget,
-        dense_epochs=budget * recipe.final.seeds,
+        dense_epochs=0 if recipe.dense.given else budget * recipe.final.seeds,
         search_epochs=spent(rounds, finalists, budget)
         + finalists * budget * (recipe.final.seeds - 1),
         full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),

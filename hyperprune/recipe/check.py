@@ -8,8 +8,10 @@ from typing import Any
 from hyperprune.errors import PluginError
 from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options
+from hyperprune.recipe.budget import check_budget
 from hyperprune.recipe.problems import Problem
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Prune, Recipe
+from hyperprune.recipe.reference import check_dense
 from hyperprune.recipe.sizes import check_sizes
 from hyperprune.recipe.space import resolve
 from hyperprune.search.rounds import halving
@@ -23,12 +25,15 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     yield from unknown
     yield from check_training(recipe)
     yield from check_goal(recipe)
+    if not unknown:
+        yield from check_dense(recipe)
     space, problems = resolve(recipe)
     yield from check_rounds(recipe, None if problems else space.size)
     yield from problems
     if not problems and not unknown:
         yield from check_sizes(recipe, space)
         yield from check_blocks(recipe, space)
+        yield from check_budget(recipe, space)
 
 
 def check_plugins(recipe: Recipe) -> Iterator[Problem]:

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from hyperprune.errors import RecipeError
 from hyperprune.recipe.arms import names_of, read_arms
+from hyperprune.recipe.budget import with_objective
 from hyperprune.recipe.check import check
 from hyperprune.recipe.code import files_from, use_files
 from hyperprune.recipe.presets import expand_presets, reaches
-from hyperprune.recipe.problems import Problem, printable, record_problems
-from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.problems import Problem, printable, read, record_problems
+from hyperprune.recipe.records import Recipe, Search
 from hyperprune.recipe.seeds import settle_seeds
 from hyperprune.recipe.shipped import find_recipe, shipped_recipes
 from hyperprune.recipe.source import (
@@ -25,11 +26,12 @@ from hyperprune.recipe.source import (
     override,
     parse,
     parse_override,
+    places_from,
     read_text,
-    root_from,
     same_entry,
 )
 from hyperprune.recipe.space import resolve, with_space
+from hyperprune.runtime.patience import patient
 
 
 def load_recipe(
@@ -37,9 +39,9 @@ def load_recipe(
 ) -> Recipe:
     """Load a recipe file or a shipped recipe by name, with overrides such as `train.lr=20`.
 
-    A relative `data.root` counts from the recipe's folder; from the working folder where an override
-    gives it. `plugins` are Python files beside those that the recipe names; **they are run**. Raises
-    RecipeError with every problem, one a line: file and line, key, found, expected.
+    Relative places (`data.root`, `dense.run`) count from the recipe's folder; from the working folder
+    where an override gives them. `plugins` are Python files beside those that the recipe names; **they are
+    run**. Raises RecipeError with every problem, one a line: file and line, key, found, expected.
     """
     path = Path(path_or_name)
     name = path.as_posix()
@@ -76,10 +78,23 @@ def loads(
     document = parse(text, source)
     files_from(folder or Path.cwd(), document)
     if folder is not None:
-        root_from(folder, document.get("data"))
+        places_from(folder, document)
     if isinstance(document.get("space"), dict):
         document["space"] = flat_space(document["space"])
     given, refused = _override_all(document, overrides)
+    with patient(_silence(document)):  # plugins are asked for presets, sizes and options
+        return _recipe(document, text, source, plugins, given, refused)
+
+
+def _recipe(
+    document: dict[str, Any],
+    text: str,
+    source: str,
+    plugins: Sequence[str | Path],
+    given: dict[str, str],
+    refused: list[str],
+) -> Recipe:
+    """The recipe of a document whose overrides are applied; raises RecipeError."""
     if problems := list(use_files(document, plugins)):  # what they offer is then not known
         raise RecipeError([*locate(problems, source, text, given), *refused])
     try:
@@ -90,15 +105,25 @@ def loads(
         recipe, found = read_document(document, given)
         problems = [*problems, *_still_news(found, problems)]
         if arms and not problems:
-            read, problems = read_arms(
+            methods, problems = read_arms(
                 written, lambda whole, own: read_document(whole, {*given, *own}), recipe
             )
-            recipe = recipe.model_copy(update={"arms": read, "space": {}})
+            recipe = recipe.model_copy(update={"arms": methods, "space": {}})
     except RecursionError:
         raise RecipeError([f"{printable(source)}: nested too deeply"]) from None
     if problems or refused:
         raise RecipeError([*locate(problems, source, text, given), *refused])
     return with_space(recipe, resolve(recipe)[0])
+
+
+def _silence(document: dict[str, Any]) -> float:
+    """Seconds that a plugin may take for an answer, as far as they are known before it is read."""
+    search = document.get("search")
+    field = Search.model_fields["silence"]
+    try:
+        return float(read(field, search.get("silence", field.default)))  # type: ignore[union-attr]
+    except (AttributeError, ValueError):
+        return float(field.default)
 
 
 def read_document(
@@ -109,6 +134,9 @@ def read_document(
     problems += expand_presets(document, set(given))
     recipe, found = _record(document)
     problems = [*problems, *_still_news(found, problems)]
+    search = document.get("search")
+    if recipe.prune.budgeted and not (isinstance(search, dict) and "objective" in search):
+        recipe = with_objective(recipe)
     problems += [*_still_news(check(recipe), problems)]
     return recipe, problems
 
@@ -142,8 +170,7 @@ def _override_all(
                 override(document, path, value)
             if path == "plugins":
                 files_from(Path.cwd(), document)
-            if section == "data":
-                root_from(Path.cwd(), document["data"] if path in ("data", "data.root") else None)
+            places_from(Path.cwd(), document, path)
             given[path] = text
         except ValueError as error:
             refused.append(printable(f"--set {text}: {error}"))

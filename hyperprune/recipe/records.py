@@ -20,6 +20,8 @@ from pydantic import (
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
 from hyperprune.search.goal import Goal
 from hyperprune.terms.blocks import EACH, LARGEST, PATTERN, block_name
+from hyperprune.terms.bytes import PATTERN as BYTES_PATTERN
+from hyperprune.terms.bytes import bytes_name
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
@@ -43,6 +45,13 @@ Block: TypeAlias = Annotated[
     ),
 ]
 """What masks come in, in its one spelling."""
+
+Bytes: TypeAlias = Annotated[
+    str,
+    BeforeValidator(bytes_name),
+    WithJsonSchema({"type": "string", "pattern": BYTES_PATTERN}),
+]
+"""A size in bytes as people write it."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -184,13 +193,52 @@ class Train(Section):
     )
 
 
+class Dense(Section):
+    """Where the dense reference comes from, if it is not trained; at most one of these is given."""
+
+    run: str | None = Field(
+        default=None, description="folder of a run whose dense reference counts for this one too"
+    )
+    weights: str | None = Field(
+        default=None,
+        description="safetensors of a trained dense network: target and spectrum are measured from it",
+    )
+    target: float | None = Field(
+        default=None,
+        description="value of the metric to reach; there is then no dense spectrum to compare with",
+    )
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The keys that are given."""
+        return tuple(key for key, value in self if value is not None)
+
+
 class Prune(Section):
     """The controls of dynamic sparse training."""
 
     preset: str | None = Field(
         default=None, description="a named method that fills in the controls"
     )
-    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.67
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.67, description="of all masked weights; with a budget it follows and is not read"
+    )
+    active: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
+        default=None,
+        description="numbers that every network keeps, biases among them: sparsity follows from its size",
+    )
+    budget: Bytes | None = Field(
+        default=None,
+        description="bytes of tables that every network may take in C, such as `64 KiB`: in compressed "
+        "rows or the recipe's block; sparsity follows",
+    )
+    budget_dtype: Literal["float32", "int8"] = Field(
+        default="float32", description="numbers of that form"
+    )
+    width: str = Field(
+        default="hidden",
+        description="the model's option that is fitted, so that the dense reference keeps to the budget",
+    )
     init: Choice = Choice(name=NAMES["init"])
     init_scale: InitScale = Field(
         default=INIT_SCALE,
@@ -222,6 +270,11 @@ class Prune(Section):
         default=EACH,
         description="weights that move as one: `[rows, columns]`, `rows`, `units`, `columns`, or `n:m`",
     )
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether a budget says how sparse a network is."""
+        return self.active is not None or self.budget is not None
 
 
 class Spectrum(Section):
@@ -259,12 +312,13 @@ class Search(Section):
     searcher: Choice = Choice(name=NAMES["searcher"])
     goal: Goal = Field(
         default="perplexity",
-        description="the lowest perplexity, the smallest network that meets the dense target, or the "
-        "frontier of both; the last two with `prune.sparsity` in the space",
+        description="the lowest perplexity (of other tasks the best metric), the smallest network that "
+        "meets the dense target, or the frontier of both; the last two with `prune.sparsity` in the space",
     )
     objective: Choice = Field(
         default=Choice(name=NAMES["objective"]),
-        description="what is minimised early; loss, where the goal is a small network",
+        description="what is minimised early; loss, where the goal is a small network, and within a "
+        "budget where the distance compares no networks of other sizes",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive | Literal["auto"] = Field(
@@ -409,6 +463,7 @@ class Recipe(Section):
     task: Task = Task()
     model: Model = Model()
     train: Train = Train()
+    dense: Dense = Dense()
     prune: Prune = Prune()
     space: Mapping[str, Domain] = Field(default_factory=dict)
     spectrum: Spectrum = Spectrum()
@@ -421,10 +476,20 @@ class Recipe(Section):
         """Whether every candidate trains to the full budget, and no round eliminates one."""
         return bool(self.arms) if self.search.full is None else self.search.full
 
+    @property
+    def arm_names(self) -> dict[str, str]:
+        """Names of arms by the candidates that they are: they are proposed in their order."""
+        return {f"c{k:03d}": arm.name for k, arm in enumerate(self.arms)}
+
+    def seed_of(self, number: int) -> int:
+        """The seed of a training's n-th repetition, counted from 1, its own."""
+        return self.seeds[number - 1] if self.seeds else (self.seed + number - 1) % 2**63
+
     @model_serializer(mode="wrap")
-    def _task_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the default task out, so that runs made before there were others read as they did."""
+    def _where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out sections that came later and say nothing, so that older runs read as they did."""
         said: dict[str, Any] = write(self)
-        if self.task == Task():
-            said.pop("task", None)
+        for section, nothing in (("task", Task()), ("dense", Dense())):
+            if getattr(self, section) == nothing:
+                said.pop(section, None)
         return said

@@ -172,11 +172,21 @@ def override(document: dict[str, Any], path: str, value: Any) -> None:
     node[parts[-1]] = value
 
 
-def root_from(folder: Path, data: object) -> None:
-    """Let a relative `root` of a `[data]` table count from a folder, in place."""
-    root = data.get("root") if isinstance(data, dict) else None
-    if isinstance(data, dict) and isinstance(root, str) and root and not root.startswith("~"):
-        data["root"] = str(folder.absolute() / root)
+PLACES = {"data": ("root",), "dense": ("run", "weights")}
+"""Keys that name files and folders, by their section."""
+
+
+def places_from(folder: Path, document: Mapping[str, Any], path: str = "") -> None:
+    """Let relative places of a document count from a folder, in place: all, or those at or in `path`."""
+    for section, keys in PLACES.items():
+        table = document.get(section)
+        if not isinstance(table, dict):
+            continue
+        for key in keys:
+            place = table.get(key)
+            asked = path in ("", section, f"{section}.{key}")
+            if asked and isinstance(place, str) and place and not place.startswith("~"):
+                table[key] = str(folder.absolute() / place)
 
 
 def flat_space(space: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

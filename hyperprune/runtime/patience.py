@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from hyperprune.runtime.signals import told_apart
+
 GRACE = 10.0
 """Seconds that `Silent` has to take effect, before the process ends."""
 LEFT = 75
@@ -48,7 +50,7 @@ _watch = _Watch()
 def patient(limit: float, note: Note | None = None) -> Iterator[None]:
     """Give who is at work within the block so many seconds between words; 0 is for ever.
 
-    `note` is told who is at work, whenever that changes.
+    `note` is told who is at work, whenever that changes. A person's Ctrl-C is told from a plugin's.
     """
     global _watch
     before, _watch = _watch, _Watch(note=note or _watch.note)
@@ -63,7 +65,8 @@ def patient(limit: float, note: Note | None = None) -> Iterator[None]:
     handler = signal.signal(signal.SIGALRM, _ring)
     signal.setitimer(signal.ITIMER_REAL, 0)
     try:
-        yield
+        with told_apart():
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
@@ -107,7 +110,8 @@ def _ring(number: int, frame: FrameType | None) -> None:
     if _watch.rung:  # it was told, and goes on
         with contextlib.suppress(OSError):
             os.write(
-                2, f"error: {said}, and does not leave; `hyperprune resume` goes on\n".encode()
+                2,
+                f"error: {said}, and does not leave; `hyperprune resume` goes on with a run\n".encode(),
             )
         os._exit(LEFT)
     _watch.rung = True

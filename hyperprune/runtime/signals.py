@@ -10,13 +10,31 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """A person asked twice."""
+    """A person asked to stop at once."""
 
 
 def by_a_person(error: KeyboardInterrupt) -> bool:
     """Whether a signal lies behind an interrupt, and not a plugin that raised it by itself."""
     listening = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return listening or isinstance(error, Interrupted)
+
+
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """Let a person's Ctrl-C be told from a KeyboardInterrupt that a plugin raises, in the main thread."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StopFlag:

@@ -21,6 +21,9 @@ class Given(nn.Module):
     Outwards inputs are (T, B, F) and outputs (T, B, O), as tasks have them; no state is carried.
     """
 
+    whole = True
+    """Every call begins anew, with a whole sequence: see `hyperprune.export.step`."""
+
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net

@@ -30,20 +30,27 @@ def cache_root() -> Path:
 
 def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> str:
     """Hash of what a dense reference depends on: text, task, network, training, protocol, seed, versions."""
+    parts = {
+        "corpus": corpus_hash,
+        **dense_parts(recipe),
+        "made_with": {k: v for k, v in made_with.items() if k != "workers"},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def dense_parts(recipe: Recipe) -> dict[str, Any]:
+    """The settings that a dense reference depends on, by section."""
     said = recipe.model_dump(mode="json")
     compared = ("distance", "reference", "exponents")  # which change no spectrum
     spectrum = {k: v for k, v in said["spectrum"].items() if k not in compared}
     train = {k: v for k, v in said["train"].items() if k != "threads"}
-    parts = {
-        "corpus": corpus_hash,
+    return {
         "model": said["model"],
         "train": train,
         **({"task": said["task"]} if "task" in said else {}),
         "spectrum": spectrum,
         "seed": recipe.seed,
-        "made_with": {k: v for k, v in made_with.items() if k != "workers"},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def fetch(key: str, target: TrainingFolder, epochs: int) -> tuple[EpochRecord, ...] | None:

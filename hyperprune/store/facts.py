@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from hyperprune.errors import RunError
 from hyperprune.recipe.records import Recipe
 from hyperprune.terms.metric import Metric
-from hyperprune.training.outcome import DENSE, REPEAT, EpochRecord, Failure, is_repeat
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure, is_repeat, repeat_of
 
 FORMAT = 1
 
@@ -103,7 +103,7 @@ def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
                 _expect(fact.candidate == f"c{len(epochs) - 1:03d}", "a candidate out of order")
                 epochs[fact.candidate] = 0
             elif isinstance(fact, TrainedFact):
-                base = fact.candidate.partition(REPEAT)[0]
+                base = repeat_of(fact.candidate)[0]
                 _expect(base in epochs, "a candidate that was never proposed")
                 counts = repeated if is_repeat(fact.candidate) else epochs
                 check_epochs(fact.epochs, after=counts.setdefault(fact.candidate, 0))

@@ -5,6 +5,7 @@ run.json          recipe, seeds, versions        log.jsonl       every event, wi
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
 vocabulary.json   the words that ids stand for   plugins/        the recipe's own code
+sequences.json    of other tasks: what networks read and answer
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from hyperprune.store.facts import (
 )
 from hyperprune.store.journal import Journal
 from hyperprune.store.lock import is_lock
+from hyperprune.store.reads import Reads, read_reads
 from hyperprune.store.training import TrainingFolder
 from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome
@@ -68,6 +70,7 @@ FILES = (
     layout.MADE,
     layout.RESULT,
     layout.VOCABULARY,
+    layout.SEQUENCES,
     layout.JOURNAL,
     layout.LOG,
     layout.LOCK,
@@ -171,6 +174,17 @@ class Run:
         """The words that ids stand for; None in a run that an older hyperprune made."""
         path = self.folder / layout.VOCABULARY
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
+
+    def write_reads(self, reads: Reads) -> None:
+        """Keep what networks of sequences read and answer, as the words of a text are kept."""
+        path = self.folder / layout.SEQUENCES
+        if not path.exists():
+            atomic.write_json(path, reads.model_dump(mode="json"))
+
+    def reads(self) -> Reads | None:
+        """What networks of sequences read and answer; None where they read a text, or in an older run."""
+        path = self.folder / layout.SEQUENCES
+        return read_reads(atomic.read_json(path), path) if path.exists() else None
 
     @property
     def metric(self) -> Metric:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from hyperprune.errors import RunError
 from hyperprune.lyapunov import LyapunovSpectrum
@@ -14,6 +16,14 @@ from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
 from hyperprune.training.outcome import EpochRecord, comparable
 from hyperprune.training.trainer import Trainer
+
+
+def split_masks(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights and masks of a file of best weights, each by the name of its tensor."""
+    start = layout.MASK
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(start)}
+    masks = {n.removeprefix(start): mask for n, mask in tensors.items() if n.startswith(start)}
+    return weights, masks
 
 
 class TrainingFolder:
@@ -83,7 +93,7 @@ class TrainingFolder:
         masks = trainer.sparse.masks if trainer.sparse else {}
         with trainer.optimizer.averaged():
             tensors = {name: p.detach() for name, p in trainer.model.named_parameters()}
-            tensors |= {f"mask/{name}": mask for name, mask in masks.items()}
+            tensors |= {f"{layout.MASK}{name}": mask for name, mask in masks.items()}
             atomic.write_tensors(self.best, tensors, metadata)
 
     def discard_state(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperprune.store import atomic, layout
+from hyperprune.store.training import split_masks
 
 MEASURES = "measures.json"
 
@@ -17,8 +18,7 @@ def save_winner(folder: Path, best: Path, about: Mapping[str, Any]) -> tuple[int
     `about` is stored beside them, together with what the training said of its best epoch.
     """
     tensors, metadata = atomic.read_tensors(best)
-    masks = {key.removeprefix("mask/"): t for key, t in tensors.items() if key.startswith("mask/")}
-    weights = {key: tensor for key, tensor in tensors.items() if not key.startswith("mask/")}
+    weights, masks = split_masks(tensors)
     said = {**about, **metadata}
     atomic.write_tensors(folder / layout.WEIGHTS, weights, said)
     atomic.write_tensors(folder / layout.MASKS, masks, said)

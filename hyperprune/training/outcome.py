@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hyperprune.events import DENSE as DENSE
+from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.sparsity import Topology
+from hyperprune.training.trainer import EpochMetrics
 
 REPEAT = "-s"
 
@@ -15,6 +18,12 @@ REPEAT = "-s"
 def repeat_name(name: str, number: int) -> str:
     """Name of a training's repetition from its n-th seed: `c007-s2`."""
     return f"{name}{REPEAT}{number}"
+
+
+def repeat_of(name: str) -> tuple[str, int]:
+    """The first training that a name repeats, and from its how many-th seed: `c007`, 2."""
+    first, _, number = name.partition(REPEAT)
+    return first, int(number or 1)
 
 
 def is_repeat(name: str) -> bool:
@@ -64,6 +73,20 @@ class EpochRecord:
         """Share of masked weights that were ever active; None where nothing is masked."""
         ever = sum(tensor["ever_active"] for tensor in self.topology.get("tensors", ()))
         return ever / self.masked if self.masked else None
+
+
+def recorded(
+    metrics: EpochMetrics, spectrum: LyapunovSpectrum, topology: Topology | None
+) -> EpochRecord:
+    """What is kept of an epoch: its losses, what its spectrum comes to, and where its weights are."""
+    return EpochRecord(
+        **asdict(metrics),
+        largest=spectrum.largest,
+        floored=spectrum.floored,
+        topology=topology.plain() if topology else {},
+        lost=spectrum.lost,
+        exponents=len(spectrum.exponents),
+    )
 
 
 def comparable(records: Sequence[EpochRecord]) -> list[EpochRecord]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.events import Event, Plan
 from hyperprune.terms.metric import PERPLEXITY
-from hyperprune.training.outcome import DENSE, REPEAT, is_repeat
+from hyperprune.training.outcome import DENSE, is_repeat, repeat_of
 from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
@@ -53,6 +53,7 @@ class Board:
         self.resumed = False
         self.stage = ""
         self.dense = Row(DENSE)
+        self.given_target: float | None = None  # cost to reach, where the recipe gives it
         self.candidates: dict[str, Row] = {}
         self.workers = Workers(clock)
         self.notices: list[str] = []
@@ -67,7 +68,7 @@ class Board:
         match event:
             case events.RunStarted():
                 self.plan, self.folder, self.resumed = event.plan, event.folder, event.resumed
-                self.metric = event.metric
+                self.metric, self.given_target = event.metric, event.target
             case events.StageStarted():
                 self.stage = event.stage
             case events.CandidateProposed():
@@ -117,7 +118,7 @@ class Board:
         if name == DENSE:
             return self.dense
         if name not in self.candidates:
-            base = self.candidates.get(name.partition(REPEAT)[0])
+            base = self.candidates.get(repeat_of(name)[0])
             self.candidates[name] = Row(name, base.configuration if base else {})
         return self.candidates[name]
 
@@ -142,7 +143,7 @@ class Board:
     @property
     def target_cost(self) -> float | None:
         """Lowest cost of the dense reference: what candidates are held against."""
-        return self.dense.best_cost
+        return self.given_target if self.dense.best_cost is None else self.dense.best_cost
 
     @property
     def best(self) -> Row | None:

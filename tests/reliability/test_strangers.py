@@ -110,6 +110,8 @@ SHORT = [
     ("redistribution", "raise Odd", 0),
     ("schedule", "return None", 0),
     ("preset", "return object", 0),
+    ("preset", "hang", 0),
+    ("preset", "raise KeyboardInterrupt", 0),
     ("distance", "return nan", 1),
     ("objective", "raise Odd", 0),
     ("searcher", "exit", 1),

@@ -1,0 +1,144 @@
+"""A dense reference that the recipe gives: another run's, weights from a file, or a number alone."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import hyperprune
+from hyperprune.errors import RecipeError
+from hyperprune.judgement.standing import dense_spectrum, standing
+from hyperprune.lyapunov import LyapunovSpectrum
+from hyperprune.recipe import loads
+from hyperprune.store import atomic
+from hyperprune.store.run import Run
+from hyperprune.testing import tiny_recipe, tiny_text
+from hyperprune.training.outcome import DENSE
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that trained its own dense network; returns its folder and the text's."""
+    folder = tmp_path_factory.mktemp("given")
+    text = tiny_text(folder / "text")
+    hyperprune.run(tiny_recipe(text), folder=folder / "whole")
+    return folder / "whole", text
+
+
+def run(whole, folder, *settings):
+    return hyperprune.run(tiny_recipe(whole[1], *settings), folder=folder)
+
+
+def trained(run_folder, name):
+    facts = Run.open(run_folder).journal.records
+    return [fact for fact in facts if fact.get("candidate") == name]
+
+
+def test_the_reference_of_another_run_is_as_good_as_ones_own(whole, tmp_path):
+    folder, _ = whole
+    own = run(whole, tmp_path / "run", f"dense.run={folder}")
+    said, other = own.to_json(), hyperprune.load_run(folder).to_json()
+    assert said.pop("dense_epochs") == 0 < other.pop("dense_epochs")
+    assert said == other
+    assert trained(tmp_path / "run", DENSE) == trained(folder, DENSE)
+
+
+def test_weights_give_the_target_and_one_spectrum(whole, tmp_path):
+    folder, _ = whole
+    best = folder / "dense" / "best.safetensors"
+    own = run(whole, tmp_path / "run", f"dense.weights={best}")
+    other = hyperprune.load_run(folder)
+    assert (own.dense_value, own.dense_test_value) == (other.dense_value, other.dense_test_value)
+    assert own.dense_epochs == 0
+    assert [path.name for path in (tmp_path / "run" / "dense" / "spectra").iterdir()] == [
+        "0001.safetensors"
+    ]
+    best_epoch = min(Run.open(folder).outcome(DENSE).epochs, key=lambda r: r.cost).epoch
+    of_best = LyapunovSpectrum.load(Run.open(folder).training(DENSE).spectrum(best_epoch))
+    measured = dense_spectrum(tmp_path / "run", 3)
+    assert torch.equal(measured.exponents, of_best.exponents)
+    assert all(item.distance is not None for item in own.candidates)
+
+
+def test_a_target_alone_needs_no_dense_network(whole, tmp_path):
+    own = run(whole, tmp_path / "run", "dense.target=1000.0", "search.objective=loss")
+    assert own.best.met_target == 1
+    assert (own.dense_value, own.dense_test_value, own.dense_epochs) == (1000.0, None, 0)
+    assert own.margin.value == pytest.approx(math.log(own.best.valid_value / 1000.0))
+    assert not trained(tmp_path / "run", DENSE)
+    assert all(item.distance is None for item in own.candidates)
+    assert dense_spectrum(tmp_path / "run", 3) is None
+    (tmp_path / "run" / "result.json").unlink()
+    now = standing(tmp_path / "run")
+    assert (now.target, now.dense_epochs) == (1000.0, 0)
+
+
+def test_a_run_goes_on_without_what_was_given(whole, tmp_path):
+    given = tmp_path / "given.safetensors"
+    tensors, _ = atomic.read_tensors(whole[0] / "dense" / "best.safetensors")
+    atomic.write_tensors(given, tensors, {})
+    own = run(whole, tmp_path / "run", f"dense.weights={given}")
+    said = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    (tmp_path / "run" / "result.json").unlink()
+    given.unlink()
+    assert hyperprune.resume(tmp_path / "run").to_json() == own.to_json()
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == said
+
+
+def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(whole, tmp_path):
+    folder, _ = whole
+    other = tmp_path / "other.safetensors"
+    atomic.write_tensors(other, {"decoder.bias": torch.zeros(3)}, {})
+    cases = {
+        (f"dense.run={folder}", "train.lr=3.0"): r"train.lr .* \(here 3.0\)",
+        (f"dense.run={tmp_path / 'none'}",): "there is no run folder",
+        (f"dense.weights={other}",): r"dense.weights: saved .* found",
+        (f"dense.weights={tmp_path / 'none'}",): "cannot read",
+        ("dense.target=0.5", "search.objective=loss"): "no perplexity is better than 1.00",
+    }
+    for settings, message in cases.items():
+        with pytest.raises(RecipeError, match=message):
+            run(whole, tmp_path / "refused", *settings)
+    assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "message"),
+    [
+        ('[dense]\nrun = "a"\ntarget = 3.0', "dense", "found run and target; expected one"),
+        ("[dense]\ntarget = 3.0", "search.objective", "which needs .*spectra.*without: .*loss"),
+        (
+            '[dense]\nweights = "a"\n[search]\nobjective = "beside_dense"',
+            "search.objective",
+            "curve",
+        ),
+        (
+            '[dense]\nweights = "a"\n[spectrum]\nreference = "same_loss"',
+            "spectrum.reference",
+            "one spectrum",
+        ),
+        (
+            '[dense]\nweights = "a"\n[search]\ngoal = "smallest"\n[space]\nsparsity = [0.5, 0.6]',
+            "search.goal",
+            "curve",
+        ),
+        ('[dense]\nrun = "a"\n[[arms]]\nname = "x"', "dense.run", "as an arm"),
+    ],
+)
+def test_what_a_given_reference_cannot_do(text, path, message):
+    with pytest.raises(RecipeError, match=rf"{path}: .*{message}"):
+        loads(text)
+
+
+def test_places_count_from_the_recipe(tmp_path, monkeypatch):
+    text = '[dense]\nweights = "dense.safetensors"'
+    recipe = loads(text, folder=tmp_path)
+    assert recipe.dense.weights == str(tmp_path / "dense.safetensors")
+    monkeypatch.chdir(tmp_path)
+    over = loads(text, "recipe", ["dense.weights=sub/x"], folder=tmp_path / "elsewhere")
+    assert over.dense.weights == str(tmp_path / "sub" / "x")
+
+
+def test_runs_that_say_nothing_of_it_read_as_before():
+    assert "dense" not in json.loads(loads("").model_dump_json())
