@@ -45,6 +45,7 @@ class About(BaseModel):
     active: Count = 0  # weights that are not masked
     masked: Count = 0  # entries of masked tensors
     total: Count = 0
+    cut: dict[str, Count] = {}  # units that were cut out, by layer
 
     def check_plugins(self) -> None:
         """Raise PluginError naming the package to install where one of the makers is missing."""

@@ -58,6 +58,7 @@ def card(
         "model": about.recipe.model.name,
         "vocabulary": f"{len(about.vocabulary):,} words",
         "weights": f"{about.total:,}",
+        **({"cut out": cut_units(network)} if about.cut else {}),
         "masked": f"{about.masked:,}, of which {about.active:,} are active (sparsity {share:.4f})",
         "validation perplexity": _against(about.valid_perplexity, about.dense_valid_perplexity),
         "test perplexity": _against(about.test_perplexity, about.dense_test_perplexity),
@@ -94,6 +95,15 @@ State: {states}.
 {recipe.rstrip()}
 ```
 """
+
+
+def cut_units(network: TrainedNetwork) -> str:
+    """Units that were cut out, as "layer 0: 700 of 1,500"."""
+    left = {name: units.size for name, units in network.model.units().items()}  # type: ignore[operator]
+    return "dead units: " + ", ".join(
+        f"{count:,} of {count + left[name]:,} of {name}"
+        for name, count in network.about.cut.items()
+    )
 
 
 def _against(value: float | None, dense: float | None) -> str:

@@ -36,12 +36,13 @@ def export_network(
     form: str = "step",
     int8: bool = False,
     matrices: str = "smallest",
+    shrink: bool = False,
 ) -> Exported:
     """Write a network in a format, and its card as `PATH.md`; format c fills a folder of its own.
 
     `dtype` is for compact and c (float32, int8), `form` for onnx and torch, `int8` for onnx, `matrices` for
-    c. Raises RunError for what there is not, and for a file that would not compute what the network does;
-    then nothing is left behind.
+    c. `shrink` leaves out dead units. Raises RunError for what there is not, and for a file that would not
+    compute what the network does; then nothing is left behind.
     """
     target = Path(path)
     for name, value, known in (
@@ -60,6 +61,8 @@ def export_network(
         raise RunError(f"form is for the formats onnx and torch, not for {format}")
     if int8 and format != "onnx":
         raise RunError(f"int8 is for the format onnx, not for {format}")
+    if shrink:
+        network = network.shrunk()
     if format == "c":
         made = write_c(network, target, number=dtype, matrices=matrices)
         return Exported(target, made.size.flash, target / "README.md")
