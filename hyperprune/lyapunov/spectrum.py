@@ -33,7 +33,7 @@ from hyperprune.lyapunov.qr.frame import FLOORS
 from hyperprune.lyapunov.qr.parallel import Frames
 from hyperprune.lyapunov.record import LyapunovSpectrum, Protocol, mean_and_error
 from hyperprune.lyapunov.resolution import resolution_of, weights_dtype
-from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, StateKind, autodiff
+from hyperprune.lyapunov.tangent import SEGMENT, LayerTangent, Scaled, StateKind, autodiff
 from hyperprune.model import State
 from hyperprune.runtime.threads import torch_threads
 
@@ -153,6 +153,7 @@ def lyapunov_spectrum(
                     floor,
                     transpose=transpose,
                     cores=cores,
+                    scaled=[i for i, t in enumerate(tangents) if isinstance(t, Scaled)],
                 )
             parts = [(piece.stop - piece.start, piece.settle) for piece in pieces]
             for piece, (logs, raised) in zip(pieces, frames.push(tangents, parts), strict=True):

@@ -44,16 +44,24 @@ def predictions(network, batch=1):
     return network.predict(tokens, network.initial_state(batch))
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("network", MODELS, indirect=True)
-def test_a_sparse_step_computes_what_the_model_does(network, batch):
+def quickly(*names):
+    """Every model; those that are not named are slow: the others do all that they do."""
+    return [pytest.param(m, marks=[pytest.mark.slow] * (m not in names)) for m in MODELS]
+
+
+STACKS = ("awd_lstm_mos", "gru", "on_lstm", "rhn", "rnn", "stacked_lstm", "plugin")
+
+
+@pytest.mark.parametrize("network", quickly(*STACKS, "slstm", "gated_linear"), indirect=True)
+def test_a_sparse_step_computes_what_the_model_does(network):
     fast = compiled(network, "sparse")
-    for mine, wanted in zip(
-        torch.utils._pytree.tree_leaves(predictions(fast, batch)),
-        torch.utils._pytree.tree_leaves(predictions(network, batch)),
-        strict=True,
-    ):
-        torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-5)
+    for batch in (1, 3):
+        for mine, wanted in zip(
+            torch.utils._pytree.tree_leaves(predictions(fast, batch)),
+            torch.utils._pytree.tree_leaves(predictions(network, batch)),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-5)
     # Nothing dense is left beside it: 4 + 4 bytes an active entry, 4 a row, and the vectors.
     rows = sum(mask.shape[0] + 1 for mask in network.masks.values())
     active = sum(int(mask.sum()) for mask in network.masks.values())
@@ -61,15 +69,16 @@ def test_a_sparse_step_computes_what_the_model_does(network, batch):
     assert fast.nbytes <= 8 * active + 4 * rows + 4 * vectors
 
 
-@pytest.mark.parametrize("network", MODELS, indirect=True)
+@pytest.mark.parametrize("network", quickly(*STACKS, "slstm"), indirect=True)
 def test_int8_is_near(network):
-    mine, _ = predictions(compiled(network, "int8"))
+    fast = compiled(network, "int8")
+    mine, _ = predictions(fast)
     wanted, _ = predictions(network)
     assert (mine - wanted).abs().max() < 0.3
-    assert compiled(network, "int8").nbytes < CompiledNetwork(network, "dense").nbytes
+    assert fast.nbytes < CompiledNetwork(network, "dense").nbytes
 
 
-@pytest.mark.parametrize("network", MODELS, indirect=True)
+@pytest.mark.parametrize("network", quickly(*STACKS, "gated_linear"), indirect=True)
 def test_onnx_is_written_and_checked(network, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -91,15 +100,7 @@ def test_auto_takes_the_faster_of_those_that_are_exact(network: TrainedNetwork):
         network.compiled("sparce")
 
 
-LONG = ("awd_lstm_mos", "gru", "on_lstm", "rnn", "stacked_lstm")
-"""Traced with the others' parts, or elsewhere."""
-
-
-@pytest.mark.parametrize(
-    "network",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MODELS],
-    indirect=True,
-)
+@pytest.mark.parametrize("network", quickly("rhn", "plugin", "lru"), indirect=True)
 def test_whole_segments_are_traced_for_any_length(network):
     run = sequence_program(network).module()
     tokens = torch.arange(10).view(5, 2) % len(network.vocabulary)

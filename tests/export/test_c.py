@@ -8,14 +8,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
 
 import hyperprune
-from hyperprune.errors import RunError
+from hyperprune.errors import PluginError, RunError
 from hyperprune.export.c.check import compiler, run_c
 from hyperprune.export.c.matrices import pack, smallest, unpacked
+from hyperprune.export.c.program import traced, translate
 from hyperprune.export.c.source import numbers, render
 from hyperprune.export.c.write import packed_of, program_of, write_c
 from hyperprune.plugins import registry
+from hyperprune.runtime.quiet import quiet
 
 MODELS = registry().names("model")
 FLAGS = ("-O1", "-DHP_PLAIN", "-fsanitize=address,undefined", "-fno-sanitize-recover")
@@ -85,8 +89,70 @@ def test_a_number_keeps_its_bits():
     assert np.array_equal(back, values)
 
 
+class Pieces(nn.Module):
+    """Six numbers a token, turned about: what a translation could get wrong without a word."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.last, self.table = last, nn.Parameter(torch.randn(4, 6))
+        self.weight = nn.Parameter(torch.randn(2, 3, 5))
+        self.bias = nn.Parameter(torch.randn(5))
+
+    def forward(self, token, parts):
+        (state,) = parts
+        x = functional.embedding(token, self.table).view(2, 3)
+        down = x.t().reshape(1, 6) + state  # 0 3 1 4 2 5: no stride of its own
+        groups = torch.bmm(functional.gelu(x)[:, None], self.weight)  # (2, 1, 5)
+        both = groups.permute(1, 2, 0).sum((0, 2)) * self.bias.exp() + self.bias
+        answer = self.last(both[None].clamp(-1.5, 1.5)) + down.clamp_min(0).sum()
+        return answer.log_softmax(-1), down / 2
+
+
+def graph_of(step):
+    with quiet():
+        return traced(step, torch.zeros(1, dtype=torch.int64), (torch.zeros(1, 6),))
+
+
 @needs_compiler
-@pytest.mark.parametrize("network", MODELS, indirect=True)
+def test_pieces_are_translated_as_they_lie():
+    torch.manual_seed(3)
+    step = Pieces(lambda x: torch.log1p(x.square()))
+    state, wanted = torch.zeros(1, 6), []
+    program = translate(graph_of(step))
+    packed, tables = packed_of(None, program, "float32", "smallest")
+    made = render(program, packed, tables, "net", "a test", "float32")
+    files = {"net.h": made.header, "net.c": made.source}
+    tokens = [0, 3, 1, 2, 2, 0]
+    found = run_c(files, "net", 5, tokens, flags=FLAGS, cc=compiler())
+    for token in tokens:
+        answer, state = step(torch.tensor([token]), (state,))
+        wanted.append(answer.detach())
+    assert np.abs(found - torch.cat(wanted).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (torch.erfinv, "knows no aten.erfinv.default"),
+        (lambda x: functional.gelu(x, approximate="tanh"), "aten.gelu.default with approximate"),
+        (lambda x: x @ x.t() * x, "products with constant matrices alone"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(last, said):
+    with pytest.raises(PluginError, match=said):
+        translate(graph_of(Pieces(last)))
+
+
+QUICK = {"gated_linear", "lru", "slstm", "gru", "rhn", "on_lstm", "awd_lstm_mos"}
+"""Models that have between them all that any step does; the others take no other way."""
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m not in QUICK)) for m in MODELS],
+    indirect=True,
+)
 def test_every_model_in_c(network, tmp_path):
     written = write_c(network, tmp_path / "net", matrices="8x4")
     assert written.checked.difference < 1e-5  # held against PyTorch when it was written

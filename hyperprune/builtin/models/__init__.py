@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from hyperprune.builtin.models.modern import gated_linear, lru, min_gru, min_lstm, mlstm, slstm
 from hyperprune.hookspecs import Contributions, example, reads_features
 
 if TYPE_CHECKING:
@@ -224,4 +225,10 @@ MODELS: Contributions = {
     "rhn": rhn,
     "on_lstm": on_lstm,
     "awd_lstm_mos": awd_lstm_mos,
+    "min_gru": min_gru,
+    "min_lstm": min_lstm,
+    "lru": lru,
+    "gated_linear": gated_linear,
+    "mlstm": mlstm,
+    "slstm": slstm,
 }

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from hyperprune.errors import PluginError
+from hyperprune.export.c.indices import even, merged, strides
 
 aten = torch.ops.aten
 
+RESHAPES = {aten.view, aten._unsafe_view, aten.reshape}
 VIEWS = {
-    aten.view,
-    aten._unsafe_view,
-    aten.reshape,
+    *RESHAPES,
     aten.squeeze,
     aten.unsqueeze,
     aten.permute,
@@ -52,8 +52,14 @@ ARITHMETIC: dict[Any, str] = {
     aten.tanh: "hp_tanh({0})",
     aten.exp: "hp_exp({0})",
     aten.log: "logf({0})",
+    aten.log1p: "log1pf({0})",
+    aten.gelu: "(0.5f * {0} * (1.0f + erff({0} * 0.707106781f)))",
     aten.relu: "({0} > 0.0f ? {0} : 0.0f)",
     aten.sqrt: "sqrtf({0})",
+    aten.pow: "powf({0}, {1})",
+    aten.sin: "sinf({0})",
+    aten.cos: "cosf({0})",
+    aten.silu: "({0} * hp_sigmoid({0}))",
     aten.rsqrt: "(1.0f / sqrtf({0}))",
     aten.maximum: "({0} > {1} ? {0} : {1})",
     aten.minimum: "({0} < {1} ? {0} : {1})",
@@ -168,12 +174,16 @@ class _Translator:
             return self.viewed(node, arguments)
         if packet in COPIES:
             return arguments[0]
+        if packet is aten.full_like:
+            return Constant(torch.full(arguments[0].shape, float(arguments[1])), str(node.name))
         if packet in ARITHMETIC:
             return self.arithmetic(node, packet, arguments)
         special: dict[Any, Callable[[Node, list[Any]], Value]] = {
             aten.embedding: self.embedding,
             aten.mm: self.product,
             aten.addmm: self.product,
+            aten.bmm: self.products,
+            aten.clamp: self.clamped,
             aten.cat: self.joined,
             aten._softmax: self.softmax,
             aten._log_softmax: self.softmax,
@@ -203,6 +213,8 @@ class _Translator:
 
     def viewed(self, node: Node, arguments: list[Any]) -> Any:
         whole, *rest = arguments
+        if node.target.overloadpacket in RESHAPES:  # type: ignore[union-attr]
+            return self.reshaped(whole, rest[0])
         result = node.target(whole.index, *rest, **node.kwargs)  # type: ignore[operator]
         if isinstance(result, Tensor):
             return Value(whole.buffer, result)
@@ -210,7 +222,12 @@ class _Translator:
 
     def arithmetic(self, node: Node, packet: Any, arguments: list[Any]) -> Value:
         text = ARITHMETIC[packet]
-        alpha = node.kwargs.get("alpha", 1)
+        options = {**node.kwargs}
+        alpha = options.pop("alpha", 1)
+        if options:
+            raise PluginError(f"format c knows no {node.target} with {', '.join(options)}")
+        if packet is aten.pow and arguments[1] == 2:
+            text, arguments = "{0} * {0}", arguments[:1]
         if alpha != 1:
             text = text.replace("{1}", f"{_number(alpha)} * {{1}}")
         shape = tuple(node.meta["val"].shape)
@@ -247,6 +264,26 @@ class _Translator:
             other = self.value(added[0], (rows, width))
             return self.loop(None, (rows, width), "{0} + {1}", [result, other])
         return result
+
+    def products(self, node: Node, arguments: list[Any]) -> Value:
+        """x (G, M, K) times constants (G, K, N): a product a matrix of the group."""
+        x, weight = arguments
+        if not (isinstance(weight, Constant) and isinstance(x, Value)):
+            raise PluginError("format c knows products with constant matrices alone")
+        groups, rows, width = node.meta["val"].shape
+        out = self.buffer(groups * rows * width)
+        index = torch.arange(groups * rows * width).view(groups, rows, width)
+        for group in range(groups):
+            matrix = Constant(weight.tensor[group], weight.name)
+            found = self.product(node, [Value(x.buffer, x.index[group]), matrix])
+            self.loop(Value(out, index[group]), (rows, width), "{0}", [found])
+        return Value(out, index)
+
+    def clamped(self, node: Node, arguments: list[Any]) -> Value:
+        x, low, high = [*arguments, None][:3]
+        text = "{0}" if low is None else f"fmaxf({{0}}, {_number(low)})"
+        text = text if high is None else f"fminf({text}, {_number(high)})"
+        return self.loop(None, x.shape, text, [x])
 
     def joined(self, node: Node, arguments: list[Any]) -> Value:
         shape = tuple(node.meta["val"].shape)
@@ -297,12 +334,12 @@ class _Translator:
         dims = arguments[1] if len(arguments) > 1 and arguments[1] else list(range(len(x.shape)))
         dims = sorted(d % len(x.shape) for d in (dims if isinstance(dims, list) else [dims]))
         kept = [d for d in range(len(x.shape)) if d not in dims]
-        moved = x.index.permute(*kept, *dims)
         shape = tuple(node.meta["val"].shape)
         size = math.prod(shape)
-        terms = moved.reshape(size, -1)
+        x = self.reshaped(Value(x.buffer, x.index.permute(*kept, *dims)), [size, -1])
+        terms = x.index
         out = self.buffer(size)
-        outer, inner = _strides(terms)
+        outer, inner = strides(terms)
         base = int(terms.flatten()[0])
         each = f"{x.buffer}[{base} + i * {outer} + j * {inner}]"
         share = f" / {_number(terms.shape[1])}" if packet is aten.mean else ""
@@ -325,7 +362,7 @@ class _Translator:
         else:
             result = Value(target or self.buffer(size), torch.arange(size).view(tuple(shape)))
         terms = [result, *(item for item in operands if isinstance(item, Value))]
-        dims, strides = _merged([item.index for item in terms])
+        dims, apart = merged([item.index for item in terms])
         letters = "ijklmn"[: len(dims)]
 
         def place(item: Value, own: Sequence[int]) -> str:
@@ -337,7 +374,7 @@ class _Translator:
             ]
             return f"{item.buffer}[{' + '.join([*parts, *([str(base)] if base or not parts else [])])}]"
 
-        places = [place(item, own) for item, own in zip(terms, strides, strict=True)]
+        places = [place(item, own) for item, own in zip(terms, apart, strict=True)]
         given = iter(places[1:])
         said = [next(given) if isinstance(item, Value) else item for item in operands]
         head = "".join(
@@ -352,6 +389,12 @@ class _Translator:
             name = self.named("vector", item, self.program.vectors)
             item = Value(name, torch.arange(item.tensor.numel()).view(item.tensor.shape))
         return item if shape is None else Value(item.buffer, item.index.expand(tuple(shape)))
+
+    def reshaped(self, item: Value, shape: Sequence[int]) -> Value:
+        """A value in another shape; copied where dimensions that lie apart become one."""
+        if even(item.index.reshape(shape)):
+            return Value(item.buffer, item.index.reshape(shape))
+        return Value((moved := self.copy(item)).buffer, moved.index.reshape(shape))
 
     def flat(self, item: Value) -> Value:
         """A value whose elements lie one after another; copied where they do not."""
@@ -368,12 +411,12 @@ class _Translator:
         return name
 
     def named(self, kind: str, item: Constant, store: dict[str, Any]) -> str:
-        """The C name of a constant: one for every use of the same view of a parameter."""
+        """The C name of a constant: one for every use of the same view of a parameter.
+
+        What was computed from a parameter has its name but not its memory, by which they are told apart.
+        """
         tensor = item.tensor
-        key = (
-            kind,
-            f"{item.name}/{tuple(tensor.shape)}/{tensor.stride()}/{tensor.storage_offset()}",
-        )
+        key = (kind, f"{tensor.data_ptr()}/{tuple(tensor.shape)}/{tensor.stride()}")
         if key not in self.names:
             self.names[key] = f"{kind}{sum(k == kind for k, _ in self.names)}"
             store[self.names[key]] = tensor if kind == "vector" else (tensor, item.name)
@@ -399,39 +442,6 @@ def _number(value: Any) -> str:
         return "INFINITY" if number > 0 else "-INFINITY"
     text = f"{number:.9g}"
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-
-
-def _strides(index: Tensor) -> list[int]:
-    """How far apart neighbours of an index lie, a dimension each; 0 where there is but one."""
-    first = (0,) * index.dim()
-    found = []
-    for d, size in enumerate(index.shape):
-        second = tuple(int(k == d) for k in range(index.dim()))
-        found.append(int(index[second] - index[first]) if size > 1 else 0)
-    return found
-
-
-def _merged(indices: Sequence[Tensor]) -> tuple[list[int], list[list[int]]]:
-    """Loops over a shape, as few as there can be: sizes, and each index's strides in them."""
-    shape = list(indices[0].shape)
-    strides = [_strides(index) for index in indices]
-    sizes: list[int] = []
-    kept: list[list[int]] = [[] for _ in indices]
-    for d, size in enumerate(shape):
-        if size == 1:
-            continue
-        fits = sizes and all(
-            own[-1] == size * each[d] for own, each in zip(kept, strides, strict=True)
-        )
-        if fits:
-            sizes[-1] *= size
-            for own, each in zip(kept, strides, strict=True):
-                own[-1] = each[d]
-        else:
-            sizes.append(size)
-            for own, each in zip(kept, strides, strict=True):
-                own.append(each[d])
-    return sizes, kept
 
 
 def traced(step: nn.Module, token: Tensor, state: tuple[Tensor, ...]) -> GraphModule:

@@ -7,7 +7,7 @@ algebra on its share of the cores; small blocks are taken several sequences at a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +22,7 @@ from hyperprune.lyapunov.qr.cholesky import CholeskyFrame
 from hyperprune.lyapunov.qr.frame import Frame
 from hyperprune.lyapunov.qr.graded import GradedFrame
 from hyperprune.lyapunov.qr.pivoted import PivotedFrame
-from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock
+from hyperprune.lyapunov.tangent import LayerTangent, MemoryBlock, Scaled
 from hyperprune.runtime.threads import torch_threads
 
 CACHED = 2**17
@@ -43,7 +43,7 @@ class Chain:
 
     layer: int
     rows: slice
-    frame: Frame
+    frame: Frame | None  # None where the identity stays one: the blocks only scale
 
 
 class Frames:
@@ -51,7 +51,7 @@ class Frames:
 
     sizes: n of each layer, bottom first; k: leading columns to follow in each, all unless given;
     dtype: of the linear algebra (blocks are float64); floor: stands for R_ii that are noise; transpose:
-    push through Jᵀ instead of J; cores: to keep busy.
+    push through Jᵀ instead of J; cores: to keep busy; scaled: layers whose blocks are `Scaled`.
     Raises SpectrumError for more columns than dimensions.
     """
 
@@ -66,6 +66,7 @@ class Frames:
         *,
         transpose: bool = False,
         cores: int = 1,
+        scaled: Collection[int] = (),
     ) -> None:
         if k is not None and k > sum(sizes):
             raise SpectrumError(f"k = {k} exponents are asked for, but the state has {sum(sizes)}")
@@ -74,7 +75,13 @@ class Frames:
         on_cpu = device.type == "cpu"
         self.cores = cores if on_cpu else 1
         self.chains = [
-            Chain(layer, rows, make_frame(rows.stop - rows.start, n, k, dtype, device))
+            Chain(
+                layer,
+                rows,
+                None
+                if layer in scaled
+                else make_frame(rows.stop - rows.start, n, k, dtype, device),
+            )
             for layer, (n, k) in enumerate(zip(sizes, self.columns, strict=True))
             for rows in self._cut(batch, n, len(sizes), not on_cpu)
         ]
@@ -110,16 +117,18 @@ class Frames:
             found = list((map if self.pool is None else self.pool.map)(run, self.chains))
         return [self._collect([sums[part] for sums in found]) for part in range(len(parts))]
 
-    def _sum(self, frame: Frame, diagonal: Tensor, settle: bool) -> tuple[Tensor, Tensor]:
+    def _sum(self, frame: Frame | None, diagonal: Tensor, settle: bool) -> tuple[Tensor, Tensor]:
         """Sum of logs (b, k) of a part's diagonals (T, b, k), and how many of them are noise."""
         noise = diagonal == 0
         if not bool(noise.any()):
             logs = diagonal.log_().sum(0)
-            return logs + frame.settle() if settle else logs, noise.new_zeros((), dtype=torch.int64)
+            return logs + _settled(frame) if settle else logs, noise.new_zeros(
+                (), dtype=torch.int64
+            )
         peak = diagonal.amax(-1, keepdim=True)
         stated = self.floor * torch.where(peak == 0, 1.0, peak).clamp_max(1)
         logs = torch.where(noise, stated, diagonal).log().sum(0)
-        return logs + frame.settle() if settle else logs, noise.sum()
+        return logs + _settled(frame) if settle else logs, noise.sum()
 
     def _collect(self, sums: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """All chains' sums as (B, Σ k), and the total of the counts."""
@@ -132,6 +141,11 @@ class Frames:
     def _advance(self, chain: Chain, tangent: LayerTangent, steps: range) -> Iterator[Tensor]:
         """Push one chain's frame through its blocks: |diag| (b, k) of the factor of each step."""
         frame = chain.frame
+        if isinstance(tangent, Scaled):  # the identity is turned in planes at most: R is the sizes
+            for t in steps:
+                yield tangent.moduli[t, chain.rows, : self.columns[chain.layer]].to(self.dtype)
+            return
+        assert frame is not None
         multiplies = type(tangent).product is not LayerTangent.product  # without making the block
         if frame.narrow and multiplies and not self.transpose:
             for t in steps:
@@ -144,6 +158,10 @@ class Frames:
                 yield frame.advance(dense.mT)
             else:
                 yield frame.advance(block)
+
+
+def _settled(frame: Frame | None) -> Tensor | float:
+    return 0.0 if frame is None else frame.settle()
 
 
 def make_frame(b: int, n: int, k: int, dtype: torch.dtype, device: torch.device) -> Frame:

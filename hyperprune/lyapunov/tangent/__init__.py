@@ -10,5 +10,6 @@ from hyperprune.lyapunov.tangent.contract import (
     MemoryBlock,
     StateKind,
 )
+from hyperprune.lyapunov.tangent.scaled import Scaled
 
-__all__ = ["SEGMENT", "Block", "LayerTangent", "MemoryBlock", "StateKind"]
+__all__ = ["SEGMENT", "Block", "LayerTangent", "MemoryBlock", "Scaled", "StateKind"]

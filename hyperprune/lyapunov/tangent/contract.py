@@ -21,6 +21,8 @@ differentiates it. A model may be faster by an analytic derivative, one method:
 The pieces in `hyperprune.lyapunov.tangent.cells` cover most networks: `RowScaled` (Σ_g diag(a_g) W_g +
 diag(d): tanh, GRU and each depth of a highway), `Product` (a chain of blocks inside one step) and
 `Memory` (h' = o ⊙ tanh(c')), with `lstm_layer`, `gru_layer` and `tanh_layer` ready made.
+`Scaled` is for recurrences that are linear in their state, diagonal, complex or with a matrix a head: their
+exponents are means of ln |a_t| and take no factorisation.
 A stack of LSTM layers is then
 
     def tangent(self, inputs, state, kind):

@@ -15,4 +15,13 @@ TINY = {
     "on_lstm": ("on_lstm", {"embedding": 6, "hidden": 9, "chunk": 3}),
     "on_lstm untied": ("on_lstm", {"embedding": 5, "hidden": 8, "chunk": 2, "tied": False}),
     "awd_lstm_mos": ("awd_lstm_mos", {"embedding": 5, "hidden": 7, "last": 6, "experts": 3}),
+    "min_gru": ("min_gru", {"hidden": 6, "layers": 2, "expansion": 2}),
+    "min_lstm": ("min_lstm", {"hidden": 5, "embedding": 6, "layers": 2, "expansion": 0}),
+    "lru": ("lru", {"hidden": 4, "embedding": 6, "layers": 2, "expansion": 2}),
+    "gated_linear": (
+        "gated_linear",
+        {"hidden": 6, "heads": 2, "state": 3, "layers": 2, "expansion": 0},
+    ),
+    "mlstm": ("mlstm", {"hidden": 6, "heads": 2, "layers": 2, "expansion": 0}),
+    "slstm": ("slstm", {"hidden": 6, "heads": 2, "layers": 2, "expansion": 2}),
 }

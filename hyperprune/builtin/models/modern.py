@@ -1,0 +1,227 @@
+"""Factories of the recurrent cells of the last years; torch is imported when a network is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from hyperprune.errors import PluginError
+from hyperprune.hookspecs import example
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hyperprune.layers.mixers import Mixer
+
+Size = Annotated[int, Field(ge=1)]
+OptionalSize = Annotated[int, Field(ge=0)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _network(
+    vocabulary: int,
+    make: Callable[[int], Mixer],
+    width: int,
+    *,
+    linear: bool = True,
+    **common: object,
+) -> nn.Module:
+    from hyperprune.builtin.models.residual import LinearLM, ResidualLM
+
+    kind = LinearLM if linear else ResidualLM
+    return kind(vocabulary, lambda: make(width), width=width, **common)  # type: ignore[arg-type]
+
+
+def _check_heads(hidden: int, heads: int) -> None:
+    if hidden % heads:
+        raise PluginError(f"hidden = {hidden} does not divide among heads = {heads}")
+
+
+@example(hidden=6, layers=2, expansion=2)
+def min_gru(
+    vocabulary: int,
+    *,
+    hidden: Size = 384,
+    embedding: OptionalSize = 0,
+    layers: Size = 3,
+    expansion: OptionalSize = 4,
+    dropout: Dropout = 0.2,
+    tied: bool = False,
+    init_range: Positive = 0.1,
+) -> nn.Module:
+    """minGRU in residual blocks: Feng et al. 2024 (arXiv 2410.01201), at their size for characters.
+
+    `embedding` is the width of the blocks, 0 as wide as `hidden`; `expansion` times that the width of the
+    feed-forward layer after each recurrence, 0 for none.
+    """
+    from hyperprune.layers import mixers
+
+    return _network(
+        vocabulary,
+        lambda width: mixers.MinGRU(width, hidden),
+        embedding or hidden,
+        layers=layers,
+        expansion=expansion,
+        dropout=dropout,
+        tied=tied,
+        init_range=init_range,
+    )
+
+
+@example(hidden=6, layers=2, expansion=2)
+def min_lstm(
+    vocabulary: int,
+    *,
+    hidden: Size = 384,
+    embedding: OptionalSize = 0,
+    layers: Size = 3,
+    expansion: OptionalSize = 4,
+    dropout: Dropout = 0.2,
+    tied: bool = False,
+    init_range: Positive = 0.1,
+) -> nn.Module:
+    """minLSTM in residual blocks: Feng et al. 2024 (arXiv 2410.01201); options as `min_gru`."""
+    from hyperprune.layers import mixers
+
+    return _network(
+        vocabulary,
+        lambda width: mixers.MinLSTM(width, hidden),
+        embedding or hidden,
+        layers=layers,
+        expansion=expansion,
+        dropout=dropout,
+        tied=tied,
+        init_range=init_range,
+    )
+
+
+@example(hidden=4, embedding=6, layers=2, expansion=2)
+def lru(
+    vocabulary: int,
+    *,
+    hidden: Size = 384,
+    r_min: Dropout = 0.9,
+    r_max: Annotated[float, Field(gt=0, lt=1)] = 0.999,
+    embedding: OptionalSize = 0,
+    layers: Size = 3,
+    expansion: OptionalSize = 4,
+    dropout: Dropout = 0.2,
+    tied: bool = False,
+    init_range: Positive = 0.1,
+) -> nn.Module:
+    """Linear recurrent unit of `hidden` complex numbers: Orvieto et al. 2023 (arXiv 2303.06349).
+
+    Their moduli begin evenly in the ring from `r_min` to `r_max`; other options as `min_gru`.
+    """
+    if r_min >= r_max:
+        raise PluginError(f"r_min = {r_min} is not below r_max = {r_max}")
+    from hyperprune.layers import mixers
+
+    return _network(
+        vocabulary,
+        lambda width: mixers.LRU(width, hidden, r_min, r_max),
+        embedding or hidden,
+        layers=layers,
+        expansion=expansion,
+        dropout=dropout,
+        tied=tied,
+        init_range=init_range,
+    )
+
+
+@example(hidden=6, heads=2, state=3, layers=2, expansion=0)
+def gated_linear(
+    vocabulary: int,
+    *,
+    hidden: Size = 384,
+    heads: Size = 6,
+    state: Size = 16,
+    embedding: OptionalSize = 0,
+    layers: Size = 3,
+    expansion: OptionalSize = 4,
+    dropout: Dropout = 0.2,
+    tied: bool = False,
+    init_range: Positive = 0.1,
+) -> nn.Module:
+    """Gated linear recurrence with a matrix a head, as Mamba-2 has it: Dao & Gu 2024 (arXiv 2405.21060).
+
+    `hidden` values in `heads` heads, each by `state` keys; other options as `min_gru`.
+    """
+    _check_heads(hidden, heads)
+    from hyperprune.layers import mixers
+
+    return _network(
+        vocabulary,
+        lambda width: mixers.GatedLinear(width, hidden, heads, state),
+        embedding or hidden,
+        layers=layers,
+        expansion=expansion,
+        dropout=dropout,
+        tied=tied,
+        init_range=init_range,
+    )
+
+
+@example(hidden=6, heads=2, layers=2, expansion=0)
+def mlstm(
+    vocabulary: int,
+    *,
+    hidden: Size = 384,
+    heads: Size = 4,
+    embedding: OptionalSize = 0,
+    layers: Size = 3,
+    expansion: OptionalSize = 4,
+    dropout: Dropout = 0.2,
+    tied: bool = False,
+    init_range: Positive = 0.1,
+) -> nn.Module:
+    """mLSTM, a matrix a head as its memory: Beck et al. 2024 (arXiv 2405.04517); options as `min_gru`."""
+    _check_heads(hidden, heads)
+    from hyperprune.layers import mixers
+
+    return _network(
+        vocabulary,
+        lambda width: mixers.MLSTM(width, hidden, heads),
+        embedding or hidden,
+        layers=layers,
+        expansion=expansion,
+        dropout=dropout,
+        tied=tied,
+        init_range=init_range,
+    )
+
+
+@example(hidden=6, heads=2, layers=2, expansion=2)
+def slstm(
+    vocabulary: int,
+    *,
+    hidden: Size = 384,
+    heads: Size = 4,
+    embedding: OptionalSize = 0,
+    layers: Size = 3,
+    expansion: OptionalSize = 4,
+    dropout: Dropout = 0.2,
+    tied: bool = False,
+    init_range: Positive = 0.1,
+) -> nn.Module:
+    """sLSTM, exponential gates and a normaliser: Beck et al. 2024 (arXiv 2405.04517).
+
+    Options as `min_gru`.
+    """
+    _check_heads(hidden, heads)
+    from hyperprune.layers import mixers
+
+    return _network(
+        vocabulary,
+        lambda width: mixers.SLSTM(width, hidden, heads),
+        embedding or hidden,
+        linear=False,
+        layers=layers,
+        expansion=expansion,
+        dropout=dropout,
+        tied=tied,
+        init_range=init_range,
+    )
