@@ -21,7 +21,7 @@ QUESTIONS = {
 def init(
     target: Annotated[
         Path, typer.Argument(metavar="[FILE]", help="The recipe, a new file.")
-    ] = Path("recipe.toml"),
+    ] = Path("mine.toml"),
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="NAME|DIR", help="A corpus, or a folder of text."),
