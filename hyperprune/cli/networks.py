@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from hyperprune.errors import RunError
 from hyperprune.ui.text import safe
 
 if TYPE_CHECKING:
-    from hyperprune.export import Score, TrainedNetwork
+    from hyperprune.export import Score, SequencesScore, TrainedNetwork
 
 Source = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
 Which = Annotated[
@@ -25,23 +26,48 @@ LINE_ENDS = ("<eos>", "\n")
 
 def score(
     run: Source,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A text, UTF-8; - is stdin.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A text, UTF-8, - is stdin; or sequences, .npz, .safetensors or .csv.",
+        ),
+    ],
     candidate: Which = None,
     plugin: Plugin = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print every word's log-probability as JSON.")
+        bool,
+        typer.Option(
+            "--json", help="Print every word's log-probability, or every answer, as JSON."
+        ),
     ] = False,
 ) -> None:
-    """Print how well a run's winner predicts a text."""
-    text = _read(file)
+    """Print how well a run's winner predicts a text, or answers to sequences."""
     from hyperprune.export.exported import open_network
+    from hyperprune.ui.tables import facts
 
-    found = open_network(run, candidate, plugins=plugin or ()).score(text)
+    network = open_network(run, candidate, plugins=plugin or ())
+    if network.about.reads is not None:
+        if file == "-":
+            raise RunError(
+                "this network reads sequences of numbers; name a file, since stdin is for texts"
+            )
+        answered: SequencesScore = network.score(Path(file))  # type: ignore[assignment]
+        if as_json:
+            show_json(_answers_as_json(answered, network.about.reads.labels))
+            return
+        metric = answered.metric
+        told = {
+            metric.words: metric.text(answered.value),
+            answered.unit: f"{answered.loss:.4f}",
+            "sequences": f"{len(answered.answers):,}",
+        }
+        show(facts([*told.items()]))
+        return
+    found = network.score(_read(file))
     if as_json:
         show_json(_as_json(found))
         return
-    from hyperprune.ui.tables import facts
-
     words = f"{len(found.words):,}, of which {found.unknown:,} are not in the vocabulary"
     rows = {
         "perplexity": f"{found.perplexity:.4f} per word",
@@ -99,8 +125,8 @@ def export(
         ),
     ] = "float32",
     form: Annotated[
-        str, typer.Option("--form", help="Of onnx and torch: step or sequence.")
-    ] = "step",
+        str | None, typer.Option("--form", help="Of onnx and torch: step or sequence.")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Quantise onnx dynamically.")] = False,
     matrices: Annotated[
         str, typer.Option("--matrices", help="Of c: smallest, dense, csr, 8x4 or 4x1.")
@@ -160,5 +186,19 @@ def _as_json(found: Score) -> dict[str, object]:
         "tokens": [
             {"word": word, "log_probability": value}
             for word, value in zip(found.words, found.log_probabilities, strict=True)
+        ],
+    }
+
+
+def _answers_as_json(found: SequencesScore, labels: Sequence[str]) -> dict[str, object]:
+    return {
+        "metric": found.metric.name,
+        found.metric.name: found.value,
+        "loss": found.loss,
+        "unit": found.unit,
+        "labels": list(labels),
+        "sequences": [
+            {"outputs": answer.outputs.tolist(), "loss": answer.loss, "cost": answer.cost}
+            for answer in found.answers
         ],
     }

@@ -49,7 +49,8 @@ class Sequences:
     """Splits of sequences; `labels` names the classes of integer answers.
 
     mean, scale: (F,) what was taken off every feature, and what it was then divided by, where the
-    data were scaled; another sequence must be, too.
+    data were scaled; another sequence must be, too. outputs: numbers of an answer where they are known
+    beforehand, since the sequences are only to be scored by a network that was trained on others.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Sequences:
     labels: tuple[str, ...] = ()
     mean: Tensor | None = None
     scale: Tensor | None = None
+    outputs: int | None = None
 
     @property
     def features(self) -> int:
@@ -92,14 +94,16 @@ def scaled(data: Sequences) -> Sequences:
     mean = real.double().mean(0).float()
     spread = real.double().std(0, correction=0).float()
     scale = torch.where(spread > 0, spread, torch.ones_like(spread))
-
-    def new(part: Part) -> Part:
-        steps = torch.arange(part.x.shape[1])
-        inside = (steps < part.lengths[:, None]).unsqueeze(-1)  # (N, T, 1)
-        return Part(((part.x - mean) / scale) * inside, part.lengths, part.y)
-
-    train, valid, test = (new(part) for part in (data.train, data.valid, data.test))
+    splits = (data.train, data.valid, data.test)
+    train, valid, test = (scaled_by(part, mean, scale) for part in splits)
     return Sequences(data.name, train, valid, test, data.labels, mean, scale)
+
+
+def scaled_by(part: Part, mean: Tensor, scale: Tensor) -> Part:
+    """A split less the mean (F,) of every feature, divided by its scale (F,); zero beyond ends."""
+    steps = torch.arange(part.x.shape[1])
+    inside = (steps < part.lengths[:, None]).unsqueeze(-1)  # (N, T, 1)
+    return Part(((part.x - mean) / scale) * inside, part.lengths, part.y)
 
 
 def _real(part: Part) -> Tensor:

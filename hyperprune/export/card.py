@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyperprune import __version__
+from hyperprune.export.about import About
 from hyperprune.export.network import TrainedNetwork
+from hyperprune.export.step import carries
 from hyperprune.plan.disk import show_bytes
 from hyperprune.recipe import dumps
+from hyperprune.terms.sheet import cell
 
 LOADING: Mapping[str, str] = {
     "safetensors": """```python
@@ -27,15 +30,13 @@ session = onnxruntime.InferenceSession("{name}")
 {form}""",
     "torch": """```python
 run = torch.export.load("{name}").module()           # inside torch.no_grad():
-log_probabilities, state = run(tokens, (state_0, state_1))    # all of the state, zeros at first
+{call}
 ```
 {form}
-`extra_files={{"hyperprune.json": ""}}` reads the vocabulary and the recipe.""",
+`extra_files={{"hyperprune.json": ""}}` reads the recipe, and the vocabulary or the scaling.""",
 }
-FORM = {
-    "step": "Inputs: tokens (B,) int64, {states}. Outputs: log_probabilities (B, V), {after}.",
-    "sequence": "Inputs: tokens (T, B) int64, {states}. Outputs: log_probabilities (T, B, V), {after}.",
-}
+
+ALL = "    # all of the state, zeros at first"
 
 
 def card(
@@ -48,41 +49,44 @@ def card(
 ) -> str:
     """The card of a file as Markdown."""
     about = network.about
-    state = network.initial_state(1)
-    states = ", ".join(f"state_{n} (B, {part.shape[1]})" for n, part in enumerate(state))
-    after = ", ".join(f"next_state_{n}" for n in range(len(state)))
-    loading = LOADING[format].format(name=name, form=FORM[form].format(states=states, after=after))
+    state = network.initial_state(1) if carries(network) else ()
+    states = [f"state_{n} (B, {part.shape[1]})" for n, part in enumerate(state)]
+    loading = LOADING[format].format(
+        name=name, form=_form(about, form, states), call=_call(about, states)
+    )
     share = 1 - about.active / about.masked if about.masked else 0.0
+    words = about.metric.words
     rows = {
         "candidate": about.candidate,
         "model": about.recipe.model.name,
-        "vocabulary": f"{len(about.vocabulary):,} words",
+        **_reads(about),
         "weights": f"{about.total:,}",
         "masked": f"{about.masked:,}, of which {about.active:,} are active (sparsity {share:.4f})",
-        "validation perplexity": _against(about.valid_perplexity, about.dense_valid_perplexity),
-        "test perplexity": _against(about.test_perplexity, about.dense_test_perplexity),
+        f"validation {words}": _against(about, about.valid_value, about.dense_valid_value),
+        f"test {words}": _against(about, about.test_value, about.dense_test_value),
         "values": values,
         "file": f"{show_bytes(size)}; dense float32 is {show_bytes(4 * about.total)}",
         "made by": ", ".join(f"{m.name} of {m.package} {m.version}" for m in about.makers.values()),
     }
-    data = about.recipe.data.model_copy(update={"root": None})
-    recipe = dumps(about.recipe.model_copy(update={"data": data}))
-    table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
-    return f"""# {_cell(about.recipe.title or "untitled")}: {_cell(about.candidate)}
+    recipe = dumps(about.travelling)
+    table = "\n".join(f"| {key} | {cell(value)} |" for key, value in rows.items())
+    what = "language model" if about.language else f"network of task {about.recipe.task.name}"
+    many = about.metric.many[:1].upper() + about.metric.many[1:]
+    return f"""# {cell(about.recipe.title or "untitled")}: {cell(about.candidate)}
 
-A recurrent language model pruned by hyperprune {__version__}, as `{name}` ({format}).
+A recurrent {what} pruned by hyperprune {__version__}, as `{name}` ({format}).
 
 | | |
 |---|---|
 {table}
 
-Perplexities are of the weights as they were trained, in float32, before any rounding of this file.
+{many} are of the weights as they were trained, in float32, before any rounding of this file.
 
 ## Loading
 
 {loading}
 
-State: {states}.
+State: {", ".join(states) or "none, every sequence begins anew"}.
 
 ## Controls
 
@@ -96,15 +100,50 @@ State: {states}.
 """
 
 
-def _against(value: float | None, dense: float | None) -> str:
-    said = "not read" if value is None else f"{value:.2f}"
-    return said if dense is None else f"{said} (dense {dense:.2f})"
+def _reads(about: About) -> dict[str, str]:
+    """What is read and what is answered."""
+    reads = about.reads
+    if reads is None:
+        return {"vocabulary": f"{len(about.vocabulary):,} words"}
+    when = "at every step" if reads.a_step else "after the last step of a sequence"
+    scaled = "as they are" if reads.mean is None else "less their means, divided by their scales"
+    labels = f": {', '.join(reads.labels)}" if reads.labels else ""
+    return {
+        "task": about.recipe.task.name,
+        "reads": f"{reads.inputs} features a step, {scaled}",
+        "answers": f"{reads.outputs} numbers {when}{labels}",
+    }
+
+
+def _form(about: About, form: str, states: Sequence[str]) -> str:
+    """What a program takes and gives."""
+    places = {"step": "(B{})", "sequence": "(T, B{})"}[form]
+    if about.language:
+        tokens = {"step": "(B,)", "sequence": "(T, B)"}[form]
+        given, made = f"tokens {tokens} int64", f"log_probabilities {places.format(', V')}"
+    else:
+        given, made = f"inputs {places.format(', F')}", f"outputs {places.format(', O')}"
+    if not states and about.reads is not None and about.reads.steps is not None:
+        given += f" with T = {about.reads.steps}"
+    after = [f"next_state_{n}" for n in range(len(states))]
+    return f"Inputs: {', '.join([given, *states])}. Outputs: {', '.join([made, *after])}."
+
+
+def _call(about: About, states: Sequence[str]) -> str:
+    if about.language:
+        return f"log_probabilities, state = run(tokens, (state_0, state_1)){ALL}"
+    return (
+        f"outputs, state = run(inputs, (state_0, state_1)){ALL}"
+        if states
+        else "outputs = run(inputs)"
+    )
+
+
+def _against(about: About, value: float | None, dense: float | None) -> str:
+    said = "not read" if value is None else about.metric.text(value)
+    return said if dense is None else f"{said} (dense {about.metric.text(dense)})"
 
 
 def _controls(configuration: Mapping[str, Any]) -> str:
-    lines = [f"- {key}: {_cell(value)}" for key, value in configuration.items()]
+    lines = [f"- {key}: {cell(value)}" for key, value in configuration.items()]
     return "\n".join(lines) or "The recipe's own; nothing was searched for."
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())

@@ -23,7 +23,7 @@ from hyperprune.export.products import (
     plain,
 )
 from hyperprune.export.sparse import sparse, sparse_product, sparse_rows
-from hyperprune.export.step import step_module
+from hyperprune.export.step import sample, step_module
 from hyperprune.model import State
 
 Kind: TypeAlias = Literal["dense", "sparse", "int8"]
@@ -45,7 +45,7 @@ STORAGES: Mapping[str, Storage] = {
 
 
 class CompiledNetwork(nn.Module, Network):
-    """A network for streaming: `forward` takes tokens (B,) and state, a step at a time.
+    """A network for streaming: `forward` takes tokens (B,), or inputs (B, F), and state, a step at a time.
 
     `kind` says how its matrices are stored, `seconds` how long a step of each kind took where
     `auto` chose.
@@ -60,7 +60,7 @@ class CompiledNetwork(nn.Module, Network):
 
     @torch.no_grad()
     def forward(self, token: Tensor, state: State) -> tuple[Tensor, State]:
-        """Log-probabilities (B, V) of what follows tokens (B,), and the new state."""
+        """Log-probabilities (B, V) of what follows tokens (B,), or outputs (B, O), and the new state."""
         predicted, after = self.run(token, tuple(state))
         return predicted, tuple(after)
 
@@ -68,10 +68,10 @@ class CompiledNetwork(nn.Module, Network):
         """Zero state of a batch."""
         return tuple(torch.zeros(batch, *width) for width in self._widths)
 
-    def predict(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Log-probabilities (T, B, V) of what follows tokens (T, B), and the new state."""
+    def predict(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probabilities (T, B, V) of what follows tokens (T, B), or outputs (T, B, O), and the state."""
         rows = []
-        for token in tokens:
+        for token in inputs:
             row, state = self(token, state)
             rows.append(row)
         return torch.stack(rows), state
@@ -101,8 +101,7 @@ def compiled(network: TrainedNetwork, kind: str = AUTO) -> CompiledNetwork:
 
 def _fastest(network: TrainedNetwork) -> CompiledNetwork:
     made = {kind: CompiledNetwork(network, kind) for kind in KINDS}
-    token = torch.zeros(1, dtype=torch.int64)
-    state = network.initial_state(1)
+    token, state = sample(network, 1, 1)[0], network.initial_state(1)
     seconds = interleaved({k: lambda own=own: own(token, state) for k, own in made.items()}, ROUNDS)  # type: ignore[misc]
     chosen = made[min(("dense", "sparse"), key=lambda kind: seconds[kind])]
     chosen.seconds = seconds

@@ -12,6 +12,7 @@ from hyperprune.export.compact import DTYPES
 from hyperprune.export.files import write_compact, write_plain
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.onnx_file import FORMS, write_onnx
+from hyperprune.export.step import carries
 from hyperprune.export.torch_program import write_program
 from hyperprune.store import atomic
 
@@ -33,15 +34,16 @@ def export_network(
     path: Path | str,
     *,
     dtype: str = "float32",
-    form: str = "step",
+    form: str | None = None,
     int8: bool = False,
     matrices: str = "smallest",
 ) -> Exported:
     """Write a network in a format, and its card as `PATH.md`; format c fills a folder of its own.
 
-    `dtype` is for compact and c (float32, int8), `form` for onnx and torch, `int8` for onnx, `matrices` for
-    c. Raises RunError for what there is not, and for a file that would not compute what the network does;
-    then nothing is left behind.
+    `dtype` is for compact and c (float32, int8), `form` for onnx and torch (step, or sequence, which is all
+    that a network without a state of its own has), `int8` for onnx, `matrices` for c. Raises RunError for
+    what there is not, and for a file that would not compute what the network does; then nothing is left
+    behind.
     """
     target = Path(path)
     for name, value, known in (
@@ -49,22 +51,28 @@ def export_network(
         ("dtype", dtype, DTYPES),
         ("form", form, FORMS),
     ):
-        if value not in known:
+        if value is not None and value not in known:
             listed = ", ".join(known)
             raise RunError(f"no {name} {value!r}{nearest(value, known)}; known: {listed}")
     if dtype != "float32" and format not in ("compact", "c"):
         raise RunError(f"dtype {dtype!r} is for the formats compact and c, not for {format}")
     if matrices != "smallest" and format != "c":
         raise RunError(f"matrices is for the format c, not for {format}")
-    if form != "step" and format not in ("onnx", "torch"):
+    if form not in (None, "step") and format not in ("onnx", "torch"):
         raise RunError(f"form is for the formats onnx and torch, not for {format}")
     if int8 and format != "onnx":
         raise RunError(f"int8 is for the format onnx, not for {format}")
+    if format == "c" and not network.about.language:
+        raise RunError(
+            f"the format c writes language models, and this is a network of task "
+            f"{network.recipe.task.name!r}; onnx and torch are programs, too"
+        )
     if format == "c":
         made = write_c(network, target, number=dtype, matrices=matrices)
         return Exported(target, made.size.flash, target / "README.md")
     if target.is_dir():
         raise RunError(f"{target} is a folder; say the file to write")
+    form = form or ("step" if carries(network) else "sequence")
     if format == "safetensors":
         write_plain(network, target)
     elif format == "compact":

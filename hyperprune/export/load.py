@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,9 +20,11 @@ from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe, Task
 from hyperprune.store import atomic, layout
 from hyperprune.store.kept import kept_tensors, training_name
+from hyperprune.store.reads import Reads, reads_of
 from hyperprune.store.run import Run
-from hyperprune.training.build import build_model
-from hyperprune.training.outcome import DENSE, repeat_of
+from hyperprune.task import Cut
+from hyperprune.training.build import build_model, load_task
+from hyperprune.training.outcome import DENSE, comparable, repeat_of
 from hyperprune.training.trainer import copy_into
 
 Plugins: TypeAlias = Sequence[str | Path]
@@ -83,13 +84,16 @@ def assemble(
 
 def _initial(about: About, device: torch.device) -> nn.Module:
     """The network that a record describes, with its initial weights."""
-    return build_model(about.recipe, len(about.vocabulary), device)
+    return build_model(about.recipe, about.size, device)
 
 
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
-    with torch.device("meta"):
-        model = _initial(about, torch.device("meta"))
+    try:
+        with torch.device("meta"):
+            model = _initial(about, torch.device("meta"))
+    except RuntimeError:  # a network of somebody's own that looks at its initial weights
+        model = _initial(about, torch.device("cpu"))
     own = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(own.keys() | found.keys()):
@@ -142,11 +146,7 @@ def _network(
     masks: Mapping[str, Tensor],
 ) -> TrainedNetwork:
     whole = run.made().recipe
-    if whole.task != Task():
-        raise RunError(
-            f"{run.folder} is a run of task {whole.task.name!r}; what loads, scores and exports reads "
-            "language models. `RunData` has the weights and masks of its networks by name"
-        )
+    vocabulary, reads = _read_by(run, whole)
     first, _ = repeat_of(name)
     configuration = {} if first == DENSE else run.proposed()[first]
     recipe = apply(whole, configuration)
@@ -154,42 +154,47 @@ def _network(
         candidate=name,
         configuration=dict(configuration),
         recipe=recipe,
-        vocabulary=_vocabulary(run, whole),
+        vocabulary=vocabulary,
+        reads=reads,
         makers=makers_of(recipe),
         active=sum(int(mask.sum()) for mask in masks.values()),
         masked=sum(mask.numel() for mask in masks.values()),
         total=sum(weight.numel() for weight in weights.values()),
-        **_perplexities(run, result, name),
+        metric=run.metric,
+        **_values(run, result, name),
     )
     return assemble(about, weights, masks, run.folder)
 
 
-def _perplexities(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
+def _values(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
+    """The values of the metric that go with a network."""
+
     def best(candidate: str) -> float | None:
         outcome = run.outcome(candidate)
-        losses = [record.valid_loss for record in outcome.epochs] if outcome else []
-        return math.exp(min(losses)) if losses else None
+        costs = [record.cost for record in comparable(outcome.epochs)] if outcome else []
+        return run.metric.value(min(costs)) if costs else None
 
-    found = {"valid_perplexity": best(name), "dense_valid_perplexity": best(DENSE)}
+    found = {"valid_value": best(name), "dense_valid_value": best(DENSE)}
     if result is not None:
-        found["dense_test_perplexity"] = result.dense_test_value
+        found["dense_test_value"] = result.dense_test_value
         tested = {result.winner: result.test_value, DENSE: result.dense_test_value}
-        found["test_perplexity"] = tested.get(name)
+        found["test_value"] = tested.get(name)
     return found
 
 
-def _vocabulary(run: Run, recipe: Recipe) -> tuple[str, ...]:
-    """The run's words; a run of an older hyperprune kept none and needs its corpus."""
-    kept = run.vocabulary()
-    if kept is not None:
-        return kept
+def _read_by(run: Run, recipe: Recipe) -> tuple[tuple[str, ...], Reads | None]:
+    """The run's words, or what is read of sequences; a run of an older hyperprune needs its data."""
+    words, reads = run.vocabulary(), run.reads()
+    if words is not None or reads is not None:
+        return words or (), reads
+    wanted = layout.VOCABULARY if recipe.task == Task() else layout.SEQUENCES
     try:
-        corpus = load_corpus(recipe.data)
+        data = load_corpus(recipe.data)
     except CorpusError as error:
-        raise RunError(
-            f"{run.folder} has no vocabulary.json, and its text is absent: {error}"
-        ) from error
+        raise RunError(f"{run.folder} has no {wanted}, and its data are absent: {error}") from error
     known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
-    if known and known[0] != corpus.sha256:
-        raise RunError(f"{run.folder} has no vocabulary.json, and the text here is another one")
-    return corpus.vocabulary if isinstance(corpus, Corpus) else ()
+    if known and known[0] != data.sha256:
+        raise RunError(f"{run.folder} has no {wanted}, and the data here are others")
+    if isinstance(data, Corpus):
+        return data.vocabulary, None
+    return (), reads_of(load_task(recipe), data, Cut(recipe.train.eval_batch, recipe.train.bptt))

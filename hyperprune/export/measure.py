@@ -97,7 +97,15 @@ def kept(folder: Path) -> Measures | None:
 
 
 def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measure]:
-    """Write, read back, run and time every form; without the dense reference, the sparse ones."""
+    """Write, read back, run and time every form; without the dense reference, the sparse ones.
+
+    Raises RunError where the network is no language model.
+    """
+    if not network.about.language:
+        raise RunError(
+            f"forms are measured of language models, and this is a network of task "
+            f"{network.recipe.task.name!r}; `compiled` makes its step fast"
+        )
     forms = [form for form in FORMS if not form.dense or dense is not None]
     text = _test_text(network)
     made: dict[str, tuple[int, int | None, CompiledNetwork | TrainedNetwork]] = {}

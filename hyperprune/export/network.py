@@ -1,4 +1,4 @@
-"""A trained network as its user has it: it scores and writes texts, wherever it was loaded from."""
+"""A trained network as its user has it: it scores what is new, wherever it was loaded from."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hyperprune.corpus.words import Reader, reader_of
 from hyperprune.errors import RunError
 from hyperprune.export.about import About
+from hyperprune.export.sequences import SequencesScore, answer_sequences, score_sequences
 from hyperprune.export.text import Score, generate_words, score_text
 from hyperprune.model import State
 from hyperprune.recipe.records import Recipe
+from hyperprune.terms.metric import PERPLEXITY, Metric
 
 if TYPE_CHECKING:
     from hyperprune.export.fast import CompiledNetwork
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Network(ABC):
-    """A language model with its vocabulary; a subclass says how it predicts."""
+    """A language model with its vocabulary, or a network of sequences; a subclass says how it predicts."""
 
     about: About
 
@@ -35,12 +36,15 @@ class Network(ABC):
         """Zero state of a batch."""
 
     @abstractmethod
-    def predict(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Log-probabilities (T, B, V) of what follows tokens (T, B), and the new state."""
+    def predict(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probabilities (T, B, V) of what follows tokens (T, B), and the new state.
+
+        Of other tasks: outputs (T, B, O) for inputs (T, B, F), scaled already.
+        """
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The word of each id."""
+        """The word of each id; none where sequences of numbers are read."""
         return self.about.vocabulary
 
     @property
@@ -54,34 +58,84 @@ class Network(ABC):
         return self.about.recipe
 
     @property
+    def metric(self) -> Metric:
+        """What values are told in."""
+        return self.about.metric
+
+    @property
+    def valid_value(self) -> float | None:
+        """The metric on the validation split, of these weights when they were saved."""
+        return self.about.valid_value
+
+    @property
+    def test_value(self) -> float | None:
+        """On the test split, where a run read it: of the winner and of the dense reference."""
+        return self.about.test_value
+
+    @property
+    def dense_value(self) -> float | None:
+        """The dense reference's on the validation split."""
+        return self.about.dense_valid_value
+
+    @property
     def valid_perplexity(self) -> float | None:
-        """On the validation split, of these weights when they were saved."""
-        return self.about.valid_perplexity
+        """`valid_value` of a language model; None where values are told in something else."""
+        return self._perplexity(self.valid_value)
 
     @property
     def test_perplexity(self) -> float | None:
-        """On the test split, where a run read it: of the winner and of the dense reference."""
-        return self.about.test_perplexity
+        """`test_value` of a language model."""
+        return self._perplexity(self.test_value)
 
     @property
     def dense_perplexity(self) -> float | None:
-        """The dense reference's on the validation split."""
-        return self.about.dense_valid_perplexity
+        """`dense_value` of a language model."""
+        return self._perplexity(self.dense_value)
+
+    def _perplexity(self, value: float | None) -> float | None:
+        return value if self.metric == PERPLEXITY else None
 
     @cached_property
     def reader(self) -> Reader:
-        """How the corpus turns a text into words."""
+        """How the corpus turns a text into words; raises RunError where the network foretells none."""
+        self.about.text()
         return reader_of(self.about.recipe.data, self.vocabulary)
 
-    def score(self, text: str) -> Score:
-        """Score a text as one sequence; raises CorpusError where there is nothing to score."""
-        state = self.initial_state(1)
-        return score_text(self.predict, state, self.vocabulary, self.reader, text)
+    @overload
+    def score(self, given: str) -> Score: ...
+
+    @overload
+    def score(self, given: Any) -> Score | SequencesScore: ...
+
+    def score(self, given: Any) -> Score | SequencesScore:
+        """Score a text as one sequence; raises CorpusError where there is nothing to score.
+
+        A network of sequences scores a `Path` (.npz, .safetensors, .csv), (x, y), a mapping with x and y, or
+        a data set of such pairs, by the loss and the metric of its task.
+        """
+        if self.about.reads is not None:
+            return score_sequences(self.about, self.predict, self.initial_state, given)
+        if not isinstance(given, str):
+            raise RunError(f"found {type(given).__name__}; this network scores a text, a str")
+        reader, state = self.reader, self.initial_state(1)
+        return score_text(self.predict, state, self.vocabulary, reader, given)
+
+    def answer(self, x: Any) -> list[Tensor]:
+        """What a network of sequences answers to each: (O,) after its last step, or (T, O) at every step.
+
+        x: (N, T, F), or a list of (T, F), as the run's data were before they were scaled. Raises RunError
+        where the network reads a text, CorpusError for what it cannot read.
+        """
+        return answer_sequences(self.about, self.predict, self.initial_state, x)
 
     def generate(
         self, prompt: str = "", *, words: int = 100, temperature: float = 1.0, seed: int = 0
     ) -> Iterator[str]:
-        """Yield words that go on from a prompt; the same seed gives the same words."""
+        """Yield words that go on from a prompt; the same seed gives the same words.
+
+        Raises RunError where the network foretells no words.
+        """
+        self.about.text()
         if words < 0 or temperature < 0:
             raise RunError(
                 f"found words={words}, temperature={temperature}; neither may be negative"
@@ -129,7 +183,7 @@ class TrainedNetwork(Network):
         return state
 
     @torch.no_grad()
-    def predict(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Log-probabilities (T, B, V) of what follows tokens (T, B), and the new state."""
-        logits, state = self.model(tokens, state)
-        return functional.log_softmax(logits.float(), -1), state
+    def predict(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probabilities (T, B, V) of what follows tokens (T, B), or outputs (T, B, O), and the state."""
+        outputs, state = self.model(inputs, state)
+        return (outputs.float().log_softmax(-1) if self.about.language else outputs.float()), state

@@ -1,4 +1,7 @@
-"""A network as a program without Python: tokens and state in, log-probabilities and state out."""
+"""A network as a program without Python: inputs and state in, what it makes of them and state out.
+
+Of a language model these are tokens and log-probabilities, of other tasks features and outputs.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
-from torch.nn import functional
 
-from hyperprune.errors import PluginError
+from hyperprune.errors import PluginError, RunError
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.model import State
 from hyperprune.runtime.quiet import quiet
@@ -22,16 +24,32 @@ aten = torch.ops.aten
 
 
 class Step(nn.Module):
-    """One step of any recurrent model: tokens (B,) and state to log-probabilities (B, V), state."""
+    """One step of any recurrent model: tokens (B,) and state to log-probabilities (B, V), state.
+
+    Of other tasks inputs (B, F) and state to outputs (B, O), state.
+    """
+
+    def __init__(self, model: nn.Module, *, language: bool = True) -> None:
+        super().__init__()
+        self.model, self.language = model, language
+
+    def forward(self, token: Tensor, state: State) -> tuple[Tensor, State]:
+        """A segment of one token."""
+        outputs, state = self.model(token.unsqueeze(0), tuple(state))
+        return outputs[0].log_softmax(-1) if self.language else outputs[0], tuple(state)
+
+
+class Whole(nn.Module):
+    """A network that begins every sequence by itself: inputs (T, B, F) to outputs (T, B, O)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, token: Tensor, state: State) -> tuple[Tensor, State]:
-        """A segment of one token."""
-        logits, state = self.model(token.unsqueeze(0), tuple(state))
-        return functional.log_softmax(logits[0], -1), tuple(state)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """A whole sequence."""
+        outputs: Tensor = self.model(inputs, ())[0]
+        return outputs.clone()  # one answer for all steps is a view of itself
 
 
 class Sequence(nn.Module):
@@ -53,23 +71,68 @@ class Sequence(nn.Module):
         return predicted, tuple(after)
 
 
+def sample(network: TrainedNetwork, steps: int, batch: int) -> Tensor:
+    """Inputs for trying a network out: tokens (T, B), or features (T, B, F)."""
+    if network.about.reads is None:
+        return torch.arange(steps * batch).view(steps, batch) % len(network.vocabulary)
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(steps, batch, network.about.reads.inputs, generator=draw)
+
+
+def carries(network: TrainedNetwork) -> bool:
+    """Whether the state goes on from one call to the next, as steps need it."""
+    return not getattr(network.model, "whole", False)
+
+
 def step_program(network: TrainedNetwork) -> ExportedProgram:
-    """Trace the step for any batch; raises PluginError where a model cannot be traced."""
+    """Trace the step for any batch; raises PluginError where a model cannot be traced.
+
+    Raises RunError where the network begins every sequence by itself.
+    """
+    if not carries(network):
+        raise RunError(
+            "this network reads whole sequences and carries no state from one call to the next, so it has no "
+            "step to take by itself; the form is sequence"
+        )
     state = network.initial_state(2)
     batch = Dim("batch", min=1, max=LARGEST)
     shapes = ({0: batch}, tuple({0: batch} for _ in state))
-    token = torch.zeros(2, dtype=torch.int64)
-    return _traced(network, lambda: Step(network.model), (token, state), shapes)
+    given = (sample(network, 1, 2)[0], state)
+    return _traced(
+        network, lambda: Step(network.model, language=network.about.language), given, shapes
+    )
 
 
 def sequence_program(network: TrainedNetwork) -> ExportedProgram:
     """Trace whole segments of any length and batch; raises PluginError as `step_program` does."""
+    if not carries(network):
+        return whole_program(network)
     state = network.initial_state(2)
     time, batch = (Dim(name, min=1, max=LARGEST) for name in ("time", "batch"))
     shapes = ({0: time, 1: batch}, tuple({0: batch} for _ in state))
-    tokens = torch.zeros(3, 2, dtype=torch.int64)
     step = step_module(network)
-    return _traced(network, lambda: Sequence(step), (tokens, state), shapes)
+    return _traced(network, lambda: Sequence(step), (sample(network, 3, 2), state), shapes)
+
+
+def whole_program(network: TrainedNetwork) -> ExportedProgram:
+    """Trace a network that reads whole sequences, for sequences as long as the run's.
+
+    For any batch where the network can be traced so, else for one sequence. Raises RunError where the
+    run's sequences have different lengths: tracing writes every step down.
+    """
+    steps = network.about.sequences().steps
+    if steps is None:
+        raise RunError(
+            "this network reads whole sequences, which are traced step by step, and those of its run have "
+            "different lengths; the formats safetensors and compact keep it"
+        )
+    batch = Dim("batch", min=1, max=LARGEST)
+    try:
+        given = (sample(network, steps, 2),)
+        return _traced(network, lambda: Whole(network.model), given, ({1: batch},))
+    except PluginError:  # its code counts the sequences
+        given = (sample(network, steps, 1),)
+        return _traced(network, lambda: Whole(network.model), given, None)
 
 
 def step_module(network: TrainedNetwork) -> GraphModule:

@@ -8,7 +8,7 @@ import torch
 
 from hyperprune.errors import RunError
 from hyperprune.export.network import TrainedNetwork
-from hyperprune.export.step import sequence_program, step_program
+from hyperprune.export.step import carries, sample, sequence_program, step_program
 from hyperprune.runtime.quiet import quiet
 from hyperprune.store import atomic
 
@@ -21,15 +21,20 @@ def write_program(network: TrainedNetwork, path: Path, form: str = "step") -> No
     """Write a .pt2 archive, after holding it against the model; raises RunError.
 
     `step`: tokens (B,) and state to log-probabilities (B, V) and state; `sequence`: tokens (T, B) to
-    log-probabilities (T, B, V), for any T.
+    log-probabilities (T, B, V), for any T. Of other tasks inputs (…, F) to outputs (…, O); a network
+    that carries no state has none in its program.
     """
     whole = form == "sequence"
     program = (sequence_program if whole else step_program)(network)
-    tokens = torch.arange(15 if whole else 3).view(-1, 3) % len(network.vocabulary)
-    state = network.initial_state(3)
+    run = program.module()
     with torch.no_grad(), quiet():
-        found, _ = program.module()(tokens if whole else tokens[0], state)
-        wanted, _ = network.predict(tokens, state)
+        if carries(network):
+            inputs, state = sample(network, 5 if whole else 1, 3), network.initial_state(3)
+            found, _ = run(inputs if whole else inputs[0], state)
+        else:
+            inputs, state = sample(network, network.about.sequences().steps or 1, 1), ()
+            found = run(inputs)
+        wanted, _ = network.predict(inputs, state)
     if (found - (wanted if whole else wanted[0])).abs().max() > TOLERANCE:
         raise RunError("the traced program computes something else than the model; not written")
 

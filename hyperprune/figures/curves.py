@@ -69,34 +69,40 @@ def frontier(run: Source) -> go.Figure:
 
     To the left are fewer weights; the line joins those that no other beats in both. What is at least as
     good as the dotted line meets the dense target. Candidates that went out early were still getting better.
+    Within a budget all have as many weights, and sparsity is drawn in their place: to the right are larger
+    networks.
     """
     view = look(run)
-    figure = blank("active weights, and those never masked", f"best validation {view.metric.words}")
+    alike = view.recipe.prune.budgeted
+    figure = blank("", f"best validation {view.metric.words}")
     chosen = view.colours
     points, masked = [], 0
     for item in view.now.candidates:
         tensors = list(view.tensors(item.name).values())
         if tensors and item.valid_value is not None:
-            active = sum(tensor.active for tensor in tensors[-1])
-            masked = max(masked, sum(tensor.size for tensor in tensors[-1]))
-            points.append((active, item.valid_value, item.name))
+            active, size = (
+                sum(getattr(t, what) for t in tensors[-1]) for what in ("active", "size")
+            )
+            masked = max(masked, size)
+            points.append((1 - active / size if alike else active, item.valid_value, item.name))
+    shown = "sparsity %{x:.3f}" if alike else "%{x:,} weights"
     figure.add_scatter(
-        x=[active for active, _, _ in points],
+        x=[place for place, _, _ in points],
         y=brief(value for _, value, _ in points),
         text=[label(name) for _, _, name in points],
         mode="markers",
         marker={"size": 9, "color": [chosen[name] for _, _, name in points]},
-        hovertemplate="%{text}: %{x:,} weights, %{y:.4g}<extra></extra>",
+        hovertemplate=f"%{{text}}: {shown}, %{{y:.4g}}<extra></extra>",
         showlegend=False,
     )
     order = view.metric.order
     best = [
-        (active, value)
-        for active, value, _ in sorted(points)
-        if not any(a <= active and order(v) < order(value) for a, v, _ in points)
+        (place, value)
+        for place, value, _ in sorted(points)
+        if not alike and not any(a <= place and order(v) < order(value) for a, v, _ in points)
     ]
     figure.add_scatter(
-        x=[active for active, _ in best],
+        x=[place for place, _ in best],
         y=brief(value for _, value in best),
         mode="lines",
         line={"color": QUIET, "width": 1, "shape": "hv"},
@@ -105,16 +111,17 @@ def frontier(run: Source) -> go.Figure:
     )
     if view.now.target is not None and points:
         figure.add_scatter(
-            x=[masked],
+            x=[0 if alike else masked],
             y=brief([view.now.target]),
             name=DENSE,
             mode="markers",
             marker={"size": 11, "symbol": "diamond", "color": DENSE_COLOUR},
-            hovertemplate="dense: %{x:,} weights, %{y:.2f}<extra></extra>",
+            hovertemplate=f"dense: {shown}, %{{y:.2f}}<extra></extra>",
         )
         dots = {"dash": "dot", "color": DENSE_COLOUR, "width": 1}
         figure.add_hline(view.now.target, line=dots)
-    figure.update_xaxes(title="active masked weights", rangemode="tozero")
+    title = "sparsity, at as many weights" if alike else "active masked weights"
+    figure.update_xaxes(title=title, rangemode="tozero")
     return figure
 
 

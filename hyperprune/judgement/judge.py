@@ -203,6 +203,8 @@ class Judge:
     def size(self, outcome: Outcome) -> int:
         """Active masked weights of a candidate; where pruning is gradual, those at its end."""
         last = outcome.epochs[-1]
+        if self.recipe.prune.budgeted:
+            return last.active
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
         configuration = self.run.proposed().get(outcome.candidate, {})
         sparsity = apply(self.recipe, configuration).prune.sparsity

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.arms import Arm
+from hyperprune.judgement.budget import BudgetVerdict
 from hyperprune.judgement.margin import Margin
 from hyperprune.search.goal import Goal
 from hyperprune.store import layout
@@ -119,7 +120,11 @@ class Signal:
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """A finalist that no other beats in both active weights and the metric (validation)."""
+    """A finalist that no other beats in both active weights and the metric (validation).
+
+    Within a budget every finalist and the dense reference, the densest first, whose active weights are
+    as many.
+    """
 
     name: str
     active: int
@@ -161,7 +166,10 @@ class RunResult:
     arms: tuple[Arm, ...] = ()  # of a study, the dense network first
     metric: Metric = PERPLEXITY
     goal: Goal = "perplexity"
-    frontier: tuple[FrontierPoint, ...] = ()  # the smallest first; where size counts
+    frontier: tuple[
+        FrontierPoint, ...
+    ] = ()  # the smallest first; where size counts, or a budget is
+    budget: BudgetVerdict | None = None  # where the recipe has one
     folder: str = ""
 
     @property
@@ -205,6 +213,8 @@ class RunResult:
         said = {key: value for key, value in asdict(self).items() if key != "folder"}
         if self.metric == PERPLEXITY:
             del said["metric"]
+        if self.budget is None:
+            del said["budget"]
         found: dict[str, Any] = named(said, self.metric)
         return found
 

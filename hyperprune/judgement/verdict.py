@@ -10,6 +10,7 @@ from hyperprune.corpus import Corpus
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.arms import arms_of
+from hyperprune.judgement.budget import budget_verdict
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
@@ -25,6 +26,7 @@ from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
 from hyperprune.terms.metric import Metric
+from hyperprune.training.budget import said
 from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
@@ -70,6 +72,14 @@ def conclude(
     active, masked, total = save_winner(
         run.folder / layout.WINNER, run.training(winner.name).best, about
     )
+    verdict, budgeted = None, tuple[FrontierPoint, ...]()
+    if recipe.prune.budgeted and dense is not None:
+        known = {DENSE: dense, **{c.name: c.outcome for c in alive}}
+        of_all = {DENSE: dense_losses, **losses}
+        verdict = budget_verdict(said(recipe.prune), known, of_all)
+        whole, _ = atomic.read_tensors(run.training(DENSE).best)
+        kept = sum(tensor.numel() for tensor in whole.values())
+        budgeted = _within_budget(metric, known, of_all, kept)
     return RunResult(
         title=recipe.title,
         winner=winner.name,
@@ -109,7 +119,10 @@ def conclude(
             run, recipe, lambda name, own: _test_value(run, name, apply(recipe, own), task)
         ),
         goal=recipe.search.goal,
-        frontier=_frontier(metric, points, masked, fmean(dense_losses)) if judge.sized else (),
+        frontier=_frontier(metric, points, masked, fmean(dense_losses))
+        if judge.sized
+        else budgeted,
+        budget=verdict,
     )
 
 
@@ -129,6 +142,26 @@ def _frontier(
         )
         for index in best
     )
+
+
+def _within_budget(
+    metric: Metric,
+    outcomes: Mapping[str, Outcome],
+    losses: Mapping[str, Sequence[float]],
+    dense_weights: int,
+) -> tuple[FrontierPoint, ...]:
+    """All that trained to the end and the dense reference, the densest first; they keep equally much."""
+    target = fmean(losses[DENSE])
+    found = []
+    for name, values in losses.items():
+        last = outcomes[name].epochs[-1]
+        kept, sparsity = dense_weights, 0.0
+        if name != DENSE:
+            kept = last.topology["parameters"] - last.masked + last.active
+            sparsity = 1 - last.active / last.masked
+        value = fmean(values)
+        found.append(FrontierPoint(name, kept, sparsity, metric.value(value), value <= target))
+    return tuple(sorted(found, key=lambda point: (point.sparsity, point.name != DENSE, point.name)))
 
 
 def _about(recipe: Recipe, winner: Candidate) -> dict[str, Any]:

@@ -69,21 +69,27 @@ class _MixtureNLL(torch.autograd.Function):
         precise = torch.promote_types(dtype, torch.float32)
         total = torch.zeros((), dtype=precise, device=latents.device)
         if differentiate:
-            grads = (
-                torch.empty_like(latents, dtype=precise),
-                torch.empty_like(log_prior, dtype=precise),
-                torch.zeros_like(weight, dtype=precise),
-                torch.zeros_like(bias, dtype=precise),
-            )
+            d_latents = torch.empty_like(latents, dtype=precise)
+            d_prior = torch.empty_like(log_prior, dtype=precise)
+            d_matrix = torch.zeros_like(weight, dtype=precise)
+            d_bias = torch.zeros_like(bias, dtype=precise)
         with torch.autocast(device, enabled=False):
             matrix = weight.to(dtype)  # (V, E)
             rows = max(ENTRIES.get(device, 1 << 27) // vocabulary, 2 * width)
             size = max(1, rows // experts)  # positions a chunk
+            # One buffer for all chunks: fresh memory of this size costs as much as a pass over it.
+            room = min(size, positions) * experts
+            buffer = torch.empty(room, vocabulary, dtype=precise, device=latents.device)
             for start in range(0, positions, size):
                 part = slice(start, start + size)
                 x = latents[part].reshape(-1, width).to(dtype)  # (n·K, E)
                 chosen = targets[part].repeat_interleave(experts).unsqueeze(1)  # (n·K, 1)
-                logits = (x @ matrix.T).to(precise).add_(bias)  # (n·K, V)
+                logits = buffer[: len(x)]  # (n·K, V)
+                if dtype == precise:
+                    torch.mm(x, matrix.T, out=logits)
+                else:
+                    logits.copy_(x @ matrix.T)
+                logits.add_(bias)
                 picked = logits.gather(1, chosen)  # (n·K, 1)
                 top = logits.amax(1, keepdim=True)
                 exponentials = logits.sub_(top).exp_()  # (n·K, V), in place of the logits
@@ -95,17 +101,22 @@ class _MixtureNLL(torch.autograd.Function):
                 if not differentiate:
                     continue
                 share = (joint - log_likelihood).exp_().div_(positions)  # (n, K), responsibilities
-                scale = share.view(-1, 1)
-                d_logits = exponentials.mul_(scale / mass).scatter_add_(1, chosen, -scale)
-                grads[3].add_(d_logits.sum(0))
+                d_prior[part] = -share
+                # d_logits = factor · (exponentials − mass at the target): the factor of a row is
+                # left to what is narrow, so that no further pass over the vocabulary is needed.
+                factor = share.view(-1, 1) / mass  # (n·K, 1)
+                d_logits = exponentials.scatter_add_(1, chosen, -mass)
+                d_bias.addmv_(d_logits.T, factor.squeeze(1))
                 d_logits = d_logits.to(dtype)
-                grads[0][part] = (d_logits @ matrix).view(-1, experts, width)
-                grads[1][part] = -share
+                d_x = (d_logits @ matrix).to(precise).mul_(factor)
+                d_latents[part] = d_x.view(-1, experts, width)
+                x = (x * factor).to(dtype)
                 if dtype == precise:
-                    grads[2].addmm_(d_logits.T, x)
+                    d_matrix.addmm_(d_logits.T, x)
                 else:
-                    grads[2].add_(d_logits.T @ x)
+                    d_matrix.add_(d_logits.T @ x)
         if differentiate:
+            grads = (d_latents, d_prior, d_matrix, d_bias)
             ctx.grads = tuple(
                 grad.to(of.dtype)
                 for grad, of in zip(grads, (latents, log_prior, weight, bias), strict=True)

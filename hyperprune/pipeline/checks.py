@@ -9,6 +9,8 @@ from hyperprune.corpus import Corpus
 from hyperprune.errors import RunError
 from hyperprune.pipeline.session import Session
 from hyperprune.plan import disk
+from hyperprune.store.reads import reads_of
+from hyperprune.task import Cut
 from hyperprune.terms.metric import PERPLEXITY
 
 
@@ -27,6 +29,11 @@ def pin_corpus(session: Session) -> None:
         )
     if isinstance(corpus, Corpus):
         session.run.write_vocabulary(corpus.vocabulary)
+        return
+    train = session.recipe.train
+    reads = reads_of(session.settled.task, corpus, Cut(train.eval_batch, train.bptt))
+    if reads is not None:
+        session.run.write_reads(reads)
 
 
 def look_at_disk(session: Session) -> None:

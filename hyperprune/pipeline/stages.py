@@ -30,7 +30,7 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     whatever order they finish, so a run depends on the number of workers but not on their speed.
     """
     recipe, run, executor = session.recipe, session.run, session.executor
-    space, first = session.settled.space, session.settled.first
+    space, firsts = session.settled.space, session.settled.firsts
     choice = recipe.search.searcher
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
@@ -67,8 +67,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         name = f"c{k:03d}"
         if name in recorded:
             configuration: Configuration = recorded[name]
-        elif k == 0 and first is not None:
-            configuration = first
+        elif k < len(firsts):
+            configuration = firsts[k]
         else:
             pending = list(chosen.values())[len(finished) :]
             try:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hyperprune import events
-from hyperprune.errors import PluginError, RunError, SpectrumError
+from hyperprune.errors import RunError
 from hyperprune.execution.job import Job
-from hyperprune.lyapunov import Distance
+from hyperprune.judgement.telling import spectrum_measured
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.clock import part
@@ -90,34 +89,11 @@ def _scored(outcome: Outcome) -> bool:
     return not (outcome.candidate == DENSE or is_repeat(outcome.candidate) or outcome.failure)
 
 
-def _score(session: Session, name: str, epoch: int) -> Distance | None:
-    """LS distance for observers; None where it cannot be measured (`_judged` reports that if it matters)."""
-    with contextlib.suppress(PluginError, SpectrumError):
-        return session.judge.score(name, epoch)
-    return None
-
-
 def announce(session: Session, outcome: Outcome) -> None:
     """Tell observers what an outcome's spectra say, and why it failed if it did."""
     for record in outcome.epochs[session.told.get(outcome.candidate, 0) :]:
-        score = None
-        if _scored(outcome):
-            score = _score(session, outcome.candidate, record.epoch)
-        session.notify(
-            events.SpectrumMeasured(
-                outcome.candidate,
-                record.epoch,
-                record.valid_loss,
-                score.value if score else None,
-                score.standard_error if score else None,
-                score.noise if score else None,
-                record.largest,
-                record.floored,
-                record.lost,
-                record.exponents,
-                record.valid_cost,
-            )
-        )
+        told = spectrum_measured(session.judge, outcome.candidate, record, scored=_scored(outcome))
+        session.notify(told)
     session.told[outcome.candidate] = len(outcome.epochs)
     if outcome.failure is not None:
         session.notify(

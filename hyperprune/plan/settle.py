@@ -11,7 +11,8 @@ from hyperprune.corpus import Corpus, Sequences
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RecipeError
 from hyperprune.events import Plan
-from hyperprune.model import parameter_count
+from hyperprune.model import Features, parameter_count
+from hyperprune.plan.budget import dense_configurations, largest_network, within_budget
 from hyperprune.plan.crew import resources
 from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
@@ -40,9 +41,9 @@ class Settled:
     corpus: Corpus | Sequences
     task: Task
     space: Space
-    first: Configuration | None  # tried before the searcher is asked
+    firsts: tuple[Configuration, ...]  # tried before the searcher is asked
     plan: Plan
-    weights: int  # of the network, dense
+    weights: int  # of the network, dense; of the largest, where a budget lets it vary
     disk: int  # most bytes that the run folder may come to
     workers: int  # processes that train
     threads: int  # of torch, in each of them
@@ -70,20 +71,22 @@ def _settled(recipe: Recipe) -> Settled:
     task = load_task(recipe)
     check_lengths(recipe, task)
     spectrum_text(task, recipe.spectrum)
+    recipe, notices = within_budget(recipe, task.size)
     weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
+    if recipe.prune.budgeted:
+        weights = max(weights, parameter_count(largest_network(recipe, space, task.size)))
     workers, threads = resources(recipe)
-    notices: tuple[str, ...] = ()
     if recipe.train.precision == AUTO:
         with torch_threads(threads):
             choice = choose(recipe, task)
         recipe = settled(recipe, choice.precision)
-        notices = (f"train.precision is {choice.precision}: {choice.because}",)
+        notices = (*notices, f"train.precision is {choice.precision}: {choice.because}")
     return Settled(
         recipe,
         corpus,
         task,
         space,
-        default_configuration(recipe) if recipe.search.default_first else None,
+        _firsts(recipe, space, task.size),
         plan,
         weights,
         run_bytes(plan, weights, recipe, space, workers),
@@ -92,6 +95,16 @@ def _settled(recipe: Recipe) -> Settled:
         None if recipe.dense.target is None else _cost(task.metric, recipe.dense.target),
         notices,
     )
+
+
+def _firsts(recipe: Recipe, space: Space, size: int | Features) -> tuple[Configuration, ...]:
+    """The recipe's own configuration; within a budget that is the dense reference, so other dense ones."""
+    if not recipe.search.default_first or recipe.arms:
+        return ()
+    if recipe.prune.budgeted:
+        return tuple(dense_configurations(recipe, space, size))
+    own = default_configuration(recipe)
+    return () if own is None else (own,)
 
 
 def _cost(metric: Metric, target: float) -> float:

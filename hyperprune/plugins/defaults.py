@@ -28,8 +28,9 @@ NAMES = {
 }
 """Kind to name, for every kind that a recipe cannot do without."""
 
-GIVEN = {"corpus": "arrays"}
-"""What reads the arrays into which data that are given in Python are put."""
+GIVEN = {"corpus": "arrays", "executor": "local"}
+"""What reads the arrays into which data that are given in Python are put, and what trains a network that no
+other process could find."""
 
 SIZED_OBJECTIVE = "loss"
 """The objective of a search that asks for a small network: held against the dense network's loss after

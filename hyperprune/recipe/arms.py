@@ -84,6 +84,8 @@ def _read_arm(
     problems: list[Problem] = []
     for path, value in _keys(arm):
         full, why = _full_path(path)
+        if full == "prune.sparsity" and common.prune.budgeted:
+            why = "follows from the budget and the network's size; leave it out"
         if why:
             problems.append(Problem(path, why))
         else:

@@ -8,6 +8,7 @@ from typing import Any
 from hyperprune.errors import PluginError
 from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options
+from hyperprune.recipe.budget import check_budget
 from hyperprune.recipe.problems import Problem
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Prune, Recipe
 from hyperprune.recipe.reference import check_dense
@@ -32,6 +33,7 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     if not problems and not unknown:
         yield from check_sizes(recipe, space)
         yield from check_blocks(recipe, space)
+        yield from check_budget(recipe, space)
 
 
 def check_plugins(recipe: Recipe) -> Iterator[Problem]:

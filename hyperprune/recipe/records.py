@@ -20,6 +20,8 @@ from pydantic import (
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
 from hyperprune.search.goal import Goal
 from hyperprune.terms.blocks import EACH, LARGEST, PATTERN, block_name
+from hyperprune.terms.bytes import PATTERN as BYTES_PATTERN
+from hyperprune.terms.bytes import bytes_name
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, le=10**6)]
@@ -43,6 +45,13 @@ Block: TypeAlias = Annotated[
     ),
 ]
 """What masks come in, in its one spelling."""
+
+Bytes: TypeAlias = Annotated[
+    str,
+    BeforeValidator(bytes_name),
+    WithJsonSchema({"type": "string", "pattern": BYTES_PATTERN}),
+]
+"""A size in bytes as people write it."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -211,7 +220,25 @@ class Prune(Section):
     preset: str | None = Field(
         default=None, description="a named method that fills in the controls"
     )
-    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.67
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.67, description="of all masked weights; with a budget it follows and is not read"
+    )
+    active: Annotated[int, Field(ge=1, le=10**10)] | None = Field(
+        default=None,
+        description="numbers that every network keeps, biases among them: sparsity follows from its size",
+    )
+    budget: Bytes | None = Field(
+        default=None,
+        description="bytes of tables that every network may take in C, such as `64 KiB`: in compressed "
+        "rows or the recipe's block; sparsity follows",
+    )
+    budget_dtype: Literal["float32", "int8"] = Field(
+        default="float32", description="numbers of that form"
+    )
+    width: str = Field(
+        default="hidden",
+        description="the model's option that is fitted, so that the dense reference keeps to the budget",
+    )
     init: Choice = Choice(name=NAMES["init"])
     init_scale: InitScale = Field(
         default=INIT_SCALE,
@@ -243,6 +270,11 @@ class Prune(Section):
         default=EACH,
         description="weights that move as one: `[rows, columns]`, `rows`, `units`, `columns`, or `n:m`",
     )
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether a budget says how sparse a network is."""
+        return self.active is not None or self.budget is not None
 
 
 class Spectrum(Section):
@@ -280,12 +312,13 @@ class Search(Section):
     searcher: Choice = Choice(name=NAMES["searcher"])
     goal: Goal = Field(
         default="perplexity",
-        description="the lowest perplexity, the smallest network that meets the dense target, or the "
-        "frontier of both; the last two with `prune.sparsity` in the space",
+        description="the lowest perplexity (of other tasks the best metric), the smallest network that "
+        "meets the dense target, or the frontier of both; the last two with `prune.sparsity` in the space",
     )
     objective: Choice = Field(
         default=Choice(name=NAMES["objective"]),
-        description="what is minimised early; loss, where the goal is a small network",
+        description="what is minimised early; loss, where the goal is a small network, and within a "
+        "budget where the distance compares no networks of other sizes",
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive | Literal["auto"] = Field(

@@ -33,7 +33,7 @@ COMMON = {
         "test_batch",
         "micro_batch",
     )
-}
+} | {f"prune.{key}" for key in ("active", "budget", "budget_dtype", "width")}
 """Settings that all candidates share: they say how and how long to train, not what."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hyperprune.judgement.histories import History
 from hyperprune.judgement.result import RunResult
 from hyperprune.recipe.records import Recipe
+from hyperprune.ui.budget import budget_words
 from hyperprune.ui.text import safe
 
 NOISE = (
@@ -40,6 +41,9 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     share = result.active / result.masked if result.masked else 1.0
     won = f"{said}; it is {against} with {share:.0%} of the masked weights."
     won += _goal(result)
+    if result.budget is not None:
+        words = budget_words(result)
+        won += f" {words[0].upper()}{words[1:]}."
     better = looked_better(result, histories)
     named = ", ".join(safe(name) for name in better[:4]) + (" …" if len(better) > 4 else "")
     ahead = (

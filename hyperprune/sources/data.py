@@ -1,46 +1,15 @@
-"""Sequences that somebody has in memory, as arrays by name."""
+"""Arrays that were given in Python, in files where runs find them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from hyperprune.errors import CorpusError
 from hyperprune.store import atomic
 from hyperprune.store.cache import cache_root
-
-EXPECTED = (
-    "expected (x, y), a mapping with x and y, or a map-style data set of such pairs; x: (N, T, F), or a "
-    "list of N sequences (T, F)"
-)
-
-
-def arrays_of(given: Any, what: str) -> dict[str, Tensor]:
-    """x (N, T, F), or (sum of lengths, F) with lengths (N,), and y; raises CorpusError."""
-    if isinstance(given, Mapping):
-        if not {"x", "y"} <= given.keys():
-            raise CorpusError(
-                f"{what}: found a mapping with {', '.join(map(str, given))}; {EXPECTED}"
-            )
-        x, y = given["x"], given["y"]
-    elif isinstance(given, (tuple, list)) and len(given) == 2:
-        x, y = given
-    elif hasattr(given, "__len__") and hasattr(given, "__getitem__"):
-        pairs = [given[index] for index in range(len(given))]
-        if not pairs or any(
-            not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in pairs
-        ):
-            raise CorpusError(f"{what}: found {type(given).__name__} of other things; {EXPECTED}")
-        x, y = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    else:
-        raise CorpusError(f"{what}: found {type(given).__name__}; {EXPECTED}")
-    return {**_inputs(x, what), "y": _answers(y, what)}
 
 
 def keep(splits: Mapping[str, Mapping[str, Tensor]]) -> Path:
@@ -56,48 +25,3 @@ def keep(splits: Mapping[str, Mapping[str, Tensor]]) -> Path:
         if not path.exists():
             atomic.write_tensors(path, arrays, {})
     return folder
-
-
-def _inputs(x: Any, what: str) -> dict[str, Tensor]:
-    if isinstance(x, (Tensor, np.ndarray)):
-        whole = _tensor(x, f"{what}: x").float()
-        if whole.dim() == 2:
-            whole = whole.unsqueeze(-1)
-        if whole.dim() != 3:
-            raise CorpusError(f"{what}: x has shape {tuple(whole.shape)}; {EXPECTED}")
-        return {"x": whole}
-    rows = [_tensor(row, f"{what}: x, row {n}").float() for n, row in enumerate(x)]
-    rows = [row.unsqueeze(-1) if row.dim() == 1 else row for row in rows]
-    odd = next(
-        (n for n, row in enumerate(rows) if row.dim() != 2 or row.shape[1:] != rows[0].shape[1:]),
-        None,
-    )
-    if not rows or odd is not None:
-        shape = "no sequence" if not rows else f"row {odd} of shape {tuple(rows[odd or 0].shape)}"
-        raise CorpusError(f"{what}: found {shape}; {EXPECTED}")
-    if len({len(row) for row in rows}) == 1:
-        return {"x": torch.stack(rows)}
-    lengths = torch.tensor([len(row) for row in rows])
-    return {"x": torch.cat(rows), "lengths": lengths}
-
-
-def _answers(y: Any, what: str) -> Tensor:
-    if not isinstance(y, (Tensor, np.ndarray)):
-        rows = [_tensor(row, f"{what}: y, row {n}") for n, row in enumerate(y)]
-        if len({row.shape for row in rows}) > 1:
-            raise CorpusError(
-                f"{what}: y has rows of different shapes; one answer a sequence, or for sequences of one "
-                "length one a step"
-            )
-        y = torch.stack(rows)
-    found = _tensor(y, f"{what}: y")
-    return found.float() if found.is_floating_point() else found.long()
-
-
-def _tensor(value: Any, what: str) -> Tensor:
-    try:
-        return torch.as_tensor(value).detach().cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CorpusError(
-            f"{what}: found {type(value).__name__}; expected numbers: {error}"
-        ) from None

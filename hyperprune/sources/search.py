@@ -11,24 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperprune.errors import CorpusError, RunError
+from hyperprune.corpus.given import arrays_of
+from hyperprune.errors import CorpusError, PluginError, RunError
 from hyperprune.events import Observer
+from hyperprune.export import load_winner
 from hyperprune.judgement.result import RunResult
 from hyperprune.pipeline.changes import may_change
-from hyperprune.pipeline.run import load_run, resume, run
+from hyperprune.pipeline.run import resume, run
 from hyperprune.plugins import read_file, use
 from hyperprune.plugins.defaults import GIVEN
 from hyperprune.recipe.document import domain_of, from_document
 from hyperprune.recipe.records import Recipe
-from hyperprune.recipe.space import apply
-from hyperprune.sources.data import arrays_of, keep
-from hyperprune.sources.network import Given, answers_once
-from hyperprune.sources.where import where
+from hyperprune.sources.data import keep
+from hyperprune.sources.network import Given, answers_once, trained_buffers
+from hyperprune.sources.where import Where, hold, where
 from hyperprune.store import atomic
-from hyperprune.store.layout import MADE, WEIGHTS, WINNER
+from hyperprune.store.layout import MADE
 from hyperprune.store.run import Run
 from hyperprune.training.build import build_model, load_task
-from hyperprune.training.trainer import copy_into
 
 NAME = "given"
 """What the plugin file, and the model and the task in it, go by."""
@@ -65,9 +65,10 @@ def search(
 ) -> RunResult:
     """Search over a network and data of your own; called again on its folder, go on, or answer.
 
-    build: a function or class at the top level of a file that makes the network: x (B, T, F) to outputs
-        (B, O), or (B, T, O) at every step. Its parameters are the recipe's section `model`, and may vary
-        (`model.hidden`).
+    build: a function or class that makes the network: x (B, T, F) to outputs (B, O), or (B, T, O) at every
+        step. At the top level of a file every process finds it again; a lambda, or what stands elsewhere, is
+        trained in this process alone, and the run goes on only when called from here. Its parameters are the
+        recipe's section `model`, and may vary (`model.hidden`).
     train, valid, test: (x, y), or a data set of such pairs; x: (N, T, F) or a list of sequences (T, F). They
         are kept as arrays in the cache. Without a test split its place is taken by the validation split.
     task: a task of sequences by name (`hyperprune plugins` lists them). loss, metric: functions of your own
@@ -82,8 +83,9 @@ def search(
     """
     splits = {"train": arrays_of(train, "train"), "valid": arrays_of(valid, "valid")}
     splits["test"] = splits["valid"] if test is None else arrays_of(test, "test")
+    stands, here = _stand({"build": build, "loss": loss, "metric": metric}, search or {})
     data = keep(splits)
-    code = _plugin(data, build, task, loss, metric)
+    code = _plugin(data, build, task, stands)
     use([code])
     own = loss is not None or metric is not None
     document: dict[str, Any] = {
@@ -97,7 +99,7 @@ def search(
         "space": {key: domain_of(key, value) for key, value in (space or {}).items()},
         "prune": {**(prune or {}), **({} if sparsity is None else {"sparsity": sparsity})},
         "spectrum": {**_measured(splits["valid"]), **(spectrum or {})},
-        "search": search or {},
+        "search": {**(search or {}), **({"executor": GIVEN["executor"]} if here else {})},
         "rounds": rounds or {},
         "final": final or {},
     }
@@ -116,20 +118,39 @@ def load_network(folder: Path | str, *, plugins: Sequence[str | Path] = ()) -> n
     Of a run that `search` made it is the very network that `build` makes; where the run has code of its
     own, `plugins` names it (the file in its folder `plugins`). Raises RunError where there is no winner.
     """
-    opened = Run.open(Path(folder))
-    result = load_run(folder)
-    if plugins:
-        use(plugins)
-    recipe = apply(opened.made().recipe, result.best.configuration)
-    network = build_model(recipe, load_task(recipe).size, torch.device("cpu")).eval()
-    weights, _ = atomic.read_tensors(opened.folder / WINNER / WEIGHTS)
-    copy_into(network.named_parameters(), weights)
+    network = load_winner(folder, plugins=plugins).model
     return network.net if isinstance(network, Given) else network
 
 
-def _plugin(folder: Path, build: Any, task: str, loss: Any, metric: Any) -> Path:
+def _stand(
+    given: Mapping[str, Any], said: Mapping[str, Any]
+) -> tuple[dict[str, Where | None], bool]:
+    """Where what was given stands, and whether some of it is found by this process alone.
+
+    Raises PluginError for such where it would be another process that works, and for what has no name to
+    tell results in.
+    """
+    executor = said.get("executor", GIVEN["executor"])
+    executor = executor.get("name") if isinstance(executor, Mapping) else executor
+    alone = executor == GIVEN["executor"] and said.get("workers", 1) == 1
+    found: dict[str, Where | None] = {}
+    here = False
+    for what, thing in given.items():
+        try:
+            found[what] = None if thing is None and what != "build" else where(thing, what)
+        except PluginError:
+            if not alone or not hasattr(thing, "__qualname__") or not callable(thing):
+                raise
+            if what != "build" and not thing.__name__.isidentifier():
+                raise  # results are told in its name
+            found[what], here = hold(thing), True
+    return found, here
+
+
+def _plugin(folder: Path, build: Any, task: str, stands: Mapping[str, Where | None]) -> Path:
     """Write the plugin file that says where the network, and losses of one's own, stand."""
-    network = astuple(where(build, "build"))
+    assert stands["build"] is not None
+    network = astuple(stands["build"])
     lines = [
         '"""What hyperprune.search was given: where it stands, and the hash of that file."""',
         f"# build: {build.__name__}{inspect.signature(build)}",
@@ -141,11 +162,9 @@ def _plugin(folder: Path, build: Any, task: str, loss: Any, metric: Any) -> Path
         "def hyperprune_models():",
         f"    return {{{NAME!r}: sources.builder(*{network!r})}}",
     ]
-    if loss is not None or metric is not None:
-        said = [
-            None if function is None else astuple(where(function, what))
-            for what, function in (("loss", loss), ("metric", metric))
-        ]
+    if stands["loss"] is not None or stands["metric"] is not None:
+        own = (stands["loss"], stands["metric"])
+        said = [None if function is None else astuple(function) for function in own]
         lines += [
             "",
             "",
@@ -174,16 +193,24 @@ def _measured(valid: Mapping[str, Tensor]) -> dict[str, int]:
 def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
     """Raise CorpusError where sequences differ in length and the network answers once for each.
 
-    It would read what they are padded with.
+    It would read what they are padded with. Raises PluginError for a network of which more than weights is
+    trained: a run keeps weights, and the best ones would go with buffers of another epoch.
     """
-    network = build_model(recipe, load_task(recipe).size, torch.device("cpu")).eval()
-    if "lengths" in train and isinstance(network, Given):
-        first = train["x"][: int(train["lengths"][0])]
-        if answers_once(network, first[None]):
-            raise CorpusError(
-                "train: sequences have different lengths, and the network answers once for each, after what "
-                "they are padded with; let it answer at every step, (B, T, O): the last of each counts"
-            )
+    network = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
+    if not isinstance(network, Given):
+        return
+    steps = int(train["lengths"][0]) if "lengths" in train else train["x"].shape[1]
+    first = train["x"].flatten(0, -2)[:steps][None]  # (1, T, F)
+    if moving := trained_buffers(network, first.expand(2, -1, -1)):
+        raise PluginError(
+            f"build: training changes the buffer {moving[0]!r}, as of a batch normalisation, and a run keeps "
+            "weights alone; take nn.LayerNorm, or track_running_stats=False"
+        )
+    if "lengths" in train and answers_once(network.eval(), first):
+        raise CorpusError(
+            "train: sequences have different lengths, and the network answers once for each, after what "
+            "they are padded with; let it answer at every step, (B, T, O): the last of each counts"
+        )
 
 
 def _check_same(folder: Path, recipe: Recipe, code: Path) -> None:

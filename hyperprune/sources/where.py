@@ -1,4 +1,8 @@
-"""Where a function or a class stands, so that another process finds the same again."""
+"""Where a function or a class stands, so that another process finds the same again.
+
+What no name leads to (a lambda, what stands inside a function or in no file) is held by the process that was
+given it, and found by no other.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,20 @@ from hyperprune.errors import PluginError
 
 @dataclass(frozen=True)
 class Where:
-    """A name at the top level of a file, and the SHA-256 of the file."""
+    """A name at the top level of a file, and the SHA-256 of the file.
+
+    Of what is held here the name says the line, too, and is none of Python's.
+    """
 
     path: str
     name: str
     sha256: str
+
+
+_held: dict[Where, Any] = {}
+"""What this process was given that no name leads to."""
+PLAIN = (bool, int, float, str, type(None))
+"""Kinds of captured values that tell two functions from one line apart."""
 
 
 def where(thing: Any, what: str) -> Where:
@@ -54,8 +67,37 @@ def where(thing: Any, what: str) -> Where:
     return found
 
 
+def hold(thing: Any) -> Where:
+    """Hold a function or class for this process, whatever its name: who asks for the answer gets it.
+
+    It is told apart by its file, its line, and plain values that it captured.
+    """
+    code = getattr(thing, "__code__", None)
+    try:
+        path = str(Path(inspect.getsourcefile(thing) or "").absolute())
+        content = Path(path).read_bytes()
+    except (TypeError, OSError):
+        path = "nowhere"
+        content = thing.__qualname__.encode() if code is None else code.co_code
+    line = "" if code is None else f" in line {code.co_firstlineno}"
+    cells = [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
+    captured = [value for value in cells if isinstance(value, PLAIN)]
+    sha256 = hashlib.sha256(content + repr(captured).encode()).hexdigest()
+    found = Where(path, f"{thing.__qualname__}{line} (held)", sha256)
+    _held[found] = thing
+    return found
+
+
 def find(known: Where) -> Any:
     """The function or class again; raises PluginError where its file is gone or another."""
+    if known in _held:
+        return _held[known]
+    if known.name.endswith("(held)"):
+        raise PluginError(
+            f"{known.name.removesuffix(' (held)')} of {known.path} has no name that leads to it, so only the "
+            "program that gave it to hyperprune.search finds it: run that again, which goes on where it was. "
+            "What stands at the top level of a file is found by every process"
+        )
     path = Path(known.path)
     try:
         content = path.read_bytes()

@@ -15,6 +15,8 @@ from pathlib import Path
 from hyperprune.errors import RunError
 from hyperprune.store import layout
 
+BEGINNING = b'{"pid": '
+"""What every lock says first."""
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 """How a system says that somebody else has a lock."""
 
@@ -56,12 +58,14 @@ def owner_of(folder: Path) -> str | None:
 
 
 def is_lock(path: Path) -> bool:
-    """Whether a file is a lock of ours, or one that was just made, and nothing of somebody else's."""
+    """Whether a file is a lock of ours, whole or torn, and nothing of somebody else's."""
     try:
         with path.open("rb") as file:
             content = file.read(4096)
-        return not content or set(json.loads(content)) == {"pid", "host"}
-    except (OSError, ValueError, TypeError):
+        return set(json.loads(content)) == {"pid", "host"}
+    except ValueError:  # whoever wrote it died before, or within, its one line
+        return content[: len(BEGINNING)] == BEGINNING[: len(content)]
+    except (OSError, TypeError):
         return False
 
 

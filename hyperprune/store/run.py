@@ -5,6 +5,8 @@ run.json          recipe, seeds, versions        log.jsonl       every event, wi
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
 vocabulary.json   the words that ids stand for   plugins/        the recipe's own code
+card.md           a page about the run, at its end
+sequences.json    of other tasks: what networks read and answer
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from hyperprune.store.facts import (
 )
 from hyperprune.store.journal import Journal
 from hyperprune.store.lock import is_lock
+from hyperprune.store.reads import Reads, read_reads
 from hyperprune.store.training import TrainingFolder
 from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome
@@ -67,7 +70,9 @@ FILES = (
     layout.RECIPE,
     layout.MADE,
     layout.RESULT,
+    layout.CARD,
     layout.VOCABULARY,
+    layout.SEQUENCES,
     layout.JOURNAL,
     layout.LOG,
     layout.LOCK,
@@ -161,6 +166,10 @@ class Run:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
         atomic.write_text(self.folder / layout.RECIPE, dumps(recipe))
 
+    def write_card(self, text: str) -> None:
+        """Write card.md: a page about the finished run, for people."""
+        atomic.write_text(self.folder / layout.CARD, text)
+
     def write_vocabulary(self, words: Sequence[str]) -> None:
         """Keep the words that ids stand for, so that networks can be used where the text is not."""
         path = self.folder / layout.VOCABULARY
@@ -171,6 +180,17 @@ class Run:
         """The words that ids stand for; None in a run that an older hyperprune made."""
         path = self.folder / layout.VOCABULARY
         return read_vocabulary(atomic.read_json(path), path) if path.exists() else None
+
+    def write_reads(self, reads: Reads) -> None:
+        """Keep what networks of sequences read and answer, as the words of a text are kept."""
+        path = self.folder / layout.SEQUENCES
+        if not path.exists():
+            atomic.write_json(path, reads.model_dump(mode="json"))
+
+    def reads(self) -> Reads | None:
+        """What networks of sequences read and answer; None where they read a text, or in an older run."""
+        path = self.folder / layout.SEQUENCES
+        return read_reads(atomic.read_json(path), path) if path.exists() else None
 
     @property
     def metric(self) -> Metric:

@@ -22,6 +22,7 @@ from hyperprune.errors import Ended, RecipeError, RunError
 from hyperprune.events import Observer
 from hyperprune.judgement.candidate import Candidate, keep_best, overlooked
 from hyperprune.judgement.judge import Judge
+from hyperprune.judgement.telling import spectrum_measured
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.model import unwrapped
 from hyperprune.pipeline.run import teller
@@ -291,23 +292,8 @@ class Study:
             trial.cause = outcome.failure.cause if outcome.failure else None
         if trial.cause is None:
             self._facts.record_outcome(outcome)
-        distance = None
-        if not trial.dense and trial.cause is None and self._judge.needs_distance:
-            distance = self._judge.score(name, epoch)
-        self._notify(
-            events.SpectrumMeasured(
-                name,
-                epoch,
-                report.loss,
-                distance.value if distance else None,
-                distance.standard_error if distance else None,
-                distance.noise if distance else None,
-                record.largest,
-                record.floored,
-                record.lost,
-                record.exponents,
-            )
-        )
+        scored = not trial.dense and trial.cause is None and self._judge.needs_distance
+        self._notify(spectrum_measured(self._judge, name, record, scored=scored))
 
     def _note(self, message: str) -> None:
         self._notify(events.Notice(message))

@@ -19,6 +19,7 @@ from hyperprune.recipe.records import Spectrum as SpectrumSettings
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut, Split, Task
+from hyperprune.training.budget import density_within
 from hyperprune.training.pruning import pruning
 from hyperprune.training.trainer import Trainer, copy_into
 
@@ -71,6 +72,7 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     optimizer = build_optimizer(
         train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
     )
+    density = density_within(model, recipe.prune) if sparse else None
     trainer = Trainer(
         model,
         optimizer,
@@ -79,7 +81,7 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
         epochs=train.epochs,
         clip=train.clip,
         seed=recipe.seed,
-        update=recipe.prune.update,
+        update="never" if density == 1 else recipe.prune.update,
         finetune=train.finetune,
         eval_batch=train.eval_batch,
         micro_batch=train.micro_batch,
@@ -90,7 +92,7 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
         trainer.sparse = SparseTraining(
             model,
             optimizer,
-            **pruning(recipe.prune),
+            **pruning(recipe.prune, density),
             gradients=trainer.gradients,
             seed=derive(recipe.seed, "masks"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -14,15 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperprune.events import Plan
-from hyperprune.judgement.margin import Margin
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.plan.disk import show_bytes
+from hyperprune.terms.duration import duration
 from hyperprune.terms.metric import PERPLEXITY, Metric
-from hyperprune.ui.sheet import Sheet
+from hyperprune.terms.sheet import Sheet
+from hyperprune.ui.budget import budget_words
 from hyperprune.ui.text import (
     configuration,
-    duration,
     four_places,
+    margin_words,
     measured,
     number,
     rests_on_few,
@@ -114,6 +114,7 @@ def result_facts(result: RunResult) -> RenderableType:
             ("lost directions", _lost(best)),
             ("early signal", _signal(result)),
             *_goal(result),
+            *_budget(result),
             *_overlooked(result),
             *_seeds(result),
             *_stopped(result),
@@ -129,13 +130,14 @@ def study_facts(result: RunResult) -> RenderableType:
         [
             ("study", Text(safe(result.title or "untitled"), "bold")),
             (
-                "lowest validation loss",
+                f"best validation {result.metric.words}",
                 f"{safe(best)} ({safe(result.winner)}), by the mean over seeds",
             ),
             (
                 "epochs",
                 f"{result.search_epochs:,} of arms, {result.dense_epochs:,} of the dense network",
             ),
+            *_budget(result),
             ("run folder", safe(result.folder)),
         ]
     )
@@ -210,18 +212,6 @@ def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     )
 
 
-def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
-    """A margin and its interval in words, and the unit: in per cent where the metric is an exp."""
-    ends = (margin.value, margin.low or 0.0, margin.high or 0.0)
-    if metric.of == "exp":
-        value, low, high = (f"{100 * math.expm1(cost):+.1f}" for cost in ends)
-        return value, low, high, " %"
-    shown = sorted(-cost for cost in ends[1:]) if metric.better == "higher" else ends[1:]
-    own = -ends[0] if metric.better == "higher" else ends[0]
-    value, low, high = (f"{cost:+{metric.form}}" for cost in (own, *shown))
-    return value, low, high, metric.unit
-
-
 def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     if result.saved_epochs:
         yield (
@@ -254,6 +244,23 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
             safe(point.name),
         )
     rows.add_row("0", f"{result.masked:,}", result.metric.text(result.dense_value), "dense")
+    yield "frontier", rows
+
+
+def _budget(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """The verdict of a budget, and every network that stands in its frontier."""
+    if result.budget is None:
+        return
+    yield "budget", budget_words(result)
+    arms = {arm.candidate: arm.name for arm in result.arms}
+    rows = plain_table("sparsity", "kept", result.metric.words, "network", right=("kept",))
+    for point in result.frontier:
+        rows.add_row(
+            f"{point.sparsity:.4f}",
+            f"{point.active:,}",
+            Text(result.metric.text(point.valid_value), "green" if point.meets_target else ""),
+            safe(arms.get(point.name, point.name)),
+        )
     yield "frontier", rows
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyperprune.judgement.margin import Margin
+    from hyperprune.terms.metric import Metric
 
 LONGEST = 300
 """Characters of one string on the screen; what is longer is cut."""
@@ -58,20 +62,6 @@ def rests_on_few(rests_on: int | None, exponents: int | None) -> str:
     return f"nine tenths of its square rest on {rests_on} of {exponents} exponents"
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as `4 s`, `1:05`, `2:03:09` or `3 d 4 h`."""
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def setting(value: Any, *, exact: bool = False) -> str:
     """A value of a configuration: a number, a name, or a name with its options."""
     if isinstance(value, float):
@@ -100,3 +90,15 @@ def configuration(values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{names[path]}={setting(value, exact=True)}" for path, value in values.items()
     )
+
+
+def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
+    """A margin and its interval in words, and the unit: in per cent where the metric is an exp."""
+    ends = (margin.value, margin.low or 0.0, margin.high or 0.0)
+    if metric.of == "exp":
+        value, low, high = (f"{100 * math.expm1(cost):+.1f}" for cost in ends)
+        return value, low, high, " %"
+    shown = sorted(-cost for cost in ends[1:]) if metric.better == "higher" else ends[1:]
+    own = -ends[0] if metric.better == "higher" else ends[0]
+    value, low, high = (f"{cost:+{metric.form}}" for cost in (own, *shown))
+    return value, low, high, metric.unit

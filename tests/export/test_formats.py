@@ -217,7 +217,7 @@ def test_onnx_predicts_as_pytorch_does(winner, tmp_path, form):
 def test_the_card_says_what_the_file_is(winner, tmp_path):
     card = winner.export("compact", tmp_path / "w.hyp", dtype="int8").card.read_text()
     about = winner.about
-    for said in (f"{about.active:,} are active", "int8", "w.hyp", f"{about.test_perplexity:.2f}"):
+    for said in (f"{about.active:,} are active", "int8", "w.hyp", f"{about.test_value:.2f}"):
         assert said in card
     assert all(key in card for key in about.configuration)
     assert "root" not in card

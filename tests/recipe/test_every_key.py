@@ -13,6 +13,7 @@ from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
 from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 
 EPOCHS = 4
+WIDTHS = "space={hidden=[8, 9]}"
 EIGHT = "space.removal_rate=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]"
 
 TRAINED = {
@@ -42,6 +43,9 @@ TRAINED = {
     "train.epochs": ["train.epochs=12", "train.schedule=cosine"],
     "prune.preset": ["prune.preset=rigl"],
     "prune.sparsity": ["prune.sparsity=0.6"],
+    "prune.active": ["prune.active=150", WIDTHS, "search.objective=loss"],
+    "prune.budget": ["prune.budget=1 KiB", WIDTHS, "search.objective=loss"],
+    "prune.budget_dtype": ["prune.budget_dtype=int8", "prune.budget=1 KiB", WIDTHS],
     "prune.init": ["prune.init=er"],
     "prune.init_scale": ["prune.init_scale=none"],
     "prune.removal": ["prune.removal=random"],
@@ -101,6 +105,7 @@ IN_RUN = {
 
 ELSEWHERE = {
     "plugins": "tests/plugins/test_plugin_files.py: what a file offers can be named",
+    "prune.width": "tests/plan/test_budget.py: the option that a dense reference is fitted by",
     "data.root": "tests/recipe/test_recipe_files.py: where the text lies is no part of what is trained",
     "data.corpus": "tests/corpus: each corpus has a text of its own",
     "task.name": "tests/task/test_task_runs.py: another task needs other data",

@@ -23,6 +23,7 @@ from sources.stranger import Net, ask, data
 from torch import Tensor, nn
 
 import hyperprune
+import hyperprune.export
 from hyperprune.errors import CorpusError, PluginError, RecipeError, RunError
 from hyperprune.plugins import use
 from hyperprune.sources.where import Where, find
@@ -108,12 +109,81 @@ def test_the_winner_is_loaded_scored_and_saved_elsewhere(whole: Any, tmp_path: P
     plain = Net()
     plain.load_state_dict(load_file(tmp_path / "net.safetensors"))
     assert torch.equal(plain.eval()(x), net(x))
-    program = torch.export.export(net, (x,))
-    torch.testing.assert_close(program.module()(x), net(x))
     masked = [p for n, p in net.named_parameters() if p.dim() > 1]
     assert sum(int(p.count_nonzero()) for p in masked) <= whole.active
     again = hyperprune.load_network(whole.folder)  # the code is in use already
     assert torch.equal(again(x), net(x))
+
+
+def loaded(whole: Any) -> hyperprune.export.TrainedNetwork:
+    return hyperprune.load_winner(
+        whole.folder, plugins=[Path(whole.folder) / "plugins" / "given.py"]
+    )
+
+
+def test_a_fresh_process_scores_the_exported_winner(
+    whole: Any, tmp_path: Path, cache: Path
+) -> None:
+    """With nothing but the file, what it says of its code, and new arrays."""
+    x, y = data(30, 3)
+    winner = loaded(whole)
+    assert winner.score((x, y)).value == pytest.approx(whole.test_value)
+    assert [int(own.argmax()) for own in winner.answer(x)] == winner.model.net(x).argmax(1).tolist()  # type: ignore[operator,union-attr]
+    path = winner.export("compact", tmp_path / "winner.hyp").path
+    save_file({"x": x, "y": y}, tmp_path / "held.safetensors")
+    code = Path(whole.folder) / "plugins" / "given.py"
+    command = ["hyperprune", "score", str(path), str(tmp_path / "held.safetensors"), "--json"]
+    process = subprocess.run(
+        [sys.executable, "-m", *command, "--plugin", str(code)],
+        env={**os.environ, "HYPERPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    said = json.loads(process.stdout)
+    assert said["metric"] == "accuracy"
+    assert said["accuracy"] == pytest.approx(whole.test_value)
+    own = torch.tensor([item["outputs"] for item in said["sequences"]])
+    torch.testing.assert_close(own, winner.model.net(x))  # type: ignore[operator,union-attr]
+
+
+def test_the_winner_is_a_program_without_its_code(whole: Any, tmp_path: Path) -> None:
+    winner = loaded(whole)
+    written = winner.export("torch", tmp_path / "winner.pt2")
+    program = torch.export.load(written.path).module()
+    x, _ = data(1, 3)
+    torch.testing.assert_close(program(x.transpose(0, 1))[-1], winner.model.net(x))  # type: ignore[operator,union-attr]
+    assert "inputs (T, B, F) with T = 9" in written.card.read_text()
+    with pytest.raises(RunError, match="carries no state from one call to the next"):
+        winner.export("torch", tmp_path / "step.pt2", form="step")
+    with pytest.raises(RunError, match="carries no state from one call to the next"):
+        winner.compiled("sparse")
+
+
+@pytest.mark.slow
+def test_the_winner_scores_from_onnx_without_its_code(
+    whole: Any, tmp_path: Path, cache: Path
+) -> None:
+    path = loaded(whole).export("onnx", tmp_path / "winner.onnx").path
+    x, y = data(30, 3)
+    save_file({"x": x, "y": y}, tmp_path / "held.safetensors")
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "hyperprune",
+            "score",
+            str(path),
+            str(tmp_path / "held.safetensors"),
+        ],
+        env={**os.environ, "HYPERPRUNE_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert f"accuracy {whole.test_value:.2%}" in " ".join(process.stdout.split())
 
 
 def test_asking_again_answers(whole: Any) -> None:
@@ -196,7 +266,11 @@ def test_losses_of_ones_own_ragged_sequences_and_workers(executor: str, tmp_path
 @pytest.mark.parametrize(
     ("changed", "error", "said"),
     [
-        ({"build": lambda: Net()}, PluginError, r"build: found a lambda, .* write `def build\("),
+        (
+            {"build": lambda: Net(), "search": {"workers": 2}},
+            PluginError,
+            r"build: found a lambda, which workers .* write `def build\(",
+        ),
         (
             {"build": functools.partial(Net, 4)},
             PluginError,
@@ -221,6 +295,54 @@ def test_what_is_given_wrongly(
 ) -> None:
     with pytest.raises(error, match=said):
         ask(tmp_path / "run", **changed)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_has_no_name_is_trained_in_this_process(tmp_path: Path) -> None:
+    """The same program goes on with it, another says why it cannot."""
+    hidden = 6
+
+    def asked(build: Any) -> Any:
+        return ask(
+            tmp_path / "run",
+            build=build,
+            epochs=3,
+            search={"candidates": 1, "searcher": "random"},
+            final={"finalists": 1},
+        )
+
+    def make() -> Any:
+        return lambda: Net(hidden=hidden)
+
+    result = asked(make())
+    assert asked(make()).to_json() == result.to_json()
+    winner = hyperprune.load_winner(result.folder)
+    assert winner.score(data(30, 3)).value == pytest.approx(result.test_value)
+    assert hyperprune.load_network(result.folder).cell.hidden_size == 6
+    hidden = 7
+    with pytest.raises(RunError, match="another network, loss or metric"):
+        asked(make())
+    with pytest.raises(
+        PluginError, match=r"lambda> in line 3 of mine\.py .* only the program that gave"
+    ):
+        find(Where("mine.py", "<lambda> in line 3 (held)", "0" * 64))
+
+
+class Normed(Other):
+    """Answers once, with a batch normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(super().forward(x)[:, -1])
+        return y
+
+
+def test_a_network_of_which_more_than_weights_is_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"training changes the buffer 'norm\.running_mean'"):
+        ask(tmp_path / "run", build=Normed)
     assert not (tmp_path / "run").exists()
 
 

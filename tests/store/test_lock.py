@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from hyperprune.errors import RunError
-from hyperprune.store.lock import owned, owner_of
+from hyperprune.store.lock import is_lock, owned, owner_of
 
 HOLD = """
 import pathlib, sys, time
@@ -61,3 +61,21 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("hyperprune.store.lock._try_lock", refuse)
     with pytest.raises(RunError, match="No locks available"), owned(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("content", "ours"),
+    [
+        (b"", True),  # whoever made it died before it wrote
+        (b'{"p', True),  # or within
+        (b'{"pid": 12, "ho', True),
+        (b'{"pid": 12, "host": "here"}', True),
+        (b'{"pid": 12}', False),
+        (b'{"name": "mine"', False),
+        (b"my own notes", False),
+        (b"\xff\xfe", False),
+    ],
+)
+def test_what_is_taken_for_a_lock(tmp_path, content, ours):
+    (tmp_path / "lock").write_bytes(content)
+    assert is_lock(tmp_path / "lock") is ours

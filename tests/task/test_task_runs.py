@@ -7,9 +7,8 @@ import json
 import pytest
 
 from hyperprune import load_run, resume
-from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
+from hyperprune.errors import CorpusError, RecipeError, Stopped
 from hyperprune.events import EpochFinished, RunStarted
-from hyperprune.export import load_winner
 from hyperprune.judgement.glance import glance
 from hyperprune.judgement.standing import standing
 from hyperprune.pipeline import run as api
@@ -125,9 +124,3 @@ def test_data_and_model_must_suit_the_task(tmp_path):
     ):
         recipe(tmp_path, "task.name=classificaton")
     assert not (tmp_path / "run").exists()
-
-
-def test_what_reads_language_models_refuses_others_in_a_sentence(finished):
-    folder, _, _ = finished
-    with pytest.raises(RunError, match="is a run of task 'classification'"):
-        load_winner(folder)

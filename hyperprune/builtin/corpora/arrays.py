@@ -10,8 +10,8 @@ from pydantic import Field
 from hyperprune.errors import CorpusError, nearest
 
 if TYPE_CHECKING:
-    from hyperprune.builtin.corpora.array_files import Table
     from hyperprune.corpus import Sequences
+    from hyperprune.corpus.array_files import Table
 
 KINDS = (".npz", ".safetensors", ".csv")
 SPLITS = ("train", "valid", "test")
@@ -41,8 +41,8 @@ def arrays(
     time. `scale` gives every feature mean 0 and variance 1 over the training split. Raises CorpusError
     naming the file and the row of what is wrong.
     """
-    from hyperprune.builtin.corpora.array_files import Columns, joined, part_of, read_table
     from hyperprune.corpus import Sequences, cut_in_time, dealt, scaled
+    from hyperprune.corpus.array_files import Columns, joined, part_of, read_table
 
     if root is None:
         raise CorpusError(

@@ -57,7 +57,10 @@ def _labels(part: Part) -> Tensor:
 
 
 def _classes(data: Sequences) -> int:
-    """How many classes there are; raises CorpusError for labels that are none, or of no sequence."""
+    """How many classes there are; raises CorpusError for labels that are none, or of no sequence.
+
+    Data that are only to be scored need not have every class.
+    """
     splits: tuple[Split, ...] = ("train", "valid", "test")
     names = len(data.labels)
     for split in splits:
@@ -81,11 +84,11 @@ def _classes(data: Sequences) -> int:
         if bool(low.any()):
             row = int(low.nonzero()[0, 0])
             raise CorpusError(
-                f"{data.name}: the {WORDS[split]} split, row {row}: label {int(part.y[low][0])} is "
+                f"{_place(data, split, row)}: label {int(part.y[low][0])} is "
                 "below 0; labels are 0, 1, …"
             )
     counts = torch.bincount(_labels(data.train))
-    classes = names or len(counts)
+    classes = data.outputs or names or len(counts)
     for split in splits:
         part = getattr(data, split)
         assert part.y is not None
@@ -93,9 +96,11 @@ def _classes(data: Sequences) -> int:
         if bool(high.any()):
             row = int(high.nonzero()[0, 0])
             raise CorpusError(
-                f"{data.name}: the {WORDS[split]} split, row {row}: label {int(part.y[high][0])} is "
+                f"{_place(data, split, row)}: label {int(part.y[high][0])} is "
                 f"not among the {classes} classes of the training split (0 to {classes - 1})"
             )
+    if data.outputs:
+        return classes
     empty = (torch.bincount(_labels(data.train), minlength=classes) == 0).nonzero().flatten()
     if len(empty):
         raise CorpusError(
@@ -107,3 +112,8 @@ def _classes(data: Sequences) -> int:
             f"{data.name}: all training labels are 0; a classification needs 2 classes"
         )
     return classes
+
+
+def _place(data: Sequences, split: Split, row: int) -> str:
+    """Where something is wrong; data that are only to be scored have one split."""
+    return f"{data.name}, " + ("" if data.outputs else f"the {WORDS[split]} split, ") + f"row {row}"

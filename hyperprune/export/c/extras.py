@@ -58,7 +58,7 @@ def card(network: TrainedNetwork, export: CExport, number: str) -> str:
             f"written: log-probabilities differ by at most {checked.difference:.2g}; perplexity of a text "
             f"that the network wrote {checked.perplexity:.4f}, of PyTorch {checked.wanted:.4f}."
         )
-    valid = "" if about.valid_perplexity is None else f"{about.valid_perplexity:.2f}"
+    valid = "" if about.valid_value is None else f"{about.valid_value:.2f}"
     return CARD.format(
         model=about.recipe.model.name,
         candidate=about.candidate,

@@ -1,4 +1,4 @@
-"""Products y = W x of packed matrices as C functions, one for each matrix.
+"""Products y = W x of packed matrices as C functions, one for each matrix, and rows that are looked up.
 
 Sizes are constants in the text, so a compiler unrolls and vectorises what has no vector form here.
 """
@@ -34,12 +34,51 @@ def product(name: str, packed: Packed, network: str) -> str:
     return f"{head}{body}}}\n"
 
 
+def row(name: str, values: str, packed: Packed) -> str:
+    """The function that looks a row up, in the tables that go by the name `values`."""
+    high, wide = packed.block
+    inside = (
+        f"j * {high} + row % {high}" if packed.number == "float32" else f"row % {high} * {wide} + j"
+    )
+    body = ROW_DENSE if packed.form == "dense" else ROW_SPARSE
+    return f"static void hp_row_{name}(int32_t token, float *y)\n{{\n" + body.format(
+        name=values,
+        rows=packed.rows,
+        columns=packed.columns,
+        scale="" if packed.scales is None else f" * {values}_scales[row]",
+        R=high,
+        C=wide,
+        size=high * wide,
+        inside=inside,
+        guard="" if packed.columns % wide == 0 else f"if ({values}_at[k] + j < {packed.columns}) ",
+    )
+
+
 def _padding(buffer: str, columns: int, wide: int) -> str:
     """Zeros behind a vector whose last block reaches beyond it."""
     lack = -columns % wide
     zero = "0" if buffer.endswith("q") else "0.0f"
     return "".join(f"    {buffer}[{columns + k}] = {zero};\n" for k in range(lack))
 
+
+ROW_DENSE = """\
+    const int32_t row = token < 0 ? 0 : (token < {rows} ? token : {rows} - 1);
+    int k;
+    for (k = 0; k < {columns}; k++) y[k] = (float){name}_values[row * {columns} + k]{scale};
+}}
+"""
+
+ROW_SPARSE = """\
+    const int32_t row = token < 0 ? 0 : (token < {rows} ? token : {rows} - 1);
+    uint32_t k;
+    int j;
+    for (j = 0; j < {columns}; j++) y[j] = 0.0f;
+    for (k = {name}_starts[row / {R}]; k < {name}_starts[row / {R} + 1]; k++)
+        for (j = 0; j < {C}; j++)
+            {guard}y[{name}_at[k] + j] =
+                (float){name}_values[(int32_t)k * {size} + {inside}]{scale};
+}}
+"""
 
 DENSE = """\
     int i, k;

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperprune.export.c.matrices import Number, Packed
-from hyperprune.export.c.products import product
+from hyperprune.export.c.products import product, row
 from hyperprune.export.c.program import Program
 
 TYPES: Mapping[str, str] = {
@@ -61,7 +61,11 @@ def render(
     scratch += f"    int16_t q[{wide}];\n" if quantised else ""
     scratch += f"    float pad[{wide}];\n" if padded else ""
     vectors = {k: v.float().contiguous().numpy() for k, v in program.vectors.items()}
-    flash = sum(m.nbytes for m in (*matrices.values(), *tables.values()))
+    names = {
+        id(packed): key for key, packed in {**tables, **matrices}.items()
+    }  # a tied pair has one
+    every = {names[id(packed)]: packed for packed in (*tables.values(), *matrices.values())}
+    flash = sum(packed.nbytes for packed in every.values())
     flash += sum(v.nbytes for v in vectors.values())
     ram = 4 * (sum(program.state) + max(1, arena) + program.outputs)
     ram += 2 * wide if quantised else 4 * wide if padded else 0
@@ -87,10 +91,10 @@ def render(
         body.append(QUANTISE)
     for key, values in vectors.items():
         body += _table("float", key, values)
-    for key, packed in {**tables, **matrices}.items():
+    for key, packed in every.items():
         body += _tables(key, packed)
     for key, packed in tables.items():
-        body.append(_row(key, packed))
+        body.append(row(key, names[id(packed)], packed))
     for key, packed in matrices.items():
         body.append(product(key, packed, name))
     statements = "\n".join(
@@ -160,11 +164,6 @@ def _lines(items: Sequence[str]) -> Iterator[str]:
         yield line
 
 
-def _row(name: str, packed: Packed) -> str:
-    scale = f" * {name}_scales[row]" if packed.scales is not None else ""
-    return ROW.format(name=name, rows=packed.rows, columns=packed.columns, scale=scale)
-
-
 def _comment(text: str) -> str:
     lines = text.replace("*/", "* /").splitlines()
     return "\n".join(f" * {line}".rstrip() for line in lines)
@@ -204,15 +203,6 @@ void {name}_step({name}_t *self, int32_t token);
 #endif
 
 #endif
-"""
-
-ROW = """\
-static void hp_row_{name}(int32_t token, float *y)
-{{
-    const int32_t row = token < 0 ? 0 : (token < {rows} ? token : {rows} - 1);
-    int k;
-    for (k = 0; k < {columns}; k++) y[k] = (float){name}_values[row * {columns} + k]{scale};
-}}
 """
 
 QUANTISE = """\

@@ -76,7 +76,8 @@ def write_c(
     files = {f"{name}.h": made.header, f"{name}.c": made.source}
     tokens, wanted = sampled(network, STEPS)
     checked = check(files, name, tokens, wanted, number)
-    forms = {program.matrices[key][1]: described(item) for key, item in packed.items()}
+    forms = {program.tables[key][1]: described(item) for key, item in tables.items()}
+    forms |= {program.matrices[key][1]: described(item) for key, item in packed.items()}
     export = CExport(target, name, made.size, checked, forms)
     files |= extras.files(network, export, tokens, wanted, number)
     target.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,10 @@ def program_of(network: TrainedNetwork) -> Program:
 def packed_of(
     network: TrainedNetwork, program: Program, number: Number, matrices: str
 ) -> tuple[dict[str, Packed], dict[str, Packed]]:
-    """Every product's matrix in its form, and tables that are looked up by row, which stay dense."""
+    """Every product's matrix and every table that is looked up by row, in its form.
+
+    A tied pair is one matrix: its table is the very same object.
+    """
 
     def form(weight: Tensor) -> Packed:
         if matrices == "smallest":
@@ -113,8 +117,17 @@ def packed_of(
         return pack(weight, "blocks", number, (high, wide))
 
     products = {key: form(weight) for key, (weight, _) in program.matrices.items()}
-    tables = {key: pack(weight, "dense", number) for key, (weight, _) in program.tables.items()}
+    known = {_place(weight): products[key] for key, (weight, _) in program.matrices.items()}
+    tables = {
+        key: known.get(_place(weight)) or form(weight)
+        for key, (weight, _) in program.tables.items()
+    }
     return products, tables
+
+
+def _place(weight: Tensor) -> tuple[object, ...]:
+    """Which numbers a tensor shows: equal for two views of the same ones."""
+    return weight.data_ptr(), tuple(weight.shape), weight.stride()
 
 
 def described(packed: Packed) -> str:

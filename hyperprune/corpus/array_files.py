@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperprune.corpus import Part, padded
+from hyperprune.corpus.sequences import Part, padded
 from hyperprune.errors import CorpusError, nearest
 
 KEYS = ("x", "y", "lengths", "group")
@@ -53,7 +53,7 @@ class Table:
 
 def read_table(path: Path, columns: Columns) -> Table:
     """Read one file; raises CorpusError naming the row of what is wrong."""
-    return _from_csv(path, columns) if path.suffix == ".csv" else _from_arrays(path)
+    return _from_csv(path, columns) if path.suffix == ".csv" else table_of(path, _load(path))
 
 
 def joined(tables: Sequence[Table]) -> Table:
@@ -97,12 +97,12 @@ def _numbers(y: Any, number: Mapping[str, int]) -> Tensor:
     return found.float() if found.is_floating_point() else found.long()
 
 
-def _from_arrays(path: Path) -> Table:
-    held = _load(path)
+def table_of(path: Path, held: Mapping[str, Any]) -> Table:
+    """NumPy arrays by the names that files have; raises CorpusError, by `path` and row."""
     if "x" not in held:
         hint = nearest("x", list(held))
         raise CorpusError(
-            f"{path} has no array x{hint}; it has {', '.join(sorted(held)) or 'none'}"
+            f"{path} has no array x{hint}; it has {', '.join(sorted(held)) or 'nothing'}"
         )
     if unknown := sorted(set(held) - set(KEYS)):
         raise CorpusError(f"{path} has {unknown[0]!r}; what is read: {', '.join(KEYS)}")
