@@ -61,6 +61,7 @@ def card(
         "model": about.recipe.model.name,
         **_reads(about),
         "weights": f"{about.total:,}",
+        **({"cut out": cut_units(network)} if about.cut else {}),
         "masked": f"{about.masked:,}, of which {about.active:,} are active (sparsity {share:.4f})",
         f"validation {words}": _against(about, about.valid_value, about.dense_valid_value),
         f"test {words}": _against(about, about.test_value, about.dense_test_value),
@@ -98,6 +99,15 @@ State: {", ".join(states) or "none, every sequence begins anew"}.
 {recipe.rstrip()}
 ```
 """
+
+
+def cut_units(network: TrainedNetwork) -> str:
+    """Units that were cut out, as "layer 0: 700 of 1,500"."""
+    left = {name: units.size for name, units in network.model.units().items()}  # type: ignore[operator]
+    return "dead units: " + ", ".join(
+        f"{count:,} of {count + left[name]:,} of {name}"
+        for name, count in network.about.cut.items()
+    )
 
 
 def _reads(about: About) -> dict[str, str]:
