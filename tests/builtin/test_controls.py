@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -285,6 +287,24 @@ def test_cell_gate_is_capped_by_free_places() -> None:
     # fully active: nothing is free in it
     shown = view([[9, 9], [1, 0]], [[1, 1], [1, 0]], gates=("input", "forget"))
     assert grown("cell_gate", shown, 1) == [0, 0, 0, 1]
+
+
+#   two gates of 8; shares 3 : 1, so 6 and 2 of the 8 that are active; 3 + 2 are left, 3 come: to 6 and 2
+def test_by_gate_keeps_densities_in_proportion_to_shares() -> None:
+    weight = [[1.0] * 8, [1.0] * 8]
+    mask = [[1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0]]
+    shown = view(weight, mask, gates=("input", "forget"))
+    start = Control("init", "by_gate", partial(INITS["by_gate"], shares=(3.0, 1.0)))
+    (first,) = initial_masks([shown], 8, start)
+    assert first.sum(1).tolist() == [6, 2]
+    salience = GROWTHS["by_gate"](replace(shown, count=3), shares=(3.0, 1.0))
+    assert salience.sum(1).tolist() == [3, 0]
+    assert not bool((salience.bool() & shown.mask).any())
+    with pytest.raises(ValueError, match=r"has 2 gates .input, forget., and shares has 3 numbers"):
+        INITS["by_gate"](shown, shares=(1.0, 1.0, 1.0))
+    # without gates, and without shares, as any other
+    assert INITS["by_gate"](view(weight), shares=(3.0, 1.0)) == [16.0]
+    assert INITS["by_gate"](shown) == [8.0, 8.0]
 
 
 def test_cell_gate_without_gates_grows_anywhere() -> None:

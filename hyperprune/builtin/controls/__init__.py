@@ -17,6 +17,7 @@ INITS: Contributions = {
     "er": inits.er,
     "balanced_row": inits.balanced_row,
     "balanced_gate": inits.balanced_gate,
+    "by_gate": inits.by_gate,
     "snip": inits.snip,
     "magnitude": inits.magnitude,
 }
@@ -34,6 +35,7 @@ GROWTHS: Contributions = {
     "gradient": growths.gradient,
     "momentum": growths.momentum,
     "cell_gate": growths.cell_gate,
+    "by_gate": growths.by_gate,
     "random_unfired": growths.random_unfired,
 }
 REDISTRIBUTIONS: Contributions = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperprune.builtin.controls.gates import Shares, gate_shares
 from hyperprune.hookspecs import control
 
 if TYPE_CHECKING:
@@ -44,6 +45,25 @@ def cell_gate(view: TensorView) -> Tensor:
     free = [view.mask[rows].numel() - n for rows, n in zip(gates, active, strict=True)]
     growing = view.mask.new_zeros(view.mask.shape)
     for rows, quota in zip(gates, apportion(view.count, mean, free), strict=True):
+        growing[rows] = choose(~view.mask[rows], quota, view.generator)
+    return growing.to(view.weight.dtype)
+
+
+def by_gate(view: TensorView, *, shares: Shares = ()) -> Tensor:
+    """So that the densities of the gates stay in proportion to their shares, by lot inside a gate."""
+    from hyperprune.sparsity.allocate import apportion
+    from hyperprune.sparsity.topk import choose
+
+    gates, weights = gate_shares(view, shares)
+    sizes = [view.mask[rows].numel() for rows in gates]
+    active = [int(view.mask[rows].count_nonzero()) for rows in gates]
+    free = [size - n for size, n in zip(sizes, active, strict=True)]
+    aims = apportion(
+        sum(active) + view.count, [w * n for w, n in zip(weights, sizes, strict=True)], sizes
+    )
+    lacks = [max(0, aim - n) for aim, n in zip(aims, active, strict=True)]
+    growing = view.mask.new_zeros(view.mask.shape)
+    for rows, quota in zip(gates, apportion(view.count, lacks, free), strict=True):
         growing[rows] = choose(~view.mask[rows], quota, view.generator)
     return growing.to(view.weight.dtype)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from hyperprune.builtin.controls.gates import Shares, gate_shares
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -38,6 +40,21 @@ def balanced_gate(view: TensorView) -> list[float]:
     sizes = [rows.stop - rows.start for rows in view.gates.values()]
     blocks = view.weight.shape[0] // math.gcd(*sizes) if sizes else 1
     return [view.weight.numel() / blocks] * blocks
+
+
+def by_gate(view: TensorView, *, shares: Shares = ()) -> list[float]:
+    """The same density in every tensor, and in each gate of it one in proportion to its share.
+
+    `shares` are densities one to another, in the order of the gates; RNNoise has such by hand.
+    """
+    rows, weights = gate_shares(view, shares)
+    blocks = math.gcd(*(own.stop - own.start for own in rows))
+    total = sum((own.stop - own.start) * w for own, w in zip(rows, weights, strict=True))
+    return [
+        view.weight.numel() * blocks * weight / total
+        for own, weight in zip(rows, weights, strict=True)
+        for _ in range((own.stop - own.start) // blocks)
+    ]
 
 
 def snip(view: TensorView) -> Tensor:
