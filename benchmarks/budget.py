@@ -15,12 +15,12 @@ from pathlib import Path
 
 import hyperprune
 from hyperprune.judgement.result import RunResult
+from hyperprune.judgement.sheets import interval, spread
 from hyperprune.judgement.study import figures_of
 from hyperprune.plan.settle import settle
 from hyperprune.recipe import loads
 from hyperprune.store import layout
 from hyperprune.ui.budget import budget_words
-from hyperprune.ui.study import interval, spread
 
 BUDGETS = (10_000, 30_000, 100_000)
 TIMES = (2, 4)
@@ -102,14 +102,14 @@ def table(results: dict[tuple[str, int], RunResult]) -> str:
     for (data, budget), result in results.items():
         recipe = tomllib.loads((Path(result.folder) / "recipe.toml").read_text())
         units = [recipe["model"]["hidden"], *(arm["model.hidden"] for arm in recipe["arms"])]
-        places = 2 if result.metric.of == "exp" else 4
+        shown = result.metric.text
         points = {point.name: point for point in result.frontier}
         for arm, figures, wide in zip(result.arms, figures_of(result.arms, {}), units, strict=True):
             point = points[arm.candidate]
             lines.append(
                 f"| {data} | {budget:,} | {arm.name} | {wide} | {point.sparsity:.3f} | {point.active:,} | "
-                f"{spread(figures.valid, places)} | {spread(figures.test, places)} | "
-                f"{interval(figures.test_difference, places)} |"
+                f"{spread(figures.valid, shown)} | {spread(figures.test, shown)} | "
+                f"{interval(figures.test_difference, shown)} |"
             )
     lines += ["", "In words, by validation loss:", ""]
     lines += [f"- {data}: {budget_words(result)}." for (data, _), result in results.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(gt=0, le=1e6)]
 Shares = Annotated[
-    tuple[Share, ...],
-    Field(strict=False, description="densities of the gates in their order, one to another"),
+    Sequence[Share],
+    Field(description="densities of the gates in their order, one to another"),
 ]
 
 
