@@ -63,7 +63,7 @@ OTHER_MEANINGS = {
     ("testing/fixtures", "text"): "a folder",
     ("testing/tiny", "text"): "a folder",
     ("ui/rows", "loss"): "a heading",
-    ("ui/study", "explored"): "a heading",
+    ("judgement/sheets", "explored"): "a heading",
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""

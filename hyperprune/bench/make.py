@@ -27,6 +27,8 @@ from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
 from hyperprune.store import atomic
 from hyperprune.store.run import environment
+from hyperprune.terms.metric import PERPLEXITY
+from hyperprune.training.build import load_task
 
 
 def space_filling(
@@ -86,8 +88,15 @@ def make_table(
     """Train the rows of a table that are still missing; `shard` (i, n) takes every n-th row.
 
     A table that is there already, whole or not, is gone on with, also where its file alone is left.
-    Raises RunError where the path holds a table of another recipe.
+    Raises RunError where the path holds a table of another recipe, and for a task that is not told in
+    perplexity: so are all that a table is read for.
     """
+    metric = load_task(recipe).metric
+    if metric != PERPLEXITY:
+        raise RunError(
+            f"tables are told in perplexity, and task {recipe.task.name!r} in {metric.words}; "
+            "`hyperprune run` searches it, and [[arms]] compare methods"
+        )
     rows = plan_rows(recipe, configurations, repeated, seeds)
     folder = path.with_suffix(".rows")
     if path.exists():

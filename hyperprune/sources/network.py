@@ -96,3 +96,14 @@ def answers_once(net: Given, x: Tensor) -> bool:
     with torch.no_grad():
         found = net.net(x)
     return isinstance(found, Tensor) and found.dim() < 3
+
+
+def trained_buffers(net: Given, x: Tensor) -> list[str]:
+    """Names of saved buffers that a pass in training changes; x: (B, T, F)."""
+    saved = net.net.state_dict()
+    before = {name: buffer.clone() for name, buffer in net.net.named_buffers() if name in saved}
+    if before:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            net.net.train()(x)
+    after = dict(net.net.named_buffers())
+    return [name for name, own in before.items() if not torch.equal(own, after[name])]

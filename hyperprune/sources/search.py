@@ -23,7 +23,7 @@ from hyperprune.plugins.defaults import GIVEN
 from hyperprune.recipe.document import domain_of, from_document
 from hyperprune.recipe.records import Recipe
 from hyperprune.sources.data import keep
-from hyperprune.sources.network import Given, answers_once
+from hyperprune.sources.network import Given, answers_once, trained_buffers
 from hyperprune.sources.where import Where, hold, where
 from hyperprune.store import atomic
 from hyperprune.store.layout import MADE
@@ -193,16 +193,24 @@ def _measured(valid: Mapping[str, Tensor]) -> dict[str, int]:
 def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
     """Raise CorpusError where sequences differ in length and the network answers once for each.
 
-    It would read what they are padded with.
+    It would read what they are padded with. Raises PluginError for a network of which more than weights is
+    trained: a run keeps weights, and the best ones would go with buffers of another epoch.
     """
-    network = build_model(recipe, load_task(recipe).size, torch.device("cpu")).eval()
-    if "lengths" in train and isinstance(network, Given):
-        first = train["x"][: int(train["lengths"][0])]
-        if answers_once(network, first[None]):
-            raise CorpusError(
-                "train: sequences have different lengths, and the network answers once for each, after what "
-                "they are padded with; let it answer at every step, (B, T, O): the last of each counts"
-            )
+    network = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
+    if not isinstance(network, Given):
+        return
+    steps = int(train["lengths"][0]) if "lengths" in train else train["x"].shape[1]
+    first = train["x"].flatten(0, -2)[:steps][None]  # (1, T, F)
+    if moving := trained_buffers(network, first.expand(2, -1, -1)):
+        raise PluginError(
+            f"build: training changes the buffer {moving[0]!r}, as of a batch normalisation, and a run keeps "
+            "weights alone; take nn.LayerNorm, or track_running_stats=False"
+        )
+    if "lengths" in train and answers_once(network.eval(), first):
+        raise CorpusError(
+            "train: sequences have different lengths, and the network answers once for each, after what "
+            "they are padded with; let it answer at every step, (B, T, O): the last of each counts"
+        )
 
 
 def _check_same(folder: Path, recipe: Recipe, code: Path) -> None:

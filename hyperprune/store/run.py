@@ -5,6 +5,7 @@ run.json          recipe, seeds, versions        log.jsonl       every event, wi
 dense/, c000/ …   one folder a training          result.json     the result, when there is one
 winner/           weights, masks, settings       lock            who works on it now
 vocabulary.json   the words that ids stand for   plugins/        the recipe's own code
+card.md           a page about the run, at its end
 sequences.json    of other tasks: what networks read and answer
 """
 
@@ -69,6 +70,7 @@ FILES = (
     layout.RECIPE,
     layout.MADE,
     layout.RESULT,
+    layout.CARD,
     layout.VOCABULARY,
     layout.SEQUENCES,
     layout.JOURNAL,
@@ -163,6 +165,10 @@ class Run:
     def write_recipe(self, recipe: Recipe) -> None:
         """Write recipe.toml: run.json's recipe for people, and where they may change it."""
         atomic.write_text(self.folder / layout.RECIPE, dumps(recipe))
+
+    def write_card(self, text: str) -> None:
+        """Write card.md: a page about the finished run, for people."""
+        atomic.write_text(self.folder / layout.CARD, text)
 
     def write_vocabulary(self, words: Sequence[str]) -> None:
         """Keep the words that ids stand for, so that networks can be used where the text is not."""

@@ -8,7 +8,6 @@ event tells is on the disk when the observer returns.
 from __future__ import annotations
 
 import functools
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,20 @@ from typing import TYPE_CHECKING, Any
 from hyperprune import events, hookimpl
 from hyperprune.hookspecs import Contributions
 
+LARGEST = 700.0
+"""Nats, whose exp is still a number."""
+
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
 
     from hyperprune.events import Event, Observer
+    from hyperprune.task import Metric
 
 
 def tensorboard(folder: Path, *, subfolder: str = "tensorboard") -> Observer:
-    """Losses, perplexity, LS distance and largest exponent of every candidate, for TensorBoard."""
+    """Losses, the metric, LS distance and largest exponent of every candidate, for TensorBoard."""
     writers: dict[str, EventsWriter] = {}
+    metric: Metric = events.RunStarted.metric
 
     def write(candidate: str, step: int, *summaries: Any) -> None:
         from tensorboardX.event_file_writer import EventsWriter
@@ -42,7 +46,10 @@ def tensorboard(folder: Path, *, subfolder: str = "tensorboard") -> Observer:
     def observe(event: Event) -> None:
         from tensorboardX.summary import scalar, text
 
-        told = facts(event)
+        nonlocal metric
+        if isinstance(event, events.RunStarted):
+            metric = event.metric
+        told = facts(event, metric)
         if told is not None:
             candidate, epoch, numbers = told
             write(candidate, epoch, *(scalar(name, value) for name, value in numbers.items()))
@@ -60,21 +67,21 @@ def tensorboard(folder: Path, *, subfolder: str = "tensorboard") -> Observer:
 
 
 @functools.singledispatch
-def facts(event: Any) -> tuple[str, int, dict[str, float]] | None:
-    """Candidate, epoch and numbers that an event tells, if it does."""
+def facts(event: Any, metric: Metric) -> tuple[str, int, dict[str, float]] | None:
+    """Candidate, epoch and numbers that an event tells, if it does; its cost as a value of the metric."""
     return None
 
 
 @facts.register
-def _(event: events.EpochFinished) -> tuple[str, int, dict[str, float]]:
+def _(event: events.EpochFinished, metric: Any) -> tuple[str, int, dict[str, float]]:
     return event.candidate, event.epoch, {"loss/train": event.train_loss}
 
 
 @facts.register
-def _(event: events.SpectrumMeasured) -> tuple[str, int, dict[str, float]]:
+def _(event: events.SpectrumMeasured, metric: Any) -> tuple[str, int, dict[str, float]]:
     scalars = {
         "loss/valid": event.valid_loss,
-        "perplexity/valid": math.exp(min(event.valid_loss, 700.0)),
+        f"{metric.name}/valid": metric.value(min(event.cost, LARGEST)),
         "spectrum/largest_exponent": event.largest,
     }
     if event.lost is not None:

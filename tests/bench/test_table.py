@@ -13,6 +13,7 @@ from hyperprune.bench.table import Table
 from hyperprune.errors import RunError
 from hyperprune.recipe import loads, space_of
 from hyperprune.store import atomic
+from hyperprune.testing import tiny_arrays, tiny_recipe
 from hyperprune.training.trainer import Trainer
 
 # Two layers of 6 units on a sliver of text: a row takes a fraction of a second.
@@ -188,6 +189,14 @@ def test_shards_share_the_rows(tmp_path, path):
     whole, parts = Table.load(path), Table.load(shared)
     assert parts.rows == whole.rows
     assert torch.equal(parts.exponents["full"], whole.exponents["full"])
+
+
+def test_a_task_that_is_not_told_in_perplexity_gets_no_table(tmp_path):
+    settings = ("data.corpus=arrays", "task.name=classification")
+    other = tiny_recipe(tiny_arrays(tmp_path / "arrays"), *settings)
+    with pytest.raises(RunError, match="told in perplexity, and task 'classification' in accuracy"):
+        make_table(other, tmp_path / "t.safetensors", configurations=1)
+    assert not (tmp_path / "t.rows").exists()
 
 
 def test_another_recipe_does_not_get_into_a_table(path):

@@ -328,6 +328,24 @@ def test_what_has_no_name_is_trained_in_this_process(tmp_path: Path) -> None:
         find(Where("mine.py", "<lambda> in line 3 (held)", "0" * 64))
 
 
+class Normed(Other):
+    """Answers once, with a batch normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(super().forward(x)[:, -1])
+        return y
+
+
+def test_a_network_of_which_more_than_weights_is_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"training changes the buffer 'norm\.running_mean'"):
+        ask(tmp_path / "run", build=Normed)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_only_shows_when_it_runs(tmp_path: Path) -> None:
     x, y = data(20, 1)
     rows = [row[: 5 + n % 4] for n, row in enumerate(x)]

@@ -5,6 +5,7 @@ from hyperprune_tensorboard import facts, tensorboard
 from tensorboardX.proto.event_pb2 import Event
 
 from hyperprune import events
+from hyperprune.task import PERPLEXITY, Metric
 from hyperprune.testing import check, check_in_run, contributions
 
 
@@ -42,8 +43,20 @@ def test_what_is_written_is_what_was_measured(tmp_path):
     assert found["perplexity/valid", 1] == pytest.approx(math.exp(2.25))
 
 
+def test_another_task_is_told_in_its_metric(tmp_path):
+    accuracy = Metric("accuracy", "accuracies", of="complement")
+    observe = tensorboard(tmp_path)
+    observe(events.RunStarted(str(tmp_path), None, False, metric=accuracy))
+    event = events.SpectrumMeasured("c000", 1, 2.25, 0.5, 0.1, 0.2, -0.125, 0, valid_cost=0.25)
+    observe(event)
+    found = scalars(tmp_path / "tensorboard" / "c000")
+    assert found["accuracy/valid", 1] == 0.75
+    assert ("perplexity/valid", 1) not in found
+
+
 def test_the_dense_reference_has_no_distance():
-    told = facts(events.SpectrumMeasured("dense", 1, 2.25, None, None, None, -0.125, 0))
+    measured = events.SpectrumMeasured("dense", 1, 2.25, None, None, None, -0.125, 0)
+    told = facts(measured, PERPLEXITY)
     assert "spectrum/distance" not in told[2]
 
 
