@@ -47,6 +47,28 @@ class StatePart:
     size: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a group of units stands in a weight: unit i has entry `start` + i of dimension `dim`.
+
+    A weight that stacks gates has a start for each. `sends`: these entries are what a unit passes on;
+    where all that meet a living unit are 0, nothing is felt of it.
+    """
+
+    weight: str
+    dim: int
+    starts: tuple[int, ...] = (0,)
+    sends: bool = False
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units that one dimension of several weights counts together, such as a layer's or an embedding's."""
+
+    size: int
+    places: tuple[Place, ...]
+
+
 @runtime_checkable
 class RecurrentModel(Protocol):
     """The required part; every model is also an `nn.Module`."""
@@ -69,6 +91,10 @@ class RecurrentLM(nn.Module):
 
     A subclass may also define `tangent`, an analytic derivative of its step: see
     `hyperprune.lyapunov.tangent`.
+
+    One that can be built narrower defines `units() -> Mapping[str, Units]`, its groups of units by name,
+    and `narrowed(kept: Mapping[str, Tensor]) -> dict`: the builder's settings that change when of each
+    group the units of a boolean tensor stay, in their order and under the same weights' names.
     """
 
     state_parts: tuple[StatePart, ...]

@@ -131,6 +131,9 @@ def export(
     matrices: Annotated[
         str, typer.Option("--matrices", help="Of c: smallest, dense, csr, 8x4 or 4x1.")
     ] = "smallest",
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Cut out units that no output depends on.")
+    ] = False,
     measured: Annotated[
         bool, typer.Option("--measure", help="Print what every form costs on this machine.")
     ] = False,
@@ -150,11 +153,22 @@ def export(
         check_target(out, force=force)
         check_target(out.with_name(f"{out.name}.md"), force=force)  # the card
     network = trained_network(run, candidate, plugins=plugin or ())
+    if shrink:
+        network = _shrunk(network)
     if format is not None and out is not None:
         written = network.export(format, out, dtype=dtype, form=form, int8=int8, matrices=matrices)
         typer.echo(f"{written.path} ({show_bytes(written.size)}), {written.card}")
     if measured:
-        _measure(run, network, winner=candidate is None)
+        _measure(run, network, winner=candidate is None and not shrink)
+
+
+def _shrunk(network: TrainedNetwork) -> TrainedNetwork:
+    """The network without dead units, having said how many there were."""
+    from hyperprune.export.card import cut_units
+
+    found = network.shrunk()
+    typer.echo(cut_units(found) if found.about.cut else "every unit is felt: none is cut out")
+    return found
 
 
 def _measure(run: Path, network: TrainedNetwork, *, winner: bool) -> None:

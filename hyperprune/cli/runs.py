@@ -72,9 +72,21 @@ Profile = Annotated[
 
 def run(
     recipe: Annotated[
-        str,
-        typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A recipe file, or the name of a shipped recipe.",
+            show_default=False,
+        ),
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="The recipe of a run, in place of RECIPE; versions compared.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,13 +109,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Carry out a recipe: dense reference, search, rounds, finalists, winner."""
-    from hyperprune.plan.settle import settle
-    from hyperprune.recipe import load_recipe
-
     chosen = [*(settings or []), *_where(workers, executor, address)]
-    loaded = load_recipe(recipe, chosen, plugins=plugin or ())
-    warn_of_broken_plugins()
-    settled = settle(loaded)  # a download has the screen to itself
+    settled = _settled(recipe, origin, chosen, plugin or [])
     if dry_run:
         _show_plan(settled, as_json=as_json)
         return
@@ -112,6 +119,34 @@ def run(
     with _watched(quiet, as_json, observe) as observers:
         result = pipeline.begin(settled, folder=out, observers=observers, profile=profile)
     _show_result(result, as_json=as_json, profile=profile)
+    if origin is not None:
+        from hyperprune.pipeline.again import held_against
+
+        if said := held_against(origin, result):
+            typer.echo(f"\n{safe_lines(said)}", err=as_json)
+
+
+def _settled(
+    recipe: str | None, origin: Path | None, chosen: list[str], plugins: list[Path]
+) -> Settled:
+    """A recipe, or that of a run, settled; a download has the screen to itself."""
+    if (recipe is None) == (origin is None):
+        raise typer.BadParameter(
+            "say a recipe, such as quickstart, or --from RUN"
+            if recipe is None
+            else "a recipe and --from RUN: say one of the two"
+        )
+    if origin is not None:
+        from hyperprune.pipeline.again import settled_from
+
+        warn_of_broken_plugins()
+        return settled_from(origin, chosen, plugins)
+    from hyperprune.plan.settle import settle
+    from hyperprune.recipe import load_recipe
+
+    loaded = load_recipe(str(recipe), chosen, plugins=plugins)
+    warn_of_broken_plugins()
+    return settle(loaded)
 
 
 def resume(
@@ -184,16 +219,18 @@ def show_study(now: Standing, against: str) -> None:
 
     figures = figures_of(now.arms, seconds_of(Path(now.folder)), against)
     head = tables.study_facts(now.result) if now.result else tables.unfinished(now)
-    show_on_screen(head, study_view(figures))
+    show_on_screen(head, study_view(figures, now.metric))
 
 
 def _write_table(now: Standing, format: str, against: str) -> None:  # noqa: A002
     """Print the run's table in a format for elsewhere; raises RunError for an unknown one."""
     from dataclasses import asdict
 
+    from hyperprune.judgement.sheets import rows_of, sheet_of
     from hyperprune.judgement.study import figures_of
     from hyperprune.judgement.timing import seconds_of
-    from hyperprune.ui import sheet, study, tables
+    from hyperprune.terms import sheet
+    from hyperprune.ui import tables
 
     if format not in FORMATS:
         raise RunError(
@@ -204,10 +241,10 @@ def _write_table(now: Standing, format: str, against: str) -> None:  # noqa: A00
         show_json([asdict(item) for item in figures or now.candidates])
         return
     if format == "csv":
-        heads, rows = study.rows_of(figures) if figures else tables.candidate_rows(now.candidates)
+        heads, rows = rows_of(figures) if figures else tables.candidate_rows(now.candidates)
         text = sheet.comma_separated(heads, rows)
     else:
-        shown = study.sheet_of(figures) if figures else tables.candidate_sheet(now.candidates)
+        shown = sheet_of(figures, now.metric) if figures else tables.candidate_sheet(now.candidates)
         text = {"markdown": sheet.markdown, "latex": sheet.latex}[format](shown)
     typer.echo(safe_lines(text))
 

@@ -57,6 +57,7 @@ class About(BaseModel):
     active: Count = 0  # weights that are not masked
     masked: Count = 0  # entries of masked tensors
     total: Count = 0
+    cut: dict[str, Count] = {}  # units that were cut out, by layer
 
     @model_validator(mode="before")
     @classmethod

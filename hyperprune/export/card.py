@@ -11,6 +11,7 @@ from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.step import carries
 from hyperprune.plan.disk import show_bytes
 from hyperprune.recipe import dumps
+from hyperprune.terms.sheet import cell
 
 LOADING: Mapping[str, str] = {
     "safetensors": """```python
@@ -60,6 +61,7 @@ def card(
         "model": about.recipe.model.name,
         **_reads(about),
         "weights": f"{about.total:,}",
+        **({"cut out": cut_units(network)} if about.cut else {}),
         "masked": f"{about.masked:,}, of which {about.active:,} are active (sparsity {share:.4f})",
         f"validation {words}": _against(about, about.valid_value, about.dense_valid_value),
         f"test {words}": _against(about, about.test_value, about.dense_test_value),
@@ -68,10 +70,10 @@ def card(
         "made by": ", ".join(f"{m.name} of {m.package} {m.version}" for m in about.makers.values()),
     }
     recipe = dumps(about.travelling)
-    table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows.items())
+    table = "\n".join(f"| {key} | {cell(value)} |" for key, value in rows.items())
     what = "language model" if about.language else f"network of task {about.recipe.task.name}"
     many = about.metric.many[:1].upper() + about.metric.many[1:]
-    return f"""# {_cell(about.recipe.title or "untitled")}: {_cell(about.candidate)}
+    return f"""# {cell(about.recipe.title or "untitled")}: {cell(about.candidate)}
 
 A recurrent {what} pruned by hyperprune {__version__}, as `{name}` ({format}).
 
@@ -97,6 +99,15 @@ State: {", ".join(states) or "none, every sequence begins anew"}.
 {recipe.rstrip()}
 ```
 """
+
+
+def cut_units(network: TrainedNetwork) -> str:
+    """Units that were cut out, as "layer 0: 700 of 1,500"."""
+    left = {name: units.size for name, units in network.model.units().items()}  # type: ignore[operator]
+    return "dead units: " + ", ".join(
+        f"{count:,} of {count + left[name]:,} of {name}"
+        for name, count in network.about.cut.items()
+    )
 
 
 def _reads(about: About) -> dict[str, str]:
@@ -144,9 +155,5 @@ def _against(about: About, value: float | None, dense: float | None) -> str:
 
 
 def _controls(configuration: Mapping[str, Any]) -> str:
-    lines = [f"- {key}: {_cell(value)}" for key, value in configuration.items()]
+    lines = [f"- {key}: {cell(value)}" for key, value in configuration.items()]
     return "\n".join(lines) or "The recipe's own; nothing was searched for."
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())

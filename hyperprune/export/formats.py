@@ -37,13 +37,14 @@ def export_network(
     form: str | None = None,
     int8: bool = False,
     matrices: str = "smallest",
+    shrink: bool = False,
 ) -> Exported:
     """Write a network in a format, and its card as `PATH.md`; format c fills a folder of its own.
 
     `dtype` is for compact and c (float32, int8), `form` for onnx and torch (step, or sequence, which is all
-    that a network without a state of its own has), `int8` for onnx, `matrices` for c. Raises RunError for
-    what there is not, and for a file that would not compute what the network does; then nothing is left
-    behind.
+    that a network without a state of its own has), `int8` for onnx, `matrices` for c. `shrink` leaves out
+    dead units. Raises RunError for what there is not, and for a file that would not compute what the
+    network does; then nothing is left behind.
     """
     target = Path(path)
     for name, value, known in (
@@ -62,11 +63,8 @@ def export_network(
         raise RunError(f"form is for the formats onnx and torch, not for {format}")
     if int8 and format != "onnx":
         raise RunError(f"int8 is for the format onnx, not for {format}")
-    if format == "c" and not network.about.language:
-        raise RunError(
-            f"the format c writes language models, and this is a network of task "
-            f"{network.recipe.task.name!r}; onnx and torch are programs, too"
-        )
+    if shrink:
+        network = network.shrunk()
     if format == "c":
         made = write_c(network, target, number=dtype, matrices=matrices)
         return Exported(target, made.size.flash, target / "README.md")

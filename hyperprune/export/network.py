@@ -166,6 +166,12 @@ class TrainedNetwork(Network):
 
         return export_network(self, format, path, **options)
 
+    def shrunk(self) -> TrainedNetwork:
+        """The network without its dead units: see `hyperprune.export.shrink.shrunk`."""
+        from hyperprune.export.shrink import shrunk
+
+        return shrunk(self)
+
     def compiled(self, kind: str = "auto") -> CompiledNetwork:
         """A module whose steps are fast on a CPU: see `hyperprune.export.fast.compiled`."""
         from hyperprune.export.fast import compiled

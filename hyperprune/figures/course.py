@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from hyperprune import events
 from hyperprune.figures.style import PALETTE, blank, brief, label
 from hyperprune.figures.view import RunView, Source, look
-from hyperprune.ui.text import duration, measured
+from hyperprune.terms.duration import duration
+from hyperprune.ui.text import measured
 
 TALLEST = 60
 """Candidates a chart has rows for; beyond, those that trained longest."""

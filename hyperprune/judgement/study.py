@@ -15,7 +15,7 @@ from hyperprune.training.outcome import DENSE
 class ArmFigures:
     """One arm over its seeds. Differences are its values less those of `against`, seed by seed.
 
-    Perplexities are of the epoch with the lowest validation loss; density and exploration are shares of
+    Values are of the metric, of the epoch that is best on validation; density and exploration are shares of
     the masked weights; seconds are of a whole training on the machine that ran it.
     """
 

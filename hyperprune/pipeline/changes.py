@@ -36,15 +36,20 @@ def check_unchanged(run: Run, overrides: Sequence[str] = ()) -> tuple[Recipe, li
             + "\nchange it back, or start a new run"
         )
     notices = [f"{key} changed from {before.get(key)!r} to {now.get(key)!r}" for key in changed]
-    then = dict(_flat(made.made_with))
+    notices += other_versions(made.made_with, recipe, "the run began")
+    return recipe, notices
+
+
+def other_versions(made_with: Mapping[str, Any], recipe: Recipe, when: str) -> list[str]:
+    """What a run would be made with now that it was not made with then, a sentence each."""
+    then = dict(_flat(made_with))
     today = dict(_flat(environment(*resources(recipe))))
-    notices += [
-        f"{key} was {then.get(key)!r} when the run began and is {today.get(key)!r} now: "
+    return [
+        f"{key} was {then.get(key)!r} when {when} and is {today.get(key)!r} now: "
         "results may differ in the last digits"
         for key in sorted(then.keys() | today.keys())
         if then.get(key) != today.get(key)
     ]
-    return recipe, notices
 
 
 def may_change(key: str) -> bool:

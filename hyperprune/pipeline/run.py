@@ -18,6 +18,7 @@ from hyperprune.events import Event, Observer
 from hyperprune.execution import Crew, Executor
 from hyperprune.execution.guarded import Guarded
 from hyperprune.judgement.candidate import Candidate
+from hyperprune.judgement.card import card_of
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.result import RunResult
 from hyperprune.judgement.verdict import conclude
@@ -184,6 +185,10 @@ def _carry_out(
         if clock is not None:
             notify(events.TimeSpent("", 0, clock.take(), time.monotonic() - since))
     atomic.write_json(opened.folder / layout.RESULT, result.to_json())
+    try:
+        opened.write_card(card_of(opened, result))
+    except RunError as error:  # for people; no fact is in it
+        notify(events.Notice(f"the run has no card: {error}"))
     notify(events.RunFinished(str(opened.folder), result.to_json()))
     return load_run(opened.folder)
 

@@ -20,9 +20,10 @@ from hyperprune.report.html import contents
 from hyperprune.report.page import fill
 from hyperprune.store import layout
 from hyperprune.store.log import Logged, follow
+from hyperprune.terms.duration import duration
 from hyperprune.ui.board import Board
 from hyperprune.ui.follow import LogClock, sitting
-from hyperprune.ui.text import configuration, duration, measured, safe
+from hyperprune.ui.text import configuration, measured, safe
 
 HERE = Path(__file__).parent
 KEPT, ROOM = 8, 100 << 20

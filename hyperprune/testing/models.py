@@ -155,6 +155,37 @@ def check_gates(make: Make) -> None:
         assert len(rows) == len(gates), f"gates() of {name} has a name twice: {tuple(gates)}"
 
 
+def check_units(make: Make) -> None:
+    """Assert that a unit which sends nothing is not felt, whatever its other weights are."""
+    model = build(make).eval()
+    if not hasattr(model, "units"):
+        return
+    parameters = dict(model.named_parameters())
+    text = tokens(model)
+    for name, units in model.units().items():
+        assert any(place.sends for place in units.places), f"units() of {name!r} send to no weight"
+        for place in units.places:
+            assert place.weight in parameters, (
+                f"units() of {name!r} name {place.weight!r}, which is no "
+                f"parameter{nearest(place.weight, parameters)}"
+            )
+            entries = parameters[place.weight].detach().movedim(place.dim, 0)
+            assert max(place.starts) + units.size <= len(entries), (
+                f"units() of {name!r}: {place.weight} has {len(entries)} entries in dimension {place.dim}"
+            )
+            for start in place.starts if place.sends else ():
+                entries[start + units.size - 1] = 0
+    with torch.no_grad():
+        wanted = model(text, model.initial_state(BATCH))[0]
+        for units in model.units().values():
+            for place in units.places:
+                entries = parameters[place.weight].detach().movedim(place.dim, 0)
+                for start in () if place.sends else place.starts:
+                    entries[start + units.size - 1] *= 2
+        found = model(text, model.initial_state(BATCH))[0]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
+
+
 def check_saving(make: Make) -> None:
     """Assert that named parameters, saved and loaded into another network, are all of it."""
     model, other = build(make).eval(), build(make, seed=2).eval()
@@ -264,6 +295,7 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     check_segments,
     check_losses,
     check_gates,
+    check_units,
     check_saving,
     check_sparse,
     check_tangent,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hyperprune.events import DENSE as DENSE
-from hyperprune.lyapunov import LyapunovSpectrum
-from hyperprune.sparsity import Topology
-from hyperprune.training.trainer import EpochMetrics
+
+if TYPE_CHECKING:  # commands that only look import no torch
+    from hyperprune.lyapunov import LyapunovSpectrum
+    from hyperprune.sparsity import Topology
+    from hyperprune.training.trainer import EpochMetrics
 
 REPEAT = "-s"
 

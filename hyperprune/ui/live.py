@@ -16,10 +16,11 @@ from rich.text import Text
 
 from hyperprune.events import Event
 from hyperprune.store.pages import page_of
+from hyperprune.terms.duration import duration
 from hyperprune.ui.beside import LINES, WIDE, Beside, beside_dense, small_plot
 from hyperprune.ui.board import Board, Row
 from hyperprune.ui.rows import candidate_rows, meets_target
-from hyperprune.ui.text import duration, safe
+from hyperprune.ui.text import safe
 
 TALL, SHORT = 20, 12
 """Lines from which there is room for news, and below which only the essential is shown."""

@@ -8,11 +8,11 @@ from typing import TextIO
 from hyperprune import events
 from hyperprune.events import Event
 from hyperprune.plugins import said
+from hyperprune.terms.duration import duration
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board
 from hyperprune.ui.text import (
     configuration,
-    duration,
     four_places,
     lost_of,
     measured,

@@ -10,8 +10,9 @@ from rich.text import Text
 from hyperprune.judgement.comparison import Comparison
 from hyperprune.judgement.glance import Glance
 from hyperprune.plan.disk import show_bytes
+from hyperprune.terms.duration import duration
 from hyperprune.ui.tables import STYLES, plain_table
-from hyperprune.ui.text import configuration, duration, safe, setting
+from hyperprune.ui.text import configuration, safe, setting
 
 STATES = {"finished": "green", "running": "cyan", "stopped": "yellow", "damaged": "red"}
 

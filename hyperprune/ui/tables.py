@@ -15,12 +15,12 @@ from rich.text import Text
 from hyperprune.events import Plan
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.plan.disk import show_bytes
+from hyperprune.terms.duration import duration
 from hyperprune.terms.metric import PERPLEXITY, Metric
+from hyperprune.terms.sheet import Sheet
 from hyperprune.ui.budget import budget_words
-from hyperprune.ui.sheet import Sheet
 from hyperprune.ui.text import (
     configuration,
-    duration,
     four_places,
     margin_words,
     measured,
@@ -130,7 +130,7 @@ def study_facts(result: RunResult) -> RenderableType:
         [
             ("study", Text(safe(result.title or "untitled"), "bold")),
             (
-                "lowest validation loss",
+                f"best validation {result.metric.words}",
                 f"{safe(best)} ({safe(result.winner)}), by the mean over seeds",
             ),
             (

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from hyperprune import events
 from hyperprune.events import Event, WorkerState
-from hyperprune.ui.text import duration, safe
+from hyperprune.terms.duration import duration
+from hyperprune.ui.text import safe
 
 SLOW = 2.0
 """Times the usual epoch after which whoever trains one is called slow."""

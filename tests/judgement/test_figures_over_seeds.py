@@ -12,11 +12,13 @@ from scipy import stats
 
 from hyperprune.errors import RunError
 from hyperprune.judgement.arms import Arm, Training
+from hyperprune.judgement.sheets import interval, rows_of, sheet_of, spread
 from hyperprune.judgement.statistics import Summary, paired, summary
 from hyperprune.judgement.study import figures_of
-from hyperprune.ui.sheet import Sheet, comma_separated, latex, markdown
-from hyperprune.ui.study import interval, rows_of, sheet_of, spread
+from hyperprune.terms.metric import PERPLEXITY
+from hyperprune.terms.sheet import Sheet, comma_separated, latex, markdown
 
+TEXT = PERPLEXITY.text
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = st.integers(10, 10_000).map(lambda number: number / 8)
 """Perplexities with room between them."""
@@ -34,7 +36,7 @@ def test_by_hand():
 def test_of_one_value_nothing_is_invented():
     assert summary([4.0]) == Summary(1, 4.0, None, None, None)
     assert summary([]) == Summary(0, None, None, None, None)
-    assert (spread(summary([4.0]), 2), interval(summary([4.0]), 2)) == ("4.00", "+4.00")
+    assert (spread(summary([4.0]), TEXT), interval(summary([4.0]), TEXT)) == ("4.00", "+4.00")
 
 
 @settings(deadline=None, max_examples=50)
@@ -69,9 +71,13 @@ def test_the_recorded_study_as_scipy_has_it_and_as_the_readme_prints_it():
         assert math.isclose(found.valid.std, stats.tstd(values), rel_tol=1e-9)
         assert math.isclose(found.valid_difference.low, held.low, rel_tol=1e-9)
         assert math.isclose(found.valid_difference.high, held.high, rel_tol=1e-9)
-        shown = (spread(found.valid, 2), spread(found.test, 2), interval(found.valid_difference, 2))
+        shown = (
+            spread(found.valid, TEXT),
+            spread(found.test, TEXT),
+            interval(found.valid_difference, TEXT),
+        )
         assert f"| {item.name} | 3 | {' | '.join(shown)} |" in readme
-    assert f"| dense | 3 | {spread(dense.valid, 2)} | {spread(dense.test, 2)} |" in readme
+    assert f"| dense | 3 | {spread(dense.valid, TEXT)} | {spread(dense.test, TEXT)} |" in readme
 
 
 def arm(name, candidate, values, failed=()):
@@ -115,4 +121,4 @@ def test_formats():
     heads, rows = rows_of(figures)
     assert dict(zip(heads, rows[1], strict=True))["valid_difference_mean"] == 1.0
     assert dict(zip(heads, rows[1], strict=True))["valid_difference_low"] is None
-    assert sheet_of(figures).rows[1][:5] == ("a", "1", "3.00", "4.00", "+1.00")
+    assert sheet_of(figures, PERPLEXITY).rows[1][:5] == ("a", "1", "3.00", "4.00", "+1.00")

@@ -23,7 +23,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frames")
-    return tiny_run(folder, ARMS, "space={}", "seeds=[3, 5]"), folder / "run"
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # a fixture of a module comes before a test's own cache
+        patch.setenv("HYPERPRUNE_CACHE", str(folder / "cache"))
+        return tiny_run(folder, ARMS, "space={}", "seeds=[3, 5]"), folder / "run"
 
 
 def test_every_frame_says_what_the_journal_says(run):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperprune.terms.duration import duration
 from hyperprune.terms.metric import PERPLEXITY
 from hyperprune.ui import text
 
@@ -34,7 +35,7 @@ def test_long_names_are_cut():
     ],
 )
 def test_durations(seconds, shown):
-    assert text.duration(seconds) == shown
+    assert duration(seconds) == shown
 
 
 @pytest.mark.parametrize(

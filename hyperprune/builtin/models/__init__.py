@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Size = Annotated[int, Field(ge=1)]
 OptionalSize = Annotated[int, Field(ge=0)]
+Sizes = Annotated[list[Size], Field(min_length=1)]
+"""A width for each layer, bottom first."""
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -30,7 +32,7 @@ def _stacked(network: str, about: str) -> Callable[..., nn.Module]:
     def build(
         vocabulary: int | Features,
         *,
-        hidden: Size = 1500,
+        hidden: Size | Sizes = 1500,
         embedding: OptionalSize = 0,
         layers: Size = 2,
         dropout: Dropout = 0.65,
@@ -75,7 +77,7 @@ rnn = _stacked(
 def rhn(
     vocabulary: int | Features,
     *,
-    hidden: Size = 830,
+    hidden: Size | Sizes = 830,
     embedding: OptionalSize = 0,
     layers: Size = 1,
     depth: Size = 10,
@@ -124,6 +126,7 @@ def on_lstm(
     hidden: Size = 1150,
     layers: Size = 3,
     chunk: Size = 10,
+    chunks: list[list[OptionalSize]] | None = None,
     dropout: Dropout = 0.45,
     dropout_hidden: Dropout = 0.3,
     dropout_input: Dropout = 0.5,
@@ -136,6 +139,7 @@ def on_lstm(
 ) -> nn.Module:
     """Ordered-neurons LSTM; its last layer is as wide as the embedding when tied.
 
+    `chunks`: units of every chunk of every layer, where they differ, in place of `hidden` and `chunk`.
     Shen et al. 2019 (arXiv 1810.09536), settings for Penn Treebank.
     """
     from hyperprune.builtin.models.on_lstm import ONLSTM
@@ -147,6 +151,7 @@ def on_lstm(
         hidden=hidden,
         layers=layers,
         chunk=chunk,
+        chunks=chunks or (),
         dropouts=Dropouts(
             output=dropout,
             hidden=dropout_hidden,
@@ -166,8 +171,9 @@ def awd_lstm_mos(
     vocabulary: int,
     *,
     embedding: Size = 300,
-    hidden: Size = 1150,
+    hidden: Size | list[Size] = 1150,
     last: Size = 650,
+    latent: OptionalSize = 0,
     layers: Size = 3,
     experts: Size = 15,
     dropout: Dropout = 0.4,
@@ -183,6 +189,7 @@ def awd_lstm_mos(
 ) -> nn.Module:
     """AWD-LSTM with a mixture of softmaxes; `last` is the last layer's width.
 
+    `latent`: the experts' width, 0: the embedding's, as tied words need it.
     Yang et al. 2018 (arXiv 1711.03953), settings for WikiText-2.
     """
     from hyperprune.builtin.models.awd_lstm_mos import AWDLSTMMoS
@@ -193,6 +200,7 @@ def awd_lstm_mos(
         embedding=embedding,
         hidden=hidden,
         last=last,
+        latent=latent,
         layers=layers,
         experts=experts,
         dropouts=Dropouts(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperprune.builtin.models.language_model import LanguageModel, memory_parts, same_gates
+from hyperprune.builtin.models.language_model import (
+    LanguageModel,
+    gate_starts,
+    kept_sizes,
+    layer_sizes,
+    memory_parts,
+    same_gates,
+)
 from hyperprune.layers.cells import LSTM_GATES, lstm_step
 from hyperprune.layers.dropout import Dropouts, embedding_dropout, locked_dropout, weight_drop
 from hyperprune.layers.mixture import at_least_float32, mixture_log_probabilities, mixture_nll
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import lstm_layer
-from hyperprune.model import Gates, State
+from hyperprune.model import Gates, Place, State, Units
 
 
 class AWDLSTM(LanguageModel):
@@ -35,7 +42,7 @@ class AWDLSTM(LanguageModel):
         vocabulary: int,
         *,
         embedding: int,
-        hidden: int,
+        hidden: int | Sequence[int],
         last: int,
         layers: int,
         output: int,
@@ -48,7 +55,7 @@ class AWDLSTM(LanguageModel):
         super().__init__(
             vocabulary, embedding, output, tied=tied, init_range=init_range, ar=ar, tar=tar
         )
-        sizes = [hidden] * (layers - 1) + [last]
+        sizes = [*layer_sizes(hidden, layers - 1), last]
         inputs = [embedding, *sizes[:-1]]
         self.layers = nn.ModuleList(
             nn.LSTM(wide, size) for wide, size in zip(inputs, sizes, strict=True)
@@ -132,7 +139,8 @@ class AWDLSTMMoS(AWDLSTM):
         embedding: int,
         last: int,
         experts: int,
-        hidden: int,
+        latent: int = 0,
+        hidden: int | Sequence[int],
         layers: int,
         dropouts: Dropouts,
         ar: float,
@@ -146,7 +154,7 @@ class AWDLSTMMoS(AWDLSTM):
             hidden=hidden,
             last=last,
             layers=layers,
-            output=embedding,
+            output=latent or embedding,
             dropouts=dropouts,
             ar=ar,
             tar=tar,
@@ -154,8 +162,43 @@ class AWDLSTMMoS(AWDLSTM):
             init_range=init_range,
         )
         self.prior = nn.Linear(last, experts, bias=False)
-        self.latent = nn.Linear(last, experts * embedding)
+        self.latent = nn.Linear(last, experts * (latent or embedding))
         self.experts = experts
+
+    def units(self) -> Mapping[str, Units]:
+        """Where the units of embedding, layers and latents stand; tied latents are the embedding's.
+
+        A latent's unit has a row for each expert, since one column of the decoder reads them all.
+        """
+        embedding = self.encoder.weight.shape[1]
+        found = {}
+        for index, layer in enumerate(self.stack()):
+            read, own, *biases = (f"layers.{index}.{name}" for name, _ in layer.named_parameters())
+            starts = gate_starts(4, layer.hidden_size)
+            above = [f"layers.{index + 1}.weight_ih_l0"]
+            if index == len(self.layers) - 1:
+                above = ["prior.weight", "latent.weight"]
+            rows = tuple(Place(name, 0, starts) for name in (read, own, *biases))
+            sends = tuple(Place(name, 1, sends=True) for name in (own, *above))
+            found[f"layer {index}"] = Units(layer.hidden_size, rows + sends)
+        below = self.embedding_places("layers.0.weight_ih_l0")
+        width = self.decoder.weight.shape[1]
+        starts = gate_starts(self.experts, width)
+        latents = tuple(Place(f"latent.{part}", 0, starts) for part in ("weight", "bias"))
+        if self.tied:
+            return {"embedding": Units(embedding, below + latents), **found}
+        decoder = Place("decoder.weight", 1, sends=True)
+        return {
+            "embedding": Units(embedding, below),
+            "latent": Units(width, (*latents, decoder)),
+            **found,
+        }
+
+    def narrowed(self, kept: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Settings of the network in which of each group's units those of a mask stay."""
+        *hidden, last = kept_sizes(kept)
+        found = {"hidden": hidden, "last": last, "embedding": int(kept["embedding"].sum())}
+        return found if self.tied else {**found, "latent": int(kept["latent"].sum())}
 
     def mixture(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (T, B, K, E) and log mixture weights (T, B, K) of outputs (T, B, H)."""

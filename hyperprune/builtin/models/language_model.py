@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from hyperprune.errors import PluginError
 from hyperprune.layers.dropout import activation_penalty, embedding_dropout, locked_dropout
 from hyperprune.layers.mixture import linear_nll
-from hyperprune.model import Features, Gates, RecurrentLM, State, StatePart
+from hyperprune.model import Features, Gates, Place, RecurrentLM, State, StatePart, Units
 
 
 class LanguageModel(RecurrentLM):
@@ -106,6 +107,74 @@ class LanguageModel(RecurrentLM):
         """Outputs (T, B, O), the activation penalty, and the state: what a task trains by."""
         dropped, raw, state = self.features(inputs, state)
         return self.logits(dropped), activation_penalty(dropped, raw, self.ar, self.tar), state
+
+    @property
+    def tied(self) -> bool:
+        """Whether words have the same vectors as input and as output."""
+        return self.decoder.weight is self.encoder.weight
+
+    def embedding_places(self, *below: str) -> tuple[Place, ...]:
+        """Where the embedding's units stand; they send to the weights `below`, of the bottom layer."""
+        words = isinstance(self.encoder, nn.Embedding)
+        own: tuple[Place, ...] = (Place("encoder.weight", 1),)
+        if not words:
+            own = (Place("encoder.weight", 0), Place("encoder.bias", 0))
+        if self.tied:  # the column of a unit that the decoder does not read is an input of 0
+            return (*(replace(p, sends=True) for p in own), *(Place(name, 1) for name in below))
+        return (*own, *(Place(name, 1, sends=True) for name in below))
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """Names of a layer's weights: `rows` by the first row of each gate, among them those that read the
+    layer's own past (`recurrent`) and the layer below (`inputs`).
+    """
+
+    size: int
+    rows: Mapping[str, tuple[int, ...]]
+    recurrent: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+def stack_units(model: LanguageModel, layers: Sequence[LayerWeights]) -> dict[str, Units]:
+    """Units of the embedding and of every layer, the top one read by the decoder.
+
+    Where decoder and embedding are tied, the top layer's units are the embedding's.
+    """
+    found = {}
+    bottom = model.embedding_places(*layers[0].inputs)
+    for index, layer in enumerate(layers):
+        top = index == len(layers) - 1
+        above = ("decoder.weight",) if top else layers[index + 1].inputs
+        places = [Place(name, 0, starts) for name, starts in layer.rows.items()]
+        places += [Place(name, 1, sends=True) for name in layer.recurrent]
+        if top and model.tied:
+            places += bottom
+        else:
+            places += [Place(name, 1, sends=True) for name in above]
+        found[f"layer {index}"] = Units(layer.size, tuple(places))
+    if model.tied:
+        return found
+    return {"embedding": Units(model.encoder.weight.shape[bottom[0].dim], bottom), **found}
+
+
+def kept_sizes(kept: Mapping[str, Tensor]) -> list[int]:
+    """How many units of each layer stay, bottom first."""
+    return [int(units.sum()) for name, units in kept.items() if name.startswith("layer ")]
+
+
+def gate_starts(gates: int, size: int, first: int = 0) -> tuple[int, ...]:
+    """First row of each of so many stacked gates."""
+    return tuple(range(first, first + gates * size, size))
+
+
+def layer_sizes(hidden: int | Sequence[int], layers: int) -> list[int]:
+    """Widths of layers, from one for all or one for each; raises PluginError."""
+    if isinstance(hidden, int):
+        return [hidden] * layers
+    if len(hidden) != layers:
+        raise PluginError(f"model.hidden has {len(hidden)} widths for {layers} layers")
+    return list(hidden)
 
 
 def memory_parts(sizes: list[int]) -> tuple[StatePart, ...]:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from torch import Tensor, nn
 
-from hyperprune.builtin.models.language_model import LanguageModel, memory_parts, same_gates
-from hyperprune.builtin.models.on_lstm_cell import OrderedCell, gate_sizes, ordered_layer
+from hyperprune.builtin.models.language_model import (
+    LanguageModel,
+    LayerWeights,
+    gate_starts,
+    layer_sizes,
+    memory_parts,
+    same_gates,
+    stack_units,
+)
+from hyperprune.builtin.models.on_lstm_cell import (
+    OrderedCell,
+    UnevenCell,
+    gate_sizes,
+    ordered_layer,
+)
 from hyperprune.errors import PluginError
 from hyperprune.layers.dropout import Dropouts, locked_dropout, weight_drop
 from hyperprune.layers.scan import scan
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
-from hyperprune.model import Features, Gates, State
+from hyperprune.model import Features, Gates, State, Units
 
 
 class Ordered(nn.Module):
     """Weights of one layer, gates stacked as `gate_sizes` says."""
 
-    def __init__(self, inputs: int, hidden: int, chunk: int) -> None:
+    def __init__(self, inputs: int, hidden: int, chunks: int) -> None:
         super().__init__()
-        rows = sum(gate_sizes(hidden, chunk).values())
+        rows = sum(gate_sizes(hidden, chunks).values())
         self.input = nn.Linear(inputs, rows)
         self.recurrent = nn.Linear(hidden, rows)
 
@@ -51,25 +64,33 @@ class ONLSTM(LanguageModel):
         hidden: int,
         layers: int,
         chunk: int,
+        chunks: Sequence[Sequence[int]] = (),
         dropouts: Dropouts,
         ar: float,
         tar: float,
         tied: bool,
         init_range: float,
     ) -> None:
-        last = embedding if tied else hidden
+        sizes = [hidden] * (layers - 1) + [embedding if tied else hidden]
+        if chunks:
+            sizes = layer_sizes([sum(counts) for counts in chunks], layers)
         super().__init__(
-            vocabulary, embedding, last, tied=tied, init_range=init_range, ar=ar, tar=tar
+            vocabulary, embedding, sizes[-1], tied=tied, init_range=init_range, ar=ar, tar=tar
         )
-        sizes = [hidden] * (layers - 1) + [last]
         for size in sizes:
-            if size % chunk:
+            if size % chunk and not chunks:
                 raise PluginError(f"a layer of {size} units cannot be cut into chunks of {chunk}")
-        inputs = [embedding, *sizes[:-1]]
+            if not size:
+                raise PluginError("model.chunks has a layer without a unit")
+        self.chunks = tuple(map(tuple, chunks)) or tuple((chunk,) * (n // chunk) for n in sizes)
         self.layers = nn.ModuleList(
-            Ordered(wide, size, chunk) for wide, size in zip(inputs, sizes, strict=True)
+            Ordered(wide, size, len(counts))
+            for wide, size, counts in zip([embedding, *sizes[:-1]], sizes, self.chunks, strict=True)
         )
-        self.cell = OrderedCell(chunk)
+        self.cells = [
+            UnevenCell(counts) if len(set(counts)) > 1 else OrderedCell(counts[0])
+            for counts in self.chunks
+        ]
         self.dropouts = dropouts
         self.state_parts = memory_parts(sizes)
 
@@ -81,9 +102,31 @@ class ONLSTM(LanguageModel):
         """Gates of every layer's weights and biases; the master gates are narrower."""
         found: dict[str, Gates] = {}
         for index, layer in enumerate(self.stack()):
-            sizes = gate_sizes(layer.recurrent.in_features, self.cell.chunk)
+            sizes = gate_sizes(layer.recurrent.in_features, len(self.chunks[index]))
             found.update(same_gates(self, (f"layers.{index}.",), sizes))
         return found
+
+    def units(self) -> Mapping[str, Units]:
+        """Where the units of the embedding and of the layers stand; master gates are no unit's."""
+        layers = []
+        for index, counts in enumerate(self.chunks):
+            size, own = sum(counts), f"layers.{index}."
+            starts = gate_starts(4, size, 2 * len(counts))
+            parts = ("input.weight", "input.bias", "recurrent.weight", "recurrent.bias")
+            rows = dict.fromkeys((own + part for part in parts), starts)
+            layers.append(
+                LayerWeights(size, rows, (f"{own}recurrent.weight",), (f"{own}input.weight",))
+            )
+        return stack_units(self, layers)
+
+    def narrowed(self, kept: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Settings of the network in which of each group's units those of a mask stay."""
+        chunks = [
+            [int(part.sum()) for part in kept[f"layer {index}"].split(list(counts))]
+            for index, counts in enumerate(self.chunks)
+        ]
+        embedding = kept.get("embedding", kept[f"layer {len(self.chunks) - 1}"])
+        return {"chunks": chunks, "embedding": int(embedding.sum())}
 
     def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""
@@ -94,7 +137,8 @@ class ONLSTM(LanguageModel):
         for index, layer in enumerate(self.stack()):
             h, c = state[2 * index : 2 * index + 2]
             weight = weight_drop(layer.recurrent.weight, drop.weight, self.training)
-            raw, memory = scan(self.cell, layer.drive(x), h, c, [weight], [layer.recurrent.bias])
+            cell = self.cells[index]
+            raw, memory = scan(cell, layer.drive(x), h, c, [weight], [layer.recurrent.bias])
             assert memory is not None
             new += [raw[-1], memory]
             last = index == len(self.layers) - 1
@@ -106,7 +150,7 @@ class ONLSTM(LanguageModel):
         x, new = self.embed(x_t), []
         for index, layer in enumerate(self.stack()):
             h, c = state[2 * index : 2 * index + 2]
-            h, c, _ = self.cell.forward(layer.drive(x) + layer.recurrent(h), h, c)
+            h, c, _ = self.cells[index].forward(layer.drive(x) + layer.recurrent(h), h, c)
             new += [h, c]
             x = h
         return tuple(new)
@@ -118,9 +162,9 @@ class ONLSTM(LanguageModel):
         x, tangents, new = self.embed(inputs), [], list[Tensor]()
         for index, layer in enumerate(self.stack()):
             h, c = state[2 * index : 2 * index + 2]
-            own = layer.recurrent
+            own, cell = layer.recurrent, self.cells[index]
             x, carried, tangent = ordered_layer(
-                index, layer.drive(x), h, c, own.weight, own.bias, self.cell.chunk, kind=kind
+                index, layer.drive(x), h, c, own.weight, own.bias, cell, kind=kind
             )
             tangents.append(tangent)
             new += carried

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,10 +12,9 @@ from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import Memory, RowScaled
 
 
-def gate_sizes(hidden: int, chunk: int) -> dict[str, int]:
-    """Rows of each gate in the stacked weights: two master gates of H/C, four gates of H."""
-    master = hidden // chunk
-    sizes = dict.fromkeys(("master_forget", "master_input"), master)
+def gate_sizes(hidden: int, chunks: int) -> dict[str, int]:
+    """Rows of each gate in the stacked weights: two master gates of a row a chunk, four of H."""
+    sizes = dict.fromkeys(("master_forget", "master_input"), chunks)
     return sizes | dict.fromkeys(("forget", "input", "cell", "output"), hidden)
 
 
@@ -28,6 +29,14 @@ class OrderedCell:
     def __init__(self, chunk: int) -> None:
         self.chunk = chunk
 
+    def levels(self, x: Tensor) -> Tensor:
+        """Give each chunk's value (…, n) to what shares it, (…, n) here."""
+        return x
+
+    def summed(self, x: Tensor) -> Tensor:
+        """Undo `levels` for a gradient: sums (…, n)."""
+        return x
+
     def gates(self, z: Tensor) -> tuple[Tensor, ...]:
         """Split z (…, 2n + 4H): softmaxes (…, n) of both masters, then f, i, g, o (…, n, C)."""
         n = z.shape[-1] // (4 * self.chunk + 2)
@@ -41,7 +50,8 @@ class OrderedCell:
         """Next h and c (B, H), and what the gradient needs."""
         assert c is not None
         p, q, f, i, g, o = self.gates(z)
-        F, I = p.cumsum(-1).unsqueeze(-1), 1 - q.cumsum(-1).unsqueeze(-1)  # (B, n, 1)  # noqa: E741
+        F = self.levels(p.cumsum(-1)).unsqueeze(-1)  # (B, n, 1)
+        I = 1 - self.levels(q.cumsum(-1)).unsqueeze(-1)  # noqa: E741
         overlap = F * I
         keep = torch.addcmul(F - overlap, f, overlap)  # (B, n, C)
         write = torch.addcmul(I - overlap, i, overlap)
@@ -77,7 +87,8 @@ class OrderedCell:
         d_memory = d_h * slope
         if d_c is not None:
             d_memory = d_memory + d_c.view(slope.shape)
-        d_F, d_I = (d_memory * into_F).sum(-1), (d_memory * into_I).sum(-1)  # (B, n)
+        d_F = self.summed((d_memory * into_F).sum(-1))  # (B, n)
+        d_I = self.summed((d_memory * into_I).sum(-1))
         d_z = torch.cat(
             [
                 cumax_backward(d_F, p),
@@ -88,6 +99,35 @@ class OrderedCell:
             1,
         )
         return d_z, None, (d_memory * keep).flatten(1)
+
+
+class UnevenCell(OrderedCell):
+    """The same for chunks of different sizes, from which units were cut out: every unit of the H is a
+    group of its own, n in the shapes above, that is given the master gates of its chunk.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        super().__init__(1)
+        self.chunks = len(counts)
+        of = [chunk for chunk, count in enumerate(counts) for _ in range(count)]
+        shares = [[float(chunk == own) for own in of] for chunk in range(self.chunks)]
+        self.of = torch.tensor(shares, device="cpu")  # (chunks, H)
+
+    def levels(self, x: Tensor) -> Tensor:
+        """Each chunk's value (…, chunks) for its units, (…, H)."""
+        return x @ self.of.to(x)
+
+    def summed(self, x: Tensor) -> Tensor:
+        """Sums over the units (…, H) of each chunk."""
+        return x @ self.of.to(x).T
+
+    def gates(self, z: Tensor) -> tuple[Tensor, ...]:
+        """Split z (…, 2·chunks + 4H): softmaxes (…, chunks) of both masters, then gates (…, H, 1)."""
+        n = self.chunks
+        masters = torch.softmax(z[..., : 2 * n].view(*z.shape[:-1], 2, n), -1)
+        f, i, g, o = z[..., 2 * n :].view(*z.shape[:-1], 4, -1, 1).unbind(-3)
+        p, q = masters.unbind(-2)
+        return p, q, torch.sigmoid(f), torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
 
 
 def cumax_backward(gradient: Tensor, softmax: Tensor) -> Tensor:
@@ -105,13 +145,15 @@ class OrderedMemory(LayerTangent):
 
     def __init__(
         self,
+        cell: OrderedCell,
         gates: RowScaled,
         masters: tuple[Tensor, Tensor],
         weights: tuple[Tensor, Tensor],
         into: tuple[Tensor, Tensor],
     ) -> None:
         self.layer, self.size = gates.layer, gates.size
-        self.gates, self.masters, self.weights, self.into = gates, masters, weights, into
+        self.cell, self.gates = cell, gates
+        self.masters, self.weights, self.into = masters, weights, into
 
     def block(self, t: int, rows: slice) -> Tensor:
         """The derivative at step t: (b, H, H)."""
@@ -121,7 +163,7 @@ class OrderedMemory(LayerTangent):
         ):
             s = softmax[t, rows].unsqueeze(-1)  # (b, n, 1)
             through = s * (weight - (s * weight).sum(-2, keepdim=True))  # softmax: (b, n, H)
-            cumulated = sign * through.cumsum(-2)
+            cumulated = self.cell.levels((sign * through.cumsum(-2)).mT).mT
             scaled = into[t, rows].unsqueeze(-1) * cumulated.unsqueeze(-2)  # (b, n, C, H)
             block += scaled.flatten(1, 2)
         return block
@@ -134,12 +176,12 @@ def ordered_layer(
     c: Tensor,
     weight: Tensor,
     bias: Tensor,
-    chunk: int,
+    cell: OrderedCell,
     *,
     kind: StateKind,
 ) -> tuple[Tensor, tuple[Tensor, Tensor], LayerTangent]:
     """Run one layer over drives x (T, B, 2n + 4H): outputs (T, B, H), new (h, c), its tangent."""
-    cell, outputs, kept = OrderedCell(chunk), [], []
+    outputs, kept = [], []
     for x_t in x:
         h, c, saved = cell.forward(x_t + h @ weight.T + bias, h, c)
         outputs.append(h)
@@ -149,7 +191,7 @@ def ordered_layer(
     n = p.shape[-1]
     W = weight[2 * n :].view(4, -1, weight.shape[1])  # (4, H, H): f, i, g, o
     gates = RowScaled(layer, W[:3], into.flatten(-2))
-    memory = OrderedMemory(gates, (p, q), (weight[:n], weight[n : 2 * n]), (into_F, into_I))
+    memory = OrderedMemory(cell, gates, (p, q), (weight[:n], weight[n : 2 * n]), (into_F, into_I))
     output = RowScaled(layer, W[3:], into_o.flatten(-2).unsqueeze(-2))
     tangent = Memory(layer, memory, output, slope.flatten(-2), keep.flatten(-2), kind)
     return torch.stack(outputs), (h, c), tangent

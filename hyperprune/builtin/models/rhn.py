@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from hyperprune.builtin.models.language_model import LanguageModel, hidden_parts, same_gates
+from hyperprune.builtin.models.language_model import (
+    LanguageModel,
+    LayerWeights,
+    gate_starts,
+    hidden_parts,
+    kept_sizes,
+    layer_sizes,
+    same_gates,
+    stack_units,
+)
 from hyperprune.builtin.models.rhn_cell import GATES, HighwayCell, highway_layer
 from hyperprune.layers.dropout import Dropouts, keep_mask, locked_dropout
 from hyperprune.layers.scan import scan
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
-from hyperprune.model import Features, Gates, State
+from hyperprune.model import Features, Gates, State, Units
 
 
 class Highway(nn.Module):
@@ -54,7 +63,7 @@ class RHN(LanguageModel):
         self,
         vocabulary: int | Features,
         *,
-        hidden: int,
+        hidden: int | Sequence[int],
         embedding: int,
         layers: int,
         depth: int,
@@ -64,16 +73,17 @@ class RHN(LanguageModel):
         tied: bool,
         init_range: float,
     ) -> None:
-        embedding = embedding or hidden
-        super().__init__(vocabulary, embedding, hidden, tied=tied, init_range=init_range)
-        inputs = [embedding] + [hidden] * (layers - 1)
+        sizes = layer_sizes(hidden, layers)
+        embedding = embedding or sizes[-1]
+        super().__init__(vocabulary, embedding, sizes[-1], tied=tied, init_range=init_range)
         gates = len(GATES[coupled])
         self.layers = nn.ModuleList(
-            Highway(size, hidden, depth, gates, transform_bias) for size in inputs
+            Highway(wide, size, depth, gates, transform_bias)
+            for wide, size in zip([embedding, *sizes[:-1]], sizes, strict=True)
         )
         self.cell = HighwayCell(coupled)
         self.dropouts = dropouts
-        self.state_parts = hidden_parts([hidden] * layers)
+        self.state_parts = hidden_parts(sizes)
 
     def stack(self) -> list[Highway]:
         """The layers, bottom first."""
@@ -82,6 +92,24 @@ class RHN(LanguageModel):
     def gates(self) -> Mapping[str, Gates]:
         """Gates of W, of every R, and of the biases."""
         return same_gates(self, ("layers.",), GATES[self.cell.coupled])
+
+    def units(self) -> Mapping[str, Units]:
+        """Where the units of the embedding and of the layers stand: one state through all depths."""
+        return stack_units(self, [self._names(index) for index in range(len(self.layers))])
+
+    def narrowed(self, kept: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Settings of the network in which of each group's units those of a mask stay."""
+        embedding = kept.get("embedding", kept[f"layer {len(self.layers) - 1}"])
+        return {"hidden": kept_sizes(kept), "embedding": int(embedding.sum())}
+
+    def _names(self, index: int) -> LayerWeights:
+        size, own = self.state_parts[index].size, f"layers.{index}."
+        starts = gate_starts(len(GATES[self.cell.coupled]), size)
+        depths = range(len(self.stack()[index].recurrent))
+        recurrent = tuple(f"{own}recurrent.{k}.weight" for k in depths)
+        biases = tuple(f"{own}recurrent.{k}.bias" for k in depths)
+        rows = dict.fromkeys((f"{own}input.weight", *recurrent, *biases), starts)
+        return LayerWeights(size, rows, recurrent, (f"{own}input.weight",))
 
     def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""

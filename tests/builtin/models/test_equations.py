@@ -128,7 +128,7 @@ def test_rhn(case, training):
 @pytest.mark.parametrize("case", ["on_lstm", "on_lstm untied"])
 def test_on_lstm(case, training):
     def run(model, state, text, masks):
-        drop, chunk = model.dropouts, model.cell.chunk
+        drop, chunk = model.dropouts, model.cells[0].chunk
         x = (model.encoder.weight * masks(drop.embedding, VOCABULARY)[:, None])[text]
         x = x * masks(drop.input, 1, *x.shape[1:])
         for index, layer in enumerate(model.layers):

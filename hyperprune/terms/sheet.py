@@ -24,9 +24,7 @@ class Sheet:
 
 def markdown(sheet: Sheet) -> str:
     """A table as GitHub and most pages show it."""
-    lines = [
-        [_one_line(cell).replace("|", "\\|") for cell in row] for row in (sheet.heads, *sheet.rows)
-    ]
+    lines = [[cell(text) for text in row] for row in (sheet.heads, *sheet.rows)]
     rule = ["---", *["---:"] * (len(sheet.heads) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (lines[0], rule, *lines[1:]))
 
@@ -51,12 +49,18 @@ def comma_separated(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     return out.getvalue().rstrip("\n")
 
 
-def _one_line(cell: str) -> str:
-    return " ".join(cell.split())
+def cell(value: object) -> str:
+    """A value on one line of Markdown: no bar ends its cell, no name is markup or moves a cursor."""
+    line = _one_line(str(value)).replace("|", "\\|").replace("<", "&lt;")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def _escaped(cell: str) -> str:
-    text = "".join(LATEX.get(character, character) for character in _one_line(cell))
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _escaped(value: str) -> str:
+    text = "".join(LATEX.get(character, character) for character in _one_line(value))
     for plain, command in MATHS.items():
         text = text.replace(plain, command)
     return text
