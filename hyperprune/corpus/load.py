@@ -13,7 +13,7 @@ from hyperprune.corpus.sequences import Sequences
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Data
 
-_provided: dict[str, Corpus] = {}  # by what a recipe says of its text
+_provided: dict[str, Corpus | Sequences] = {}  # by what a recipe says of its data
 
 
 def load_corpus(data: Data) -> Corpus | Sequences:
@@ -45,7 +45,7 @@ def _load_corpus(
     )
 
 
-def provide(data: Data, corpus: Corpus) -> None:
-    """Have `load_corpus` answer with a text that came from elsewhere, in place of loading one."""
-    _provided.clear()  # a worker has one text at a time
+def provide(data: Data, corpus: Corpus | Sequences) -> None:
+    """Have `load_corpus` answer with data that came from elsewhere, in place of loading some."""
+    _provided.clear()  # a worker has one corpus at a time
     _provided[data.model_dump_json()] = corpus

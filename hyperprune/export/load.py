@@ -148,7 +148,7 @@ def _network(
     whole = run.made().recipe
     vocabulary, reads = _read_by(run, whole)
     first, _ = repeat_of(name)
-    configuration = {} if first == DENSE else run.proposed()[first]
+    configuration = run.configuration(first)
     recipe = apply(whole, configuration)
     about = About(
         candidate=name,
@@ -192,7 +192,7 @@ def _read_by(run: Run, recipe: Recipe) -> tuple[tuple[str, ...], Reads | None]:
         data = load_corpus(recipe.data)
     except CorpusError as error:
         raise RunError(f"{run.folder} has no {wanted}, and its data are absent: {error}") from error
-    known = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
+    known = [fact["sha256"] for fact in run.journal.facts("corpus")]
     if known and known[0] != data.sha256:
         raise RunError(f"{run.folder} has no {wanted}, and the data here are others")
     if isinstance(data, Corpus):

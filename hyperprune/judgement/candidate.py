@@ -44,7 +44,8 @@ def keep_best(
     scores = {item.name: score.value for item, score in zip(alive, values, strict=True)}
     losses = {item.name: item.best_cost for item in alive}
     kept = survivors(scores, losses, keep, hedge=judge.recipe.rounds.hedge)
-    return tuple(kept), tuple(name for name in scores if name not in kept)
+    gone = scores.keys() - set(kept)
+    return tuple(kept), tuple(name for name in scores if name in gone)
 
 
 def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:

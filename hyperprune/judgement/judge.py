@@ -39,6 +39,9 @@ class Judge:
         self.recipe, self.run = recipe, run
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
+        self._progresses: dict[tuple[str, int], Progress] = {}
+        self._sizes: dict[tuple[str, int], int] = {}
+        self._observed: dict[str, Observation] = {}
 
     @functools.cached_property
     def metric(self) -> Metric:
@@ -153,16 +156,21 @@ class Judge:
     def compared(self, outcomes: Sequence[Outcome], epoch: int) -> Comparison:
         """What is known of candidates after an epoch, and of the dense reference to its end."""
         dense = self.run.outcome(DENSE)
-        curve = None if dense is None else self._progress(dense, len(dense.epochs), {})
-        known = self.run.proposed()
+        curve = None if dense is None else self._progress_of(dense, len(dense.epochs))
         return Comparison(
-            candidates=tuple(
-                self._progress(item, epoch, known.get(item.candidate, {})) for item in outcomes
-            ),
+            candidates=tuple(self._progress_of(item, epoch) for item in outcomes),
             budget=self.recipe.train.epochs,
             dense=curve,
             target=min(curve.valid_losses) if curve else self.target,
         )
+
+    def _progress_of(self, outcome: Outcome, epoch: int) -> Progress:
+        """One candidate until an epoch; it is compared again whenever another is proposed."""
+        place = outcome.candidate, epoch
+        if place not in self._progresses:
+            configuration = self.run.configuration(outcome.candidate)
+            self._progresses[place] = self._progress(outcome, epoch, configuration)
+        return self._progresses[place]
 
     def _progress(self, outcome: Outcome, epoch: int, configuration: Configuration) -> Progress:
         """One training until an epoch; spectra are read only where the objective asks for them."""
@@ -202,12 +210,17 @@ class Judge:
 
     def size(self, outcome: Outcome) -> int:
         """Active masked weights of a candidate; where pruning is gradual, those at its end."""
+        place = outcome.candidate, len(outcome.epochs)
+        if place not in self._sizes:
+            self._sizes[place] = self._size(outcome)
+        return self._sizes[place]
+
+    def _size(self, outcome: Outcome) -> int:
         last = outcome.epochs[-1]
         if self.recipe.prune.budgeted:
             return last.active
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
-        configuration = self.run.proposed().get(outcome.candidate, {})
-        sparsity = apply(self.recipe, configuration).prune.sparsity
+        sparsity = apply(self.recipe, self.run.configuration(outcome.candidate)).prune.sparsity
         return int(min(last.active, round((1 - sparsity) * masked)))
 
     def _dense_until(self, epoch: int) -> Progress:
@@ -217,7 +230,7 @@ class Judge:
         nothing = [0.0] * epoch
         lost = [record.lost or 0.0 for record in dense.epochs[:epoch]]
         return replace(
-            self._progress(dense, epoch, {}),
+            self._progress_of(dense, epoch),
             distances=nothing,
             errors=nothing,
             noises=nothing,
@@ -234,11 +247,32 @@ class Judge:
         points: Sequence[Point | None] = found.points or [None] * len(alive)
         known = iter(zip(found.scores, points, strict=True))
         return tuple(
-            observed(configuration, *next(known), found.bound)
+            self._observation(configuration, outcome.candidate, *next(known), found.bound)
             if outcome.failure is None
             else Observation(configuration, None, None, outcome.failure.cause)
             for configuration, outcome in tried
         )
+
+    def _observation(
+        self,
+        configuration: Configuration,
+        candidate: str,
+        score: Score,
+        point: Point | None,
+        bound: float | None,
+    ) -> Observation:
+        """What a searcher is told of a candidate: what it was told last, where that still holds."""
+        known = self._observed.get(candidate)
+        if (
+            known is None
+            or known.value != score.value
+            or known.standard_error != score.standard_error
+            or known.point != point
+            or known.bound != bound
+        ):
+            known = observed(configuration, score, point, bound)
+            self._observed[candidate] = known
+        return known
 
 
 def observed(

@@ -17,7 +17,7 @@ from hyperprune.terms.metric import PERPLEXITY
 def pin_corpus(session: Session) -> None:
     """Make the text a fact of the run; raises RunError when it is not the text it began with."""
     corpus, journal = session.settled.corpus, session.run.journal
-    known = [fact["sha256"] for fact in journal.records if fact["fact"] == "corpus"]
+    known = [fact["sha256"] for fact in journal.facts("corpus")]
     if not known:
         metric = session.settled.task.metric
         told = {} if metric == PERPLEXITY else {"metric": asdict(metric)}

@@ -60,7 +60,7 @@ def _found(settled: Settled, path: Path) -> tuple[Run, Outcome]:
 
 def _differences(settled: Settled, run: Run, other: Recipe) -> Iterator[str]:
     """What a dense network depends on and the run has otherwise, a phrase each."""
-    texts = [fact["sha256"] for fact in run.journal.records if fact["fact"] == "corpus"]
+    texts = [fact["sha256"] for fact in run.journal.facts("corpus")]
     if texts and texts[0] != settled.corpus.sha256:
         yield "another text"
     own, theirs = _flat(dense_parts(settled.recipe)), _flat(dense_parts(other))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import replace
 from functools import partial
 
@@ -17,9 +17,8 @@ from hyperprune.pipeline.suggest import Suggester
 from hyperprune.pipeline.work import Started, finish, start, train
 from hyperprune.plugins import Contribution, registry
 from hyperprune.runtime.clock import part
-from hyperprune.search.draw import repeats
 from hyperprune.search.observation import Observation, SpaceExhausted
-from hyperprune.search.space import Configuration
+from hyperprune.search.space import Configuration, key_of
 from hyperprune.training.outcome import Outcome
 
 
@@ -35,34 +34,38 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
     searcher = registry().get("searcher", choice.name)
     suggester = Suggester.of(searcher, choice, space, recipe.seed, partial(_note, session))
     recorded = run.proposed()
-    chosen: dict[str, Configuration] = {}
     (_, epoch), *_ = session.settled.plan.rounds
+    pending: deque[tuple[str, Configuration]] = deque()  # proposed, and not finished
     started: dict[str, Started] = {}
     finished: dict[str, Candidate] = {}
+    first_of: dict[str, str] = {}  # who had a configuration first, by its key
     repeated: dict[str, str] = {}
+    met = False
 
     def history() -> tuple[Observation, ...]:
         tried = [(item.configuration, item.outcome) for item in finished.values()]
         return session.judge.observations(tried, epoch)
 
     def finish_next() -> None:
-        to_come = max(len(chosen), len(recorded)) < recipe.search.candidates
-        if not finished and to_come:
+        nonlocal met
+        if not finished and max(len(pending), len(recorded)) < recipe.search.candidates:
             with part(session.clock, "suggestions"):
                 _prepare(session, searcher)  # every worker is busy: now it costs least
         dense.wait()  # what candidates are judged against
-        name, configuration = list(chosen.items())[len(finished)]
+        name, configuration = pending.popleft()
         if name in repeated:
             outcome = finished[repeated[name]].outcome
         else:
             outcome = finish(session, started[name])
-            _warn_early(session, name, outcome, list(finished.values()))
+            if not finished:
+                _warn_early(session, name, outcome)
         finished[name] = Candidate(name, configuration, outcome)
+        met = met or bool(at_target(session, dense, [finished[name]]))
 
     for k in range(recipe.search.candidates):
         while len(finished) <= k - executor.workers:
             finish_next()
-        if finished and at_target(session, dense, finished.values()):
+        if met:
             break  # what trains already is waited for, so that the run does not depend on speed
         name = f"c{k:03d}"
         if name in recorded:
@@ -70,10 +73,9 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
         elif k < len(firsts):
             configuration = firsts[k]
         else:
-            pending = list(chosen.values())[len(finished) :]
             try:
                 with part(session.clock, "suggestions"):
-                    configuration = suggester.ask(name, history(), pending)
+                    configuration = suggester.ask(name, history(), [item for _, item in pending])
             except SpaceExhausted:
                 _note(session, f"all {k} configurations of the space have been tried")
                 break
@@ -83,21 +85,22 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
             run.journal.append(
                 {"fact": "proposed", "candidate": name, "configuration": dict(configuration)}
             )
-        chosen[name] = configuration
-        repeated = repeats(chosen)
-        if name in repeated:
-            _note(session, f"{name} is {repeated[name]} again, whose result counts for both")
+        pending.append((name, configuration))
+        owner = first_of.setdefault(key_of(configuration), name)
+        if owner != name:
+            repeated[name] = owner
+            _note(session, f"{name} is {owner} again, whose result counts for both")
             continue
         session.notify(events.CandidateProposed(name, configuration))
         settings = session.configured(configuration)
         keep = recipe.final.keep == "all" or recipe.in_full  # else they may be gone for good
         started[name] = start(session, name, settings, True, epoch, weights=keep)
-    while len(finished) < len(chosen):
+    while pending:
         finish_next()
     if repeated:
         _note(
             session,
-            f"searcher {choice.name!r} proposed {len(repeated)} of {len(chosen)} candidates again; "
+            f"searcher {choice.name!r} proposed {len(repeated)} of {len(finished)} candidates again; "
             "they were not trained twice",
         )
     return [item for name, item in finished.items() if name not in repeated]
@@ -115,10 +118,10 @@ def _prepare(session: Session, searcher: Contribution) -> None:
         searcher.ask("prepare")
 
 
-def _warn_early(session: Session, name: str, outcome: Outcome, before: Sequence[Candidate]) -> None:
+def _warn_early(session: Session, name: str, outcome: Outcome) -> None:
     """Warn, if the first candidate judged fails, that the fault may be the recipe's."""
     failure = outcome.failure
-    if before or failure is None or failure.kind != "raised":
+    if failure is None or failure.kind != "raised":
         return
     _note(
         session,
@@ -148,8 +151,9 @@ def halve(
     if eliminated:
         session.notify(events.RoundFinished(number, kept, eliminated))
     losses = {item.name: item.best_cost for item in alive}
+    lowest = min(losses[name] for name in kept)
     for name in eliminated:
-        if losses[name] < min(losses[other] for other in kept) and recipe.final.rescue:
+        if losses[name] < lowest and recipe.final.rescue:
             continue  # the rescue may train it on
         session.run.training(name).discard_state()
         if recipe.final.keep == "finalists" and judged < recipe.train.epochs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Observation:
         if self.failed is not None and self.value is not None:
             raise ValueError("a failed candidate has no value")
 
+    @functools.cached_property
+    def key(self) -> str:
+        """The configuration's `key_of`."""
+        return key_of(self.configuration)
+
 
 class SpaceExhausted(HyperpruneError):
     """Every configuration of a finite space has been tried: the search ends here, normally."""
@@ -40,4 +46,4 @@ class SpaceExhausted(HyperpruneError):
 
 def tried_keys(history: Iterable[Observation], pending: Iterable[Configuration]) -> set[str]:
     """Keys (`key_of`) of the configurations that are known or under way: none is suggested again."""
-    return {key_of(item.configuration) for item in history} | {key_of(item) for item in pending}
+    return {item.key for item in history} | {key_of(item) for item in pending}

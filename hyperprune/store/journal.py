@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: list[dict[str, Any]] = []
+        self._found: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
+        self._sorted = 0  # records that `facts` has found their places for
         self._size = 0
         try:
             content = path.read_bytes() if path.exists() else b""
@@ -35,6 +37,14 @@ class Journal:
                 break  # torn by a crash in the middle of a write: it never became a fact
             self.records.append(record)
             self._size += len(line)
+
+    def facts(self, kind: str, candidate: str | None = None) -> Sequence[dict[str, Any]]:
+        """Facts of a kind in their order, of one candidate where it is named."""
+        for record in self.records[self._sorted :]:
+            for owner in {None, record.get("candidate")}:
+                self._found.setdefault((record["fact"], owner), []).append(record)
+        self._sorted = len(self.records)
+        return self._found.get((kind, candidate), ())
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a fact and wait until the disk has it."""

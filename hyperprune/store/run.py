@@ -195,9 +195,8 @@ class Run:
     @property
     def metric(self) -> Metric:
         """What the results of the run are told in."""
-        for fact in self.journal.records:
-            if fact["fact"] == "corpus":
-                return Metric(**fact["metric"]) if fact.get("metric") else PERPLEXITY
+        for fact in self.journal.facts("corpus"):
+            return Metric(**fact["metric"]) if fact.get("metric") else PERPLEXITY
         return PERPLEXITY
 
     def check_code(self) -> tuple[Path, ...]:
@@ -271,8 +270,13 @@ class Run:
 
     def proposed(self) -> dict[str, dict[str, Any]]:
         """Configurations by candidate, in the order of proposal."""
-        facts = (fact for fact in self.journal.records if fact["fact"] == "proposed")
+        facts = self.journal.facts("proposed")
         return {fact["candidate"]: fact["configuration"] for fact in facts}
+
+    def configuration(self, candidate: str) -> dict[str, Any]:
+        """A candidate's configuration; empty for what was never proposed, such as the dense reference."""
+        facts = self.journal.facts("proposed", candidate)
+        return facts[-1]["configuration"] if facts else {}
 
     def outcome(self, candidate: str, until: int | None = None) -> Outcome | None:
         """What the journal knows of a training: all, or what was known when it reached an epoch.
@@ -282,18 +286,17 @@ class Run:
         """
         epochs: list[EpochRecord] = []
         failure = None
-        for fact in self.journal.records:
+        for fact in self.journal.facts("trained", candidate):
             if until is not None and len(epochs) >= until:
                 break
-            if fact["fact"] == "trained" and fact["candidate"] == candidate:
-                epochs += [EpochRecord(**record) for record in fact["epochs"]]
-                failure = Failure(**fact["failure"]) if fact["failure"] else None
+            epochs += [EpochRecord(**record) for record in fact["epochs"]]
+            failure = Failure(**fact["failure"]) if fact["failure"] else None
         return Outcome(candidate, tuple(epochs), failure) if epochs or failure else None
 
     def ended(self) -> str | None:
         """Why the run is over without a result, where it is."""
-        causes = [fact["cause"] for fact in self.journal.records if fact["fact"] == "ended"]
-        return causes[-1] if causes else None
+        facts = self.journal.facts("ended")
+        return facts[-1]["cause"] if facts else None
 
     def record_end(self, cause: str) -> None:
         """Journal that the run is over without a result; said once."""

@@ -244,14 +244,14 @@ class Study:
             )
 
     def _trial(self, name: str, reached: int, until: int) -> Trial:
-        configuration = self._facts.proposed().get(name, {})
+        configuration = self._facts.configuration(name)
         recipe = apply(self._settings.recipe, prune_part(configuration))
         settings = Given({**self._settings.base, **own_part(configuration)})
         return Trial(name, settings, recipe.prune, reached, until, self._desk)
 
     def _candidate(self, name: str, until: int | None = None) -> Candidate:
         known = self._facts.outcome(name, until) or Outcome(name, ())
-        return Candidate(name, self._facts.proposed().get(name, {}), known)
+        return Candidate(name, self._facts.configuration(name), known)
 
     # ── what trials tell ─────────────────────────────────────────────────────────────────────
 

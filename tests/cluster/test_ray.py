@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from hyperprune import events
 from hyperprune.errors import RunError
 from hyperprune.plugins import registry
 from hyperprune.recipe import dumps
-from hyperprune.testing import check, tiny_recipe, tiny_run, tiny_text
+from hyperprune.testing import check, tiny_arrays, tiny_recipe, tiny_run, tiny_text
 from hyperprune.testing.executors import crew, done_here, files, job_of, reference
 
 pytest.importorskip("ray")
@@ -73,6 +74,83 @@ def test_a_run_is_that_of_processes_to_the_bit(cluster, by_processes, tmp_path):
     trained = {line["candidate"] for line in changes if line["state"] == "working"}
     assert trained == {"dense", "c000", "c001"}
     assert not list((tmp_path / "run").glob(".seen-*"))
+
+
+@pytest.mark.slow
+def test_the_quickstart_is_that_of_processes_to_the_bit(cluster, tmp_path):
+    for name, executor in (("processes", "processes"), ("ray", APART.partition("=")[2])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HYPERPRUNE_CACHE", str(tmp_path / name / "cache"))
+            settings = ["search.workers=2", "train.threads=1", f"search.executor={executor}"]
+            hyperprune.run("quickstart", overrides=settings, folder=tmp_path / name / "run")
+    assert contents(tmp_path / "ray") == contents(tmp_path / "processes")
+
+
+OWN_TASK = """
+from hyperprune import hookimpl
+from hyperprune.builtin.tasks import TASKS
+
+print("read from", __file__)
+
+
+@hookimpl
+def hyperprune_tasks():
+    return {"mine": TASKS["classification"]}
+"""
+
+
+def test_sequences_and_the_runs_own_code_come_to_whoever_sees_no_folder(cluster, tmp_path):
+    (tmp_path / "own.py").write_text(OWN_TASK)
+    settings = ["spectrum.burn_in=0", "spectrum.steps=5", "train.lr=0.5", "search.workers=2"]
+    recipe = tiny_recipe(tiny_arrays(tmp_path / "arrays"), *settings)
+    (tmp_path / "recipe.toml").write_text(dumps(recipe))
+    for name, executor in (("processes", "processes"), ("ray", APART.partition("=")[2])):
+        own = ["data.corpus=arrays", "task.name=mine", f"search.executor={executor}"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HYPERPRUNE_CACHE", str(tmp_path / name / "cache"))
+            hyperprune.run(
+                tmp_path / "recipe.toml",
+                overrides=own,
+                plugins=[tmp_path / "own.py"],
+                folder=tmp_path / name / "run",
+            )
+    assert contents(tmp_path / "ray") == contents(tmp_path / "processes")
+    said = [
+        line["message"]
+        for line in log_of(tmp_path / "ray" / "run")
+        if line["event"] == "WorkerSaid"
+    ]
+    assert said
+    assert all("hyperprune-workers-" in line for line in said if "read from" in line)
+
+
+def test_what_the_object_store_lost_is_sent_again(cluster, tmp_path, monkeypatch):
+    """A job's text, and the checkpoint it goes on from, are gone before its worker asks for them."""
+    job = job_of(tmp_path, "c000", epochs=2)
+    wanted, told = done_here(job), []
+    with opened(told.append, shared=False) as executor:
+        executor.wait(executor.submit(replace(job, epochs=1)))
+        ray, put, lost = executor.ray, executor.ray.put, []
+
+        class Keeper:
+            def keep(self, value):
+                return [put(value)]
+
+        def losing(value):
+            if len(lost) == 2:
+                return put(value)
+            keeper = ray.remote(num_cpus=0)(Keeper).remote()
+            lost.extend(ray.get(keeper.keep.remote(value)))
+            ray.kill(keeper)  # what it kept goes with it
+            return lost[-1]
+
+        executor._texts.clear()
+        monkeypatch.setattr(executor.ray, "put", losing)
+        assert executor.wait(executor.submit(job)) == wanted
+    assert len(lost) == 2
+    said = [event.message for event in told if isinstance(event, events.Notice)]
+    assert said == ["c000 is sent again: the object store lost what it needs"]
+    assert files(job.folder) == files(reference(job).folder)
 
 
 def test_it_keeps_the_contract(cluster):

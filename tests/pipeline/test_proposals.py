@@ -10,6 +10,7 @@ import pytest
 from replayed import Table, notices, search
 
 from hyperprune.judgement import verdict
+from hyperprune.judgement.judge import Judge
 from hyperprune.pipeline import run as pipeline
 from hyperprune.plugins import Contribution, registry
 from hyperprune.search.draw import repeats
@@ -171,6 +172,33 @@ def test_what_is_proposed_again_is_not_trained_again(base, tmp_path, install):
     assert error is None
     assert again.journal.path.read_bytes() == before
     assert set(table.trained.values()) == {1}
+
+
+@pytest.mark.parametrize("goal", ["perplexity", "smallest"])
+def test_nothing_is_made_again_for_every_proposal(base, tmp_path, monkeypatch, goal):
+    """A candidate's course until an epoch, and its size, are made once: a driver's work is linear."""
+    made = []
+
+    def noted(name):
+        own = getattr(Judge, name)
+
+        def note(judge, outcome, *others):
+            made.append((name, outcome.candidate, *(others[:1] or [len(outcome.epochs)])))
+            return own(judge, outcome, *others)
+
+        return note
+
+    for name in ("_progress", "_size"):
+        monkeypatch.setattr(Judge, name, noted(name))
+    text = recipe(base, "sparsity = { low = 0.1, high = 0.9 }", candidates=20)
+    text = text.replace("[search]", f'[search]\ngoal = "{goal}"')
+    run, _, error = search(text, tmp_path / "run", Table(1, 0))
+    assert error is None
+    assert len(run.proposed()) == 20
+    assert len(made) == len(set(made))
+    assert {name for name, *_ in made} == {"_progress"} | (
+        {"_size"} if goal == "smallest" else set()
+    )
 
 
 def test_a_searcher_that_is_done_at_once_is_told_from_candidates_that_failed(

@@ -22,6 +22,20 @@ def test_records_come_back_in_order(tmp_path):
     assert Journal(journal.path).records == [{"fact": "a", "n": 1}, {"fact": "b", "x": [0.1, None]}]
 
 
+def test_facts_are_found_by_kind_and_candidate_as_they_come(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    assert list(journal.facts("a")) == []
+    journal.append({"fact": "a", "candidate": "c0", "n": 1})
+    journal.append({"fact": "b", "n": 2})
+    assert [fact["n"] for fact in journal.facts("a")] == [1]
+    journal.append({"fact": "a", "candidate": "c1", "n": 3})
+    for found in (journal, Journal(journal.path)):
+        assert [fact["n"] for fact in found.facts("a")] == [1, 3]
+        assert [fact["n"] for fact in found.facts("a", "c1")] == [3]
+        assert [fact["n"] for fact in found.facts("b")] == [2]
+        assert list(found.facts("b", "c1")) == []
+
+
 @given(records=RECORDS, cut=st.integers(0, 400))
 def test_any_torn_tail_leaves_whole_records_and_can_be_written_after(
     tmp_path_factory, records, cut

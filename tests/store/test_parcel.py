@@ -1,17 +1,19 @@
 """Files between machines arrive whole or not at all, and go nowhere else."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from hyperprune.corpus import scaled
 from hyperprune.corpus.load import load_corpus, provide
 from hyperprune.errors import RunError
 from hyperprune.recipe.records import Data
 from hyperprune.store import parcel, texts
 from hyperprune.store.parcel import Item
-from hyperprune.testing import tiny_corpus
+from hyperprune.testing import tiny_corpus, tiny_sequences
 
 
 def item(content):
@@ -106,6 +108,33 @@ def test_a_text_is_fetched_once_a_machine(tmp_path, monkeypatch):
     kept.write_bytes(kept.read_bytes()[:-3])
     assert texts.fetched(corpus.sha256, fetch).sha256 == corpus.sha256  # fetched anew
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("kind", sorted(tiny_sequences()))
+def test_sequences_travel_whole(kind):
+    data = tiny_sequences()[kind]
+    found = texts.loaded(texts.dumped(data), texts.key_of(data))
+    assert (found.name, found.labels, found.sha256) == (data.name, data.labels, data.sha256)
+    assert (found.mean, found.scale) == (None, None)
+
+
+def test_sequences_are_told_apart_by_their_scale_too():
+    """Twice the numbers, scaled by twice as much, are the same input; a task may read the scale."""
+    data = tiny_sequences()["labelled"]
+    once = scaled(data)
+    twice = scaled(
+        replace(data, **{s: doubled(getattr(data, s)) for s in ("train", "valid", "test")})
+    )
+    assert once.sha256 == twice.sha256
+    assert texts.key_of(once) != texts.key_of(twice)
+    found = texts.loaded(texts.dumped(twice), texts.key_of(twice))
+    assert torch.equal(found.scale, 2 * once.scale)
+    with pytest.raises(RunError, match="has sha256"):
+        texts.loaded(texts.dumped(twice), texts.key_of(once))
+
+
+def doubled(part):
+    return replace(part, x=2 * part.x)
 
 
 def test_another_text_is_refused(tmp_path, monkeypatch):

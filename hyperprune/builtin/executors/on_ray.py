@@ -10,19 +10,19 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from hyperprune.builtin.executors import ray_cluster as cluster
 from hyperprune.builtin.executors import ray_worker
-from hyperprune.builtin.executors.ticket import Ticket
-from hyperprune.corpus import Corpus
+from hyperprune.builtin.executors.ticket import SILENT, Ticket
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError, Stopped
 from hyperprune.events import Notice, WorkerChanged, WorkerState
 from hyperprune.execution import Crew, Failure, Job, Outcome
+from hyperprune.plugins import read_file
 from hyperprune.recipe.records import Recipe
 from hyperprune.store import parcel, texts
 
@@ -176,11 +176,13 @@ class OnRay:
     # What they do
 
     def _pump(self, patience: float) -> None:
-        """Hire, hand out, and listen."""
+        """Hire, hand out, end who is silent, and listen."""
         self._hire()
         for slot in self._slots:
             if slot.stage == "idle" and self._waiting:
                 self._hand_out(slot, self._waiting.popleft())
+            elif slot.ticket is not None and slot.ticket.silent:
+                self._gone(slot, SILENT)
         asked = {slot.asked: slot for slot in self._slots if slot.asked is not None}
         if not asked:
             time.sleep(patience)
@@ -211,11 +213,12 @@ class OnRay:
 
     def _hand_out(self, slot: Slot, ticket: Ticket) -> None:
         job = ticket.job
-        here = Job(job.candidate, job.folder.absolute(), dict(job.recipe), job.sparse, job.epochs)
+        here = replace(job, folder=job.folder.absolute(), recipe=dict(job.recipe))
         task = {
             "job": here,
             "threads": self.crew.threads,
             "text": self._text(job),
+            "code": {Path(path).name: read_file(path).source for path in job.recipe["plugins"]},
             "checkpoint": None,
             "nonce": self._nonce if self.shared else None,
             "seen": str(self._leave_word(job)) if self.shared else "",
@@ -224,6 +227,7 @@ class OnRay:
             found = parcel.to_go_on(here.folder)
             task["checkpoint"] = [self.ray.put(found)] if found else None
         slot.ticket, slot.began, slot.stage = ticket, False, "working"
+        ticket.heard = time.monotonic()
         slot.task = slot.actor.work.options(concurrency_group="work").remote(task)
         self._ask(slot)
         self._tell(slot, "working")
@@ -236,6 +240,8 @@ class OnRay:
     def _listen(self, slot: Slot, said: list[tuple[str, Any]]) -> None:
         ticket = slot.ticket
         assert ticket is not None
+        if said:
+            ticket.heard = time.monotonic()
         for kind, what in said:
             if kind == "began":
                 slot.began, slot.direct = True, what
@@ -251,15 +257,28 @@ class OnRay:
                 ticket.outcome = outcome
             elif kind == "error":
                 ticket.error = what
+            elif kind == "lost":
+                self._send_again(ticket, what)
         if not said and not slot.began:
             self._see_whether_it_could_begin(slot)
-        if not ticket.done:
+        if not ticket.done and ticket not in self._waiting:
             self._ask(slot)
             return
         slot.ticket, slot.stage = None, "idle"
         self._tell(slot, "idle")
 
     # What goes wrong
+
+    def _send_again(self, ticket: Ticket, why: str) -> None:
+        """Put what a job needs into the object store anew, which lost it before the job began."""
+        name = ticket.job.candidate
+        ticket.false_starts += 1
+        if ticket.false_starts > FALSE_STARTS:
+            ticket.error = RunError(f"the object store keeps losing what {name} needs: {why}")
+            return
+        self._texts.clear()
+        self._waiting.appendleft(ticket)
+        self.crew.emit(Notice(f"{name} is sent again: the object store lost what it needs"))
 
     def _see_whether_it_could_begin(self, slot: Slot) -> None:
         ended, _ = self.ray.wait([slot.task], timeout=0)
@@ -279,17 +298,16 @@ class OnRay:
                 raise RunError(f"a worker cannot begin: {said.strip().splitlines()[-1]}")
         elif not cluster.alive(slot.node_id):
             self._buried.add(slot.node_id)
-            self._gone(slot, node=True)
+            self._gone(slot, "its node was lost", node=True)
         elif isinstance(error, self.ray.exceptions.ActorDiedError):
-            self._gone(slot, node=False)
+            self._gone(slot, "its process was killed (out of memory?)")
         elif slot.stage == "importing":
             slot.asked = slot.actor.ready.options(concurrency_group="talk").remote()
         else:
             self._ask(slot, again=True)
 
-    def _gone(self, slot: Slot, *, node: bool) -> None:
+    def _gone(self, slot: Slot, cause: str, *, node: bool = False) -> None:
         """Send the job elsewhere where a machine went, else make it the job's own failure."""
-        cause = "its node was lost" if node else "its process was killed (out of memory?)"
         self._tell(slot, "gone", cause)
         ticket, slot.ticket = slot.ticket, None
         self._dismiss(slot)
@@ -321,16 +339,11 @@ class OnRay:
     def _text(self, job: Job) -> tuple[str, list[Any]]:
         """A job's text: its hash, and where a machine that has not got it fetches it."""
         data = Recipe.model_validate(job.recipe).data
-        key = data.model_dump_json()
-        if key not in self._texts:
+        said = data.model_dump_json()
+        if said not in self._texts:
             corpus = load_corpus(data)
-            if not isinstance(corpus, Corpus):
-                raise RunError(
-                    f"search.executor: workers on Ray are sent texts, and corpus {corpus.name!r} is none; "
-                    "'processes' trains it on this machine"
-                )
-            self._texts[key] = corpus.sha256, [self.ray.put(texts.dumped(corpus))]
-        return self._texts[key]
+            self._texts[said] = texts.key_of(corpus), [self.ray.put(texts.dumped(corpus))]
+        return self._texts[said]
 
     def _leave_word(self, job: Job) -> Path:
         """The file by which workers find out whether they see the run's folder."""

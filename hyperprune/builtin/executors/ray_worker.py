@@ -67,8 +67,12 @@ class Worker:
 
     def work(self, task: dict[str, Any]) -> None:
         """Do a job; what comes of it is said, not returned."""
+        from ray.exceptions import ObjectLostError
+
         try:
             self._say("done", self._done(task))
+        except ObjectLostError as error:  # the driver has it still
+            self._say("lost", str(error))
         except BaseException as error:  # whatever it is, the driver decides
             self._say("error", _portable(error))
 
@@ -98,6 +102,7 @@ class Worker:
     def _done(self, task: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The outcome of a job, and files that no epoch has brought yet."""
         import time
+        from dataclasses import replace
 
         import ray
         import torch
@@ -113,12 +118,15 @@ class Worker:
         torch.set_num_threads(task["threads"])
         direct = task["nonce"] is not None and parcel.sees(Path(task["seen"]), task["nonce"])
         self._say("began", direct)
-        sha256, (text,) = task["text"]
-        corpus = texts.fetched(sha256, lambda: bytes(ray.get(text)))
+        key, (text,) = task["text"]
+        corpus = texts.fetched(key, lambda: bytes(ray.get(text)))
         provide(Recipe.model_validate(job.recipe).data, corpus)
-        folder = job.folder if direct else self._folder(job.candidate)
-        if not direct and task["checkpoint"]:
-            parcel.unpack(ray.get(task["checkpoint"][0]), folder)
+        folder, recipe = job.folder, job.recipe
+        if not direct:
+            folder = self._folder(job.candidate)
+            recipe = {**recipe, "plugins": self._code(task["code"])}
+            if task["checkpoint"]:
+                parcel.unpack(ray.get(task["checkpoint"][0]), folder)
         known: dict[str, str] = {}  # hashes of what was sent
         next_step = 0.0
 
@@ -136,7 +144,7 @@ class Worker:
                 self._say("event", event)
 
         with telling(self.name, emit):
-            here = Job(job.candidate, folder, job.recipe, job.sparse, job.epochs)
+            here = replace(job, folder=folder, recipe=recipe)
             outcome = work(here, emit, self._stop.is_set)
         if direct:
             return outcome, {}
@@ -145,7 +153,22 @@ class Worker:
         return outcome, files
 
     def _folder(self, candidate: str) -> Path:
-        """An empty folder on this machine, for one job; those of workers that died are removed."""
+        """An empty folder on this machine, for one job."""
+        folder = self._place() / candidate
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+    def _code(self, files: dict[str, bytes]) -> list[str]:
+        """Write the run's own plugin files; where they lie on this machine."""
+        folder = self._place() / "plugins"
+        folder.mkdir(exist_ok=True)
+        for name, source in files.items():
+            (folder / name).write_bytes(source)
+        return [str(folder / name) for name in files]
+
+    def _place(self) -> Path:
+        """This worker's own folder on this machine; those of workers that died are removed."""
         place = Path(tempfile.gettempdir()) / f"{SCRATCH}-{os.getuid()}"
         place.mkdir(mode=0o700, exist_ok=True)
         if self._scratch is None:
@@ -153,10 +176,7 @@ class Worker:
                 if not Path(f"/proc/{old.name.partition('-')[0]}").exists():
                     shutil.rmtree(old, ignore_errors=True)
             self._scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
-        folder = self._scratch / candidate
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        return folder
+        return self._scratch
 
 
 def _portable(error: BaseException) -> BaseException:

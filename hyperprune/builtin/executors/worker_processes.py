@@ -27,19 +27,16 @@ from typing import Any
 
 import torch
 
-from hyperprune.builtin.executors.ticket import Ticket
+from hyperprune.builtin.executors.ticket import SILENT, Ticket
 from hyperprune.errors import Stopped
 from hyperprune.events import Event, WorkerChanged, WorkerState
 from hyperprune.execution import Crew, Failure, Job, Outcome, work
 from hyperprune.execution.telling import telling
 from hyperprune.plan.crew import Asked, shared_out
 from hyperprune.runtime.machine import VISIBLE, cores, free_gpu_memory, free_memory, gpus
-from hyperprune.runtime.patience import GRACE
 
 PULSE = 0.05
 """Seconds between looks at the workers."""
-SPARE = 60.0
-"""Seconds that a worker has beyond its limit to say by itself that it was silent, before it is ended."""
 NOTE = 256
 """Bytes in which a worker notes who is at work."""
 
@@ -116,14 +113,13 @@ class _Slot:
     note: Any  # shared memory: who is at work in the worker
     ticket: Ticket | None = None
     future: Future[Outcome] | None = field(default=None)
-    heard: float = 0.0  # when the worker last said something
     worker: BaseProcess | None = None
     silent: bool = False  # it was ended for it
 
     def died(self) -> str:
         """How its worker ended, and at whose work."""
         if self.silent:
-            how = "said nothing for too long (search.silence) and was ended"
+            how = SILENT
         elif self.worker is None or (code := self._exit_code()) is None:
             how = "died"
         elif code < 0:
@@ -240,7 +236,7 @@ class Processes:
                     self._slots[index] = slot = self._new_slot(index)
             if slot.future is None and self._waiting:
                 slot.ticket = self._waiting.popleft()
-                slot.heard = time.monotonic()
+                slot.ticket.heard = time.monotonic()
                 with _interrupts_blocked():  # the first job starts the process
                     slot.future = slot.pool.submit(_work, slot.ticket.job)
                 slot.worker = next(iter((slot.pool._processes or {}).values()), None)
@@ -250,8 +246,7 @@ class Processes:
     def _end_the_silent(self, slot: _Slot) -> None:
         if slot.future is None or slot.ticket is None or slot.worker is None or slot.silent:
             return
-        limit = float(slot.ticket.job.recipe["search"]["silence"])
-        if limit and time.monotonic() - slot.heard > limit + GRACE + SPARE:
+        if slot.ticket.silent:
             slot.silent = True
             slot.worker.kill()
 
@@ -259,7 +254,9 @@ class Processes:
         try:
             while True:
                 event = slot.events.get(timeout=patience) if patience else slot.events.get_nowait()
-                slot.heard, patience = time.monotonic(), 0.0
+                patience = 0.0
+                if slot.ticket is not None:
+                    slot.ticket.heard = time.monotonic()
                 self.emit(event)
         except queue.Empty:
             pass
