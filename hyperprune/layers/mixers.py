@@ -190,8 +190,9 @@ class GatedLinear(LinearMixer):
 class MLSTM(LinearMixer):
     """C ← f C + i v kᵀ, n ← f n + i k, y = o ⊙ norm(C q / max(|nᵀ q|, 1)) a head, i = exp, f and o = σ.
 
-    Beck et al. 2024 (arXiv 2405.04517, eq. 19–27), k divided by √d, and a norm a head as their block has. i's logarithm is softly bounded,
-    so that no third state has to keep it in range. n is the last row of a head's state.
+    Beck et al. 2024 (arXiv 2405.04517, eq. 19–27), k divided by √d, and a norm a head as their block has.
+    i's logarithm is softly bounded, so that no third state has to keep it in range. n is the last row of
+    a head's state.
     """
 
     def __init__(self, width: int, size: int, heads: int) -> None:
