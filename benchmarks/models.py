@@ -41,10 +41,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "on_lstm": {"embedding": 128, "hidden": 192, "chunk": 8},
     "awd_lstm_mos": {"embedding": 64, "hidden": 128, "last": 96, "experts": 3},
 }
-NEWER = {
-    name: {"hidden": 128, "layers": 2}
-    for name in ("min_gru", "min_lstm", "lru", "gated_linear", "mlstm", "slstm")
-}
+NEWER: dict[str, dict[str, Any]] = {
+    name: {"hidden": 128, "layers": 2} for name in ("min_gru", "min_lstm", "lru", "mlstm", "slstm")
+} | {"gated_linear": {"hidden": 128, "layers": 2, "heads": 4}}
 BATCH, BPTT = 20, 35
 WORDS = {"awd_lstm_mos": 33_278}  # WikiText-2; the others Penn Treebank's 10,000
 

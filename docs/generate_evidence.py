@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hyperprune.bench import pooled
+from hyperprune.bench import together
 from hyperprune.bench.report import section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +20,12 @@ INTRODUCTION = """\
 # Evidence
 
 <!-- Written by docs/generate_evidence.py from benchmarks/tables/*.evidence.json. -->
+
+**No claim is confirmed yet.** The tables on this page are exploratory: their signals were known when the
+rules of `benchmarks/tables/PREREGISTRATION.md` were written, their configurations end hardly further apart
+than seeds do, and they decide nothing. At equal cost no objective is shown to choose better networks than
+early loss does. Until tables that were registered beforehand decide, the default is provisional; a section
+below says which hypotheses can be tested today, and what came of them.
 
 Does early LS distance find the better pruned network, and at what cost? A table trains a
 space-filling sample of configurations to the full budget, each epoch with its losses and spectra,
@@ -84,7 +90,7 @@ said below, in the tables together. The default stays provisional until the prer
 ```console
 $ hyperprune bench make benchmarks/tables/pydoc.toml --configurations 48 --repeated 4 --seeds 2
 $ hyperprune bench make benchmarks/tables/ptb.toml --configurations 24 --repeated 2 --seeds 2
-$ pip install plugins/hyperprune-optuna   # TPE
+$ pip install plugins/hyperprune-optuna 'hyperprune[bench]'   # TPE, SMAC3
 $ hyperprune bench report benchmarks/tables/pydoc.safetensors --beside benchmarks/tables/ptb.safetensors
 $ hyperprune bench report benchmarks/tables/ptb.safetensors --beside benchmarks/tables/pydoc.safetensors
 $ python docs/generate_evidence.py
@@ -95,14 +101,18 @@ The first two commands made these tables when the repeated configurations were s
 sample; now they are its first, so that a table in the making has its noise floor early. The tables' own
 rows say which they are.
 
-The last replays what the default is judged by.
+The last replays what is compared, on random pools, and loss and the default with every searcher. The rule
+needs every objective with every searcher, `bench report --every`, on the tables that are to decide.
 
 Replays ask the objectives that runs ask, hedged and not, by the names that
 `benchmarks/tables/PREREGISTRATION.md` gives them: `both` is a recipe's `search.objective = "both"`,
 `gated` its `loss_then_distance`, `three_ranks` its `explored`, `tse` its `training_speed`, `power_law`
 its `extrapolated`, `relative` its `beside_dense`, `lost` its `lost_directions`; `…_raw`, `…_hidden` and
 `…_matched` differ in the distance, and `learned` is fitted on all other tables. A random pool takes rows
-in an order that a seed gives to all objectives alike; a searcher proposes. All have the same number of
+in an order that a seed gives to all objectives alike; a searcher proposes. `SMAC3, multi-fidelity` is that
+library's Hyperband with a random forest, which says itself who trains how far; its own first design (ten
+configurations a setting, fifty and more) was tried and left it no proposal of the model, so it begins with
+eight, as the default searcher does. All have the same number of
 epochs, in which the dense reference and spectra are counted for whoever uses them.
 """
 
@@ -111,8 +121,8 @@ def outputs() -> dict[Path, str]:
     """The page and what it should hold."""
     found = [json.loads(path.read_text()) for path in sorted(TABLES.glob("*.evidence.json"))]
     sections = ["\n".join(section(item)) for item in found]
-    together = "\n".join(pooled.section(found))
-    return {PAGE: "\n".join([INTRODUCTION, together, *sections])}
+    pooled = "\n".join(together.section(found))
+    return {PAGE: "\n".join([INTRODUCTION, pooled, *sections])}
 
 
 if __name__ == "__main__":

@@ -37,8 +37,11 @@ HEIGHT = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 OTHER_MEANINGS = {
     ("terms/blocks", "none"): "weights that move one by one",
     ("bench/figures", "constant"): "a kind of error bar of the plotting library",
-    ("bench/evidence", "grid"): "the epochs at which a curve is read",
     ("bench/figures", "grid"): "the epochs at which a curve is read",
+    ("bench/hypotheses", "both"): "a search of the preregistration, by its name there",
+    ("bench/hypotheses", "loss"): "a search of the preregistration, by its name there",
+    ("bench/hypotheses", "relative"): "a search of the preregistration, by its name there",
+    ("bench/summary", "grid"): "the epochs at which a curve is read",
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
     ("cli/output", "none"): "an empty list, to a person",
@@ -69,6 +72,7 @@ OTHER_MEANINGS = {
 """(module, word): where a word that is also a plugin's name means something else, and what."""
 
 WRITERS = {
+    "cli/init": "writes a first recipe to where a person says",
     "cli/recipes": "copies a recipe to where a person says",
     "corpus/files": "keeps the tokens of a large text in the cache",
     "export/c/check": "compiles in a temporary folder",

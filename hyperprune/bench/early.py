@@ -6,18 +6,20 @@ which distance it is shown.
 
 from __future__ import annotations
 
+import functools
 import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from hyperprune.bench.signals import LOSS, Shown, Study
+from hyperprune.bench.signals import LOSS, Shown, Study, signal_name
 from hyperprune.bench.statistics import Array, ranks
-from hyperprune.plugins import registry
+from hyperprune.bench.table import STATES
+from hyperprune.plugins import Contribution, registry
 from hyperprune.search.objective import needs_of
 from hyperprune.search.objective import scores as asked
 
@@ -26,22 +28,24 @@ from hyperprune.search.objective import scores as asked
 class Early:
     """An objective as a replay asks it.
 
-    shown: what stands for a run's LS distance. weights: of the learned objective, for each epoch; no
-    plugin offers it, since it is fitted on other tables.
+    shown: what stands for a run's LS distance. uses: what it takes of the dense reference without
+    needing it. weights: of the learned objective, for each epoch; no plugin offers it, since it is
+    fitted on other tables.
     """
 
     name: str
     objective: str
     options: tuple[tuple[str, Any], ...] = ()
     shown: Shown = "full"
+    uses: frozenset[str] = frozenset()
     weights: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
 
     @property
     def needs(self) -> frozenset[str]:
-        """What of the dense reference it uses: its course, spectra, or nothing."""
+        """What of the dense reference it is charged for: its course, spectra, or nothing."""
         if self.weights:
             return frozenset({"distances", "dense"})
-        return needs_of(registry().get("objective", self.objective).target)
+        return self.uses | needs_of(registry().get("objective", self.objective).target)
 
     def scores(self, study: Study, rows: Sequence[int], epoch: int) -> list[float]:
         """What it makes of rows that are compared after an epoch; lower is better.
@@ -52,11 +56,17 @@ class Early:
         if self.weights:
             values = (features(study, alive, epoch) @ np.array(self.weights[epoch - 1])).tolist()
         else:
-            bound = registry().bind("objective", self.objective, dict(self.options))
+            bound = _bound(registry().get("objective", self.objective), self.options)
             compared = study.compared(alive, epoch, self.shown)
             values = [score.value for score in asked(bound, compared, self.objective)]
         known = dict(zip(alive, values, strict=True))
         return [known.get(row, math.inf) for row in rows]
+
+
+@functools.cache
+def _bound(objective: Contribution, options: tuple[tuple[str, Any], ...]) -> Any:
+    """An objective with its options checked, which takes longer than asking it."""
+    return objective.bind(dict(options))
 
 
 _LIST = tomllib.loads((resources.files(__package__) / "objectives.toml").read_text("utf-8"))
@@ -67,6 +77,7 @@ PREREGISTERED = tuple(
         item["objective"],
         tuple(item.get("options", {}).items()),
         item.get("shown", "full"),
+        frozenset(item.get("uses", ())),
     )
     for item in _LIST["objective"]
 )
@@ -77,8 +88,27 @@ EXPLORATORY: tuple[str, ...] = tuple(_LIST["exploratory"])
 
 
 def preregistered(role: str) -> Early:
-    """The objective that the list gives a role: `budget` or `pair`."""
+    """The objective that the list gives a role, such as `budget` or `pair`."""
     return next(item for item in PREREGISTERED if item.name == _LIST[role])
+
+
+def sensitivities() -> tuple[Early, ...]:
+    """What is reported beside and cannot become the default.
+
+    Other tolerances, and every registered distance of either state against either reference.
+    """
+    tolerant, measured = preregistered("tolerant"), preregistered("measured")
+    tolerances = [
+        replace(tolerant, name=f"{tolerant.name}, τ = {value}", options=(("tolerance", value),))
+        for value in _LIST["tolerances"]
+    ]
+    shown = [
+        signal_name(distance.name, state, reference)
+        for distance in registry().of_kind("distance")
+        for state in STATES
+        for reference in ("same_epoch", "final")
+    ]
+    return (*tolerances, *(replace(measured, name=name, shown=name) for name in shown))
 
 
 RIDGE = 1.0

@@ -1,37 +1,39 @@
-"""What a table says: correlations of early signals, regrets of searches, and the noise under both."""
+"""What a table says: correlations of early signals and objectives, and the noise under both."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hyperprune.bench.early import PREREGISTERED, Early
-from hyperprune.bench.methods import BY_LOSS, Method, budget, default_method, methods
-from hyperprune.bench.replay import Trace, narrow, regret_at, replay
+from hyperprune.bench.early import PREREGISTERED, Early, sensitivities
+from hyperprune.bench.methods import by, methods
+from hyperprune.bench.replay import narrow, regret_at
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.statistics import (
     Array,
-    Interval,
     attainable,
     bootstrap,
     kendall,
     median,
+    ranks,
     spearman,
 )
+from hyperprune.bench.summary import Mapper, replays
 from hyperprune.errors import RunError
-from hyperprune.plugins.defaults import NAMES
 from hyperprune.search.space import name_of
 
 EARLY = 6
 """Epochs whose signals are held against the final loss."""
 SMALLEST_GROUP = 5
+JUDGED = 8
+"""Epochs after which objectives are held against it."""
+HYPOTHESES = 3
+"""The epoch of the hypotheses: after it each objective's order of all configurations is kept."""
+EXPLORED = "exploration"
+"""The exploration of networks, alone: no objective of the list."""
 POOLS = 100
 """Random pools that every signal halves: the same pools for all."""
 
@@ -45,14 +47,14 @@ def evidence(
     every: bool = False,
     raw: Study | None = None,
     learned: Early | None = None,
-    workers: int = 1,
+    mapped: Mapper = map,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Everything measured on one table, as JSON values; the same study gives the same figures.
 
     `every` objective is replayed with every searcher, or as `methods` says. `raw`: the same table with
     exponents below the resolution taken at their word, to be shown beside. `learned`: the objective
-    fitted on other tables.
+    fitted on other tables. `mapped`: what replays seeds, one after another or side by side.
 
     Raises RunError for a table without repeats: no figure stands without its noise floor.
     """
@@ -70,9 +72,12 @@ def evidence(
     return {
         "table": study.name,
         "facts": facts(study),
+        "final": [_round(loss) if np.isfinite(loss) else None for loss in study.final],
         "correlations": correlations(study),
         "selection": selection(study, pool),
-        "replay": replays(study, compared, pool, seeds, workers=workers, report=report),
+        "objectives": judged(study, objectives),
+        "replay": replays(study, compared, pool, seeds, mapped=mapped, report=report),
+        "sensitivity": sensitivity(study, pool, seeds, mapped=mapped),
         **beside,
     }
 
@@ -97,6 +102,7 @@ def facts(study: Study) -> dict[str, Any]:
         "median": _round(median(ppl)),
         "worst": _round(ppl.max()),
         "default": _round(study.perplexity[default[0]]) if default else None,
+        "noise": _round(study.noise),
         "noise_perplexity": _round(study.noise * median(ppl)),
         "noise_degrees": study.repeats,
         "within_noise_of_best": int((final <= final.min() + study.noise).sum()),
@@ -127,6 +133,51 @@ def correlations(study: Study) -> dict[str, list[dict[str, Any]]]:
                 }
             )
     return found
+
+
+def judged(study: Study, objectives: Sequence[Early]) -> dict[str, dict[str, Any]]:
+    """Each objective's correlation with the final loss by epoch, with intervals over configurations.
+
+    An objective scores all configurations that trained to the end, as if they were one pool; null where
+    it cannot tell any two apart. `ranks` are its order after the epoch of the hypotheses.
+    """
+    rows = study.whole
+    epochs = range(1, min(JUDGED, study.epochs) + 1)
+    scored = {e.name: [np.array(e.scores(study, rows, k)) for k in epochs] for e in objectives}
+    scored[EXPLORED] = [-study.exploration[rows, k - 1] for k in epochs]
+    return {
+        name: {
+            "spearman": [_against_end(study, v, k) for k, v in zip(epochs, found, strict=True)],
+            "ranks": ranks(found[min(HYPOTHESES, len(epochs)) - 1]).tolist(),
+        }
+        for name, found in scored.items()
+    }
+
+
+def _against_end(study: Study, scores: Array, epoch: int) -> list[float] | None:
+    """Spearman's correlation of the rows' scores with their final losses, with its interval."""
+    if np.ptp(scores) == 0:
+        return None
+    return bootstrap(spearman, scores, study.final[study.whole], seed=epoch).plain()
+
+
+def sensitivity(
+    study: Study, candidates: int, seeds: int, *, mapped: Mapper = map
+) -> dict[str, dict[str, Any]]:
+    """What is not eligible to become the default, on the random pools that all methods have."""
+    known = [early for early in sensitivities() if early.shown in {"full", *study.signals}]
+    compared = {early: by(early, None) for early in known}
+    replayed = replays(study, list(compared.values()), candidates, seeds, mapped=mapped)["methods"]
+    epoch = min(HYPOTHESES, study.epochs)
+    return {
+        early.name: {
+            "spearman": _against_end(
+                study, np.array(early.scores(study, study.whole, epoch)), epoch
+            ),
+            **{key: replayed[method.name][key] for key in ("mean", "regrets")},
+        }
+        for early, method in compared.items()
+    }
 
 
 def within_controls(study: Study, signal: Array) -> dict[str, float]:
@@ -160,87 +211,6 @@ def selection(study: Study, candidates: int) -> dict[str, list[float]]:
         regrets = np.array([regret_at(study, trace, trace.epochs) for trace in traces])
         found[name] = [_round(regrets.mean()), _round(regrets.std(ddof=1) / POOLS**0.5)]
     return found
-
-
-def replays(
-    study: Study,
-    compared: Sequence[Method],
-    candidates: int,
-    seeds: int,
-    *,
-    workers: int = 1,
-    report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Every method from every seed: regret in perplexity, top-3 share, regret over epochs."""
-    limit = budget(study, candidates)
-    grid = sorted({round(limit * share / 20) for share in range(2, 21)})
-    found: dict[str, Any] = {}
-    with _mapper(workers) as run:
-        for method in compared:
-            report(method.name)
-            one = partial(replay, study, method, candidates)
-            found[method.name] = _summary(study, method, list(run(one, range(seeds))), grid)
-    return {
-        "candidates": candidates,
-        "seeds": seeds,
-        "budget": _round(limit),
-        "full_search": candidates * study.epochs,
-        "grid": grid,
-        "methods": found,
-    }
-
-
-@contextmanager
-def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Trace]]]:
-    """`map`, over processes where there are several: replays are pure, so the result is the same."""
-    if workers == 1:
-        yield map
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield pool.map
-
-
-def _summary(study: Study, method: Method, traces: list[Trace], grid: list[int]) -> dict[str, Any]:
-    regrets = np.array([regret_at(study, trace, trace.epochs) for trace in traces])
-    lost = np.array([study.final[trace.chosen] for trace in traces]) - study.final.min()
-    top = set(np.argsort(study.final, kind="stable")[:3].tolist())
-    curve = [
-        None if any(math.isnan(value) for value in at) else _round(median(np.array(at)))
-        for at in ([regret_at(study, trace, epochs) for trace in traces] for epochs in grid)
-    ]
-    met = [trace.met for trace in traces]
-    interval: Interval = bootstrap(median, regrets, seed=0)
-    return {
-        "objective": method.early.name,
-        "searcher": method.searcher,
-        "hedge": method.hedge,
-        "baseline": method.early == BY_LOSS,
-        "default": method == default_method(),
-        "epochs": _round(median(np.array([trace.epochs for trace in traces]))),
-        "regret": interval.plain(),
-        "mean_regret": _round(float(regrets.mean())),
-        "regrets": [
-            _round(value / study.noise) for value in lost
-        ],  # by seed, in units of the noise
-        "met": [None if epochs is None else _round(epochs) for epochs in met],
-        "top3": _round(sum(trace.chosen in top for trace in traces) / len(traces)),
-        "curve": curve,
-    }
-
-
-def shown_searches(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The searches that are shown, least regret first: random pools, the default searcher's, baselines.
-
-    Of the baselines that stop after some epochs, the best alone; the JSON has all, of every searcher.
-    """
-    stops = {n: e["mean_regret"] for n, e in found.items() if n.startswith("stop after ")}
-    best = min(stops, key=stops.__getitem__, default=None)
-    shown = [
-        (name, entry)
-        for name, entry in found.items()
-        if entry["searcher"] in (None, NAMES["searcher"]) and (name not in stops or name == best)
-    ]
-    return sorted(shown, key=lambda item: item[1]["mean_regret"])
 
 
 def best_signals(found: Mapping[str, Any], epoch: int) -> list[tuple[str, list[float]]]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hyperprune.bench.evidence import shown_searches
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.statistics import Array
+from hyperprune.bench.summary import shown_searches
 from hyperprune.bench.table import Table
 from hyperprune.figures.style import DENSE_COLOUR, PALETTE, blank, label
 from hyperprune.search.space import name_of

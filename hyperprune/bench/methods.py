@@ -11,6 +11,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hyperprune.bench import multi_fidelity
 from hyperprune.bench.early import PREREGISTERED, Early, preregistered
 from hyperprune.bench.signals import Study
 from hyperprune.plugins import registry
@@ -30,6 +31,7 @@ class Method:
     early: what is minimised. The rounds are the recipe's, or those of eta and brackets: halvings by such
     a factor, each beginning at an epoch, several for Hyperband. stop: instead, all train so many epochs
     and the best of them to the end. whole: all candidates train to the end, whatever that costs.
+    library: `multi_fidelity` says who trains how far.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Method:
     eta: int | None = None
     stop: int | None = None
     whole: bool = False
+    library: bool = False
 
 
 def default_early() -> Early:
@@ -101,6 +104,8 @@ def baselines(study: Study) -> list[Method]:
     found.append(Method("full trainings at random", None, stop=end))
     if "tpe" in registry().names("searcher"):
         found.append(Method("full trainings, tpe", "tpe", stop=end))
+    if multi_fidelity.installed():
+        found.append(Method("SMAC3, multi-fidelity", None, library=True))
     return [*found, Method("full search", None, whole=True)]
 
 

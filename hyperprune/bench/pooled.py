@@ -5,22 +5,26 @@ Sections 5 and 6 of benchmarks/tables/PREREGISTRATION.md, on the evidence of eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hyperprune.bench.early import EXPLORATORY, PREREGISTERED
+from hyperprune.bench.early import EXPLORATORY, PREREGISTERED, preregistered
+from hyperprune.bench.resample import hierarchical, interval, of_noise, of_seeds
 from hyperprune.bench.statistics import Array
 from hyperprune.plugins.defaults import NAMES
 
-RESAMPLES = 2000
 GAIN = 0.7
 """Share of the baseline's regret that a default may have at most."""
 HARM = 1.0
 """Regret above the baseline's on any one table, in units of its noise floor."""
 CLOSE = 0.1
 """Regrets that count as equal when the simpler objective is chosen."""
+ORDER = [item.name for item in PREREGISTERED]
+ORDER.insert(ORDER.index(preregistered("after_learned").name), "learned")
+"""Objectives as section 3 lists them: of those that are as good, the first is chosen."""
 LEAST_ROWS = 20
 LEAST_FREEDOM = 4
 LEAST_SPREAD = 3.0
@@ -29,7 +33,8 @@ LEAST_SPREAD = 3.0
 def standing(found: Mapping[str, Any]) -> str:
     """What a table may decide: `primary`, or why it takes no part in the rule."""
     facts = found["facts"]
-    if facts["configurations"] < LEAST_ROWS or facts["noise_degrees"] < LEAST_FREEDOM:
+    held = facts["configurations"] + facts["failed"]
+    if held < LEAST_ROWS or facts["noise_degrees"] < LEAST_FREEDOM:
         return "partial"
     return "primary" if facts["spread_over_noise"] >= LEAST_SPREAD else "weak"
 
@@ -40,14 +45,42 @@ def pooled(tables: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     In units of each table's noise floor; only methods that every table has.
     """
     regrets = _regrets(tables)
-    drawn = _resampled(regrets)
+    drawn = hierarchical([of_seeds(each) for each in regrets.values])
     return {
-        name: [
-            _round(np.mean([each.mean() for each in per_table])),
-            *(_round(q) for q in np.quantile(drawn[name], [0.025, 0.975])),
-        ]
-        for name, per_table in regrets.items()
+        name: [_round(np.mean(own)), *(_round(q) for q in interval(draws))]
+        for name, own, draws in zip(regrets.names, regrets.means, drawn, strict=True)
     }
+
+
+def anew(tables: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[float]]:
+    """The same where every final loss is drawn anew with the noise: what seeds might have said instead."""
+    statistics = []
+    for found in tables:
+        final, at = ends(found)
+        finished = [
+            [[at[row] for row in rows] for rows in found["replay"]["methods"][name]["finished"]]
+            for name in names
+        ]
+        statistics.append(of_noise(finished, final, found["facts"]["noise"]))
+    drawn = hierarchical(statistics)
+    return {
+        name: [_round(draws.mean()), *(_round(q) for q in interval(draws))]
+        for name, draws in zip(names, drawn, strict=True)
+    }
+
+
+def ends(found: Mapping[str, Any]) -> tuple[Array, dict[int, int]]:
+    """Final losses of the rows that trained to the end, and where each of these rows stands among them."""
+    whole = [row for row, loss in enumerate(found["final"]) if loss is not None]
+    return np.array([found["final"][row] for row in whole]), {r: k for k, r in enumerate(whole)}
+
+
+def best_stop(tables: Sequence[Mapping[str, Any]]) -> str | None:
+    """The baseline `stop after i` that loses least over all tables, chosen in hindsight."""
+    regrets = _regrets(tables)
+    means = dict(zip(regrets.names, regrets.means.mean(1), strict=True))
+    stops = [name for name in means if name.startswith("stop after ")]
+    return min(stops, key=means.__getitem__, default=None)
 
 
 def rule(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -57,27 +90,26 @@ def rule(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(chosen) < 2:
         return {"tables": names, "default": None, "baseline": None, "eligible": []}
     regrets = _regrets(chosen)
-    drawn = _resampled(regrets)
-    means = {name: float(np.mean([r.mean() for r in each])) for name, each in regrets.items()}
+    at = {name: place for place, name in enumerate(regrets.names)}
+    means = dict(zip(regrets.names, regrets.means.mean(1), strict=True))
     searcher = NAMES["searcher"]
-    stops = [name for name in means if name.startswith("stop after ")]
-    baseline = min([f"{PREREGISTERED[0].name}, {searcher}", *stops], key=means.__getitem__)
+    stop = best_stop(chosen)
+    baselines = [f"{PREREGISTERED[0].name}, {searcher}", *([stop] if stop else [])]
+    baseline = min(baselines, key=means.__getitem__)
+    beyond = [each - each[at[baseline]] for each in regrets.values]  # of seeds, paired
+    drawn = hierarchical([of_seeds(each) for each in beyond])
     order = [
         name
         for hedge in ("", "+hedge")
-        for early in PREREGISTERED
-        if (name := f"{early.name}{hedge}, {searcher}") in means
+        for objective in ORDER
+        if (name := f"{objective}{hedge}, {searcher}") in means
     ]
-    order += [name for name in means if name.startswith("learned") and name.endswith(searcher)]
     eligible = [
         name
         for name in order
         if means[name] <= GAIN * means[baseline]
-        and all(
-            own.mean() <= other.mean() + HARM
-            for own, other in zip(regrets[name], regrets[baseline], strict=True)
-        )
-        and np.quantile(drawn[name] - drawn[baseline], 0.95) < 0
+        and (regrets.means[at[name]] <= regrets.means[at[baseline]] + HARM).all()
+        and np.quantile(drawn[at[name]], 0.95) < 0
     ]
     best = min((means[name] for name in eligible), default=0.0)
     default = next(
@@ -86,73 +118,27 @@ def rule(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"tables": names, "default": default, "baseline": baseline, "eligible": eligible}
 
 
-def section(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What tables say together, as Markdown lines: pooled regrets, and what the rule decides."""
-    yield "## The tables together\n"
-    yield "| table | configurations | spread over noise | meet the target | takes part as |"
-    yield "|---|---|---|---|---|"
-    for found in tables:
-        facts = found["facts"]
-        yield (
-            f"| `{found['table']}` | {facts['configurations']} | {facts['spread_over_noise']:.1f} | "
-            f"{facts['meet_target']} | {part(found)} |"
-        )
-    yield (
-        f"\nMean regret over {len(tables)} tables in units of their noise floors, with a 95 % interval "
-        "(resamples of tables, then of seeds):\n"
-    )
-    yield "| search | mean | interval |"
-    yield "|---|---|---|"
-    means = pooled(tables)
-    stops = [name for name in means if name.startswith("stop after ")]
-    best = min(stops, key=lambda name: means[name][0], default=None)
-    for name, (value, low, high) in sorted(means.items(), key=lambda item: item[1][0]):
-        if name not in stops or name == best:
-            yield f"| {name} | {value:.2f} | {low:.2f} … {high:.2f} |"
-    decided = rule(tables)
-    yield ""
-    if decided["default"] is None:
-        yield (
-            "The rule of benchmarks/tables/PREREGISTRATION.md needs two primary tables and has "
-            f"{len(decided['tables'])}: it decides nothing yet, and today's default is provisional."
-        )
-    else:
-        eligible = ", ".join(decided["eligible"]) or "no objective"
-        yield (
-            f"By the rule of benchmarks/tables/PREREGISTRATION.md, on {', '.join(decided['tables'])}: "
-            f"the baseline is {decided['baseline']}, eligible: {eligible}; the default is "
-            f"{decided['default']}."
-        )
-    yield ""
-
-
 def part(found: Mapping[str, Any]) -> str:
     """What a table takes part as; those that were there before the preregistration decide nothing."""
     return "exploratory" if found["table"] in EXPLORATORY else standing(found)
 
 
-def _regrets(tables: Sequence[Mapping[str, Any]]) -> dict[str, list[Array]]:
-    """Regrets by seed of every method that all tables have, one array a table."""
-    first, *others = [found["replay"]["methods"] for found in tables]
-    return {
-        name: [np.array(each[name]["regrets"]) for each in (first, *others)]
-        for name in first
-        if all(name in each for each in others)
-    }
+@dataclass(frozen=True)
+class _Regrets:
+    """Regrets of the M methods that all tables have: by table (M, S), and each table's means (M, T)."""
+
+    names: list[str]
+    values: list[Array]
+
+    @property
+    def means(self) -> Array:
+        return np.stack([each.mean(1) for each in self.values], axis=1)
 
 
-def _resampled(regrets: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
-    """Pooled means in resamples of tables, then of seeds within each; the same draw for all methods."""
-    rng = np.random.default_rng(0)
-    sizes = [len(each) for each in next(iter(regrets.values()))]
-    found: dict[str, Array] = {name: np.zeros(RESAMPLES) for name in regrets}
-    for k in range(RESAMPLES):
-        tables = rng.integers(0, len(sizes), len(sizes))
-        seeds = [rng.integers(0, sizes[table], sizes[table]) for table in tables]
-        for name, per_table in regrets.items():
-            drawn = [per_table[t][s].mean() for t, s in zip(tables, seeds, strict=True)]
-            found[name][k] = np.mean(drawn)
-    return found
+def _regrets(tables: Sequence[Mapping[str, Any]]) -> _Regrets:
+    methods = [found["replay"]["methods"] for found in tables]
+    names = [name for name in methods[0] if all(name in each for each in methods)]
+    return _Regrets(names, [np.array([each[n]["regrets"] for n in names]) for each in methods])
 
 
 def _round(value: Any) -> float:

@@ -10,7 +10,9 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
+from hyperprune.bench import multi_fidelity
 from hyperprune.bench.early import preregistered
 from hyperprune.bench.methods import Method, budget, by, charges, largest, plan
 from hyperprune.bench.signals import BOTH, LOSS, Study
@@ -19,16 +21,27 @@ from hyperprune.search.observation import Observation
 from hyperprune.search.ranking import survivors
 from hyperprune.search.space import Configuration, Range, Space, key_of
 
+FAILED = 100.0
+"""Loss of what diverged, in nats, where nothing else is known yet."""
+
+Asked: TypeAlias = dict[tuple[Any, ...], Configuration]
+"""What searchers of one seed answered to what they were told."""
+
 
 @dataclass(frozen=True)
 class Trace:
     """What a search would answer after so many epochs: (epochs, row it would choose) in order.
 
     met: epochs charged until a network trained to the end meets the dense target; None where none does.
+    finished: rows trained to the end, in order of proposal. rescued: rows that `final.rescue` would train
+    to the end after that; `rescue` is what it would be charged for them.
     """
 
     steps: tuple[tuple[float, int], ...]
     met: float | None = None
+    finished: tuple[int, ...] = ()
+    rescued: tuple[int, ...] = ()
+    rescue: float = 0.0
 
     @property
     def chosen(self) -> int:
@@ -42,12 +55,17 @@ class Trace:
 
 
 class Replayer:
-    """One table, one method, one seed: who is tried, who is kept, and what it has cost."""
+    """One table, one method, one seed: who is tried, who is kept, and what it has cost.
 
-    def __init__(self, study: Study, method: Method, seed: int) -> None:
+    asked: what searchers answered already to this seed, for methods that ask the same.
+    """
+
+    def __init__(self, study: Study, method: Method, seed: int, asked: Asked | None = None) -> None:
         self.study, self.method, self.seed = study, method, seed
+        self.asked: Asked = {} if asked is None else asked
         self.spent, self.each = charges(study, method.early)
         self.trained: dict[int, int] = {}
+        self.diverged: set[int] = set()
         self.met: float | None = None
 
     def train(self, row: int, epoch: int) -> None:
@@ -55,6 +73,8 @@ class Replayer:
         reached = self.study.trained(row, epoch)
         self.spent += (reached - self.trained.get(row, 0)) * self.each
         self.trained[row] = reached
+        if reached < epoch:
+            self.diverged.add(row)
         if self.met is None and self.study.final[row] <= self.study.target:
             self.met = self.spent if reached == self.study.epochs else None
 
@@ -70,7 +90,7 @@ class Replayer:
         losses = self.study.signals[LOSS]
         kept = survivors(
             dict(zip(named, values, strict=True)),
-            {name: _best(losses[row, :epoch].tolist()) for name, row in named.items()},
+            {name: _high(float(losses[row, epoch - 1])) for name, row in named.items()},
             count,
             hedge=self.method.hedge,
         )
@@ -87,13 +107,16 @@ class Replayer:
         left = list(range(len(study.rows)))
         for _ in range(count):
             values = method.early.scores(study, tried, epoch) if tried else []
-            history = tuple(
-                Observation(study.rows[row].configuration, value, None, None)
-                if math.isfinite(value)
-                else Observation(study.rows[row].configuration, None, None, "diverged")
-                for row, value in zip(tried, values, strict=True)
-            )
-            wanted = suggest(study.space, history, (), self.seed)
+            question = (method.searcher, *zip(tried, values, strict=True))
+            if question not in self.asked:
+                history = tuple(
+                    Observation(study.rows[row].configuration, value, None, None)
+                    if math.isfinite(value)
+                    else Observation(study.rows[row].configuration, None, None, "diverged")
+                    for row, value in zip(tried, values, strict=True)
+                )
+                self.asked[question] = suggest(study.space, history, (), self.seed)
+            wanted = self.asked[question]
             row = min(left, key=lambda k: self.apart(wanted, study.rows[k].configuration))
             left.remove(row)
             tried.append(row)
@@ -125,22 +148,54 @@ class Replayer:
                 yield False, self.order(alive, reached)[0]
         yield True, min(alive, key=lambda row: study.final[row])
 
+    def finished(self) -> list[int]:
+        """Rows trained to the end, in order of proposal."""
+        return [row for row, reached in self.trained.items() if reached == self.study.epochs]
 
-def replay(study: Study, method: Method, candidates: int, seed: int) -> Trace:
+    def rescue(self) -> list[int]:
+        """Train on whom rounds let go with a lower loss than any that finished, as `final.rescue` does."""
+        saved: list[int] = []
+        while True:
+            lowest = {row: self.lowest(row) for row in self.trained}
+            bar = min((lowest[row] for row in self.finished()), default=math.inf)
+            missed = [row for row, loss in lowest.items() if loss < bar]
+            if not missed or not self.finished():
+                return saved
+            saved.append(min(missed, key=lowest.__getitem__))
+            self.train(saved[-1], self.study.epochs)
+
+    def lowest(self, row: int) -> float:
+        """Lowest loss of a row until now; infinite where it has diverged."""
+        known = self.study.signals[LOSS][row, : self.trained[row]]
+        return math.inf if row in self.diverged else float(known.min())
+
+
+def replay(
+    study: Study, method: Method, candidates: int, seed: int, asked: Asked | None = None
+) -> Trace:
     """Run one search on the table, with the epochs that `candidates` of version 0.1 cost."""
-    return replay_within(study, method, budget(study, candidates), candidates, seed)
+    return replay_within(study, method, budget(study, candidates), candidates, seed, asked)
 
 
-def replay_within(study: Study, method: Method, limit: float, candidates: int, seed: int) -> Trace:
+def replay_within(
+    study: Study,
+    method: Method,
+    limit: float,
+    candidates: int,
+    seed: int,
+    asked: Asked | None = None,
+) -> Trace:
     """Run one search on the table within a budget of epochs."""
-    one = Replayer(study, method, seed)
+    one = Replayer(study, method, seed, asked)
     steps: list[tuple[float, int]] = []
     chosen: int | None = None
     for whole, row in _course(one, limit, candidates):
         steps.append((one.spent, row if chosen is None or whole else chosen))
         if whole:
             chosen = row
-    return Trace(tuple(steps), one.met)
+    met, spent, finished = one.met, one.spent, tuple(one.finished())
+    rescued = tuple(one.rescue())
+    return Trace(tuple(steps), met, finished, rescued, one.spent - spent)
 
 
 def _course(one: Replayer, limit: float, candidates: int) -> Iterator[tuple[bool, int]]:
@@ -149,6 +204,8 @@ def _course(one: Replayer, limit: float, candidates: int) -> Iterator[tuple[bool
     if method.whole or method.stop == end:
         count = candidates if method.whole else max(1, int(limit // end))
         yield from _fully(one, one.propose(min(count, len(study.rows)), end))
+    elif method.library:
+        yield from _asked(one, limit)
     elif method.brackets:
         yield from _brackets(one, limit)
     else:
@@ -188,6 +245,44 @@ def _brackets(one: Replayer, limit: float) -> Iterator[tuple[bool, int]]:
         yield from _fully(one, iter(order[: max(1, int(limit // study.epochs))]))
 
 
+def _asked(one: Replayer, limit: float) -> Iterator[tuple[bool, int]]:
+    """A library that says what is trained next and how far, as long as the budget lasts.
+
+    A configuration that it comes back to goes on where it stopped. Enough is left to train one to the
+    end where none is yet. One that diverged is told to be as bad as the worst.
+    """
+    study = one.study
+    losses, end = study.signals[LOSS], study.epochs
+    rows: dict[str, int] = {}
+    worst = -math.inf
+    chosen: int | None = None
+    for wanted, epoch, tell in multi_fidelity.asking(study, one.seed):
+        left = [row for row in range(len(study.rows)) if row not in rows.values()]
+        row = rows.get(key_of(wanted))
+        if row is None:
+            others = left or list(rows.values())
+            row = min(others, key=lambda k: one.apart(wanted, study.rows[k].configuration))
+            rows[key_of(wanted)] = row
+        further = max(0, epoch - one.trained.get(row, 0))
+        if one.spent + further + (0 if chosen is not None or epoch == end else end) > limit:
+            break
+        one.train(row, max(epoch, one.trained.get(row, 0)))
+        loss = math.nan if row in one.diverged else float(losses[row, epoch - 1])
+        worst = max(worst, loss) if math.isfinite(loss) else worst
+        tell(loss if math.isfinite(loss) else worst if math.isfinite(worst) else FAILED)
+        if row in one.finished():
+            chosen = min(one.finished(), key=lambda k: study.final[k])
+            yield True, chosen
+    if chosen is None:
+        known = [row for row in one.trained if row not in one.diverged]
+        row = min(
+            known or random_order(study, one.seed)[:1],
+            key=lambda k: losses[k, one.trained.get(k, 1) - 1],
+        )
+        one.train(row, end)
+        yield True, row
+
+
 def random_order(study: Study, seed: int) -> list[int]:
     """All rows in an order of the seed's own, the same for every method."""
     return random.Random(f"pool/{seed}").sample(range(len(study.rows)), len(study.rows))
@@ -221,11 +316,6 @@ class _BySignal(Replayer):
 
 def _high(value: float) -> float:
     return math.inf if math.isnan(value) else value
-
-
-def _best(losses: Sequence[float]) -> float:
-    """Lowest loss until now; infinite for a row that has diverged."""
-    return math.inf if math.isnan(losses[-1]) else float(min(losses))
 
 
 def _apart(space: Space, a: Configuration, b: Configuration) -> float:

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperprune.bench.evidence import best_signals, shown_searches
+from hyperprune.bench.evidence import best_signals
 from hyperprune.bench.signals import BOTH, LOSS, study
+from hyperprune.bench.summary import shown_searches
 from hyperprune.bench.table import Table
 from hyperprune.errors import RunError
 from hyperprune.report.page import chart, fill
 from hyperprune.store import atomic
 
 EARLY = 3
+MEETING = (
+    0.1  # share of configurations that meet the target, from which searches are compared by it
+)
 SHOWN = 8  # signals in the docs' table; the JSON has all
 
 
@@ -71,6 +75,7 @@ def section(found: Mapping[str, Any]) -> Iterator[str]:
         entries = [_entry(found, name, epoch) for epoch in range(1, 7)]
         cells = ["–" if entry is None else f"{entry['spearman'][0]:.2f}" for entry in entries]
         yield f"| {name} | {' | '.join(cells)} |"
+    yield from _objectives(found)
     yield "\n### What each search would have chosen\n"
     yield (
         f"{replay['seeds']} seeds, at most {replay['budget']:.0f} epochs, which is what version 0.1's "
@@ -78,30 +83,92 @@ def section(found: Mapping[str, Any]) -> Iterator[str]:
         f"{replay['full_search']}). What a search uses of the dense reference ({facts['epochs']} epochs) "
         f"and of spectra ({facts['measuring']:.1%} of training) is in its epochs. Regret is the "
         "chosen configuration's final validation perplexity above the table's best; differences under "
-        f"the noise floor of {facts['noise_perplexity']:.2f} mean nothing. Met: the share of seeds in "
-        "which a network trained to the end meets the dense target, and the median of the epochs until "
-        "the first.\n"
+        f"the noise floor of {facts['noise_perplexity']:.2f} mean nothing. Intervals are of 95 %, over "
+        f"seeds. {_meeting(facts)}\n"
     )
-    yield "| search | epochs | median regret | interval | mean | in noise floors | met |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| search | epochs | median regret | interval | mean | interval | in noise floors | met |"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, entry in shown_searches(replay["methods"]):
         value, low, high = entry["regret"]
+        mean, below, above = entry["mean"]
         shown = f"**{name}** (default)" if entry["default"] else name
         yield (
             f"| {shown} | {entry['epochs']:.0f} | {value:.2f} | {low:.2f} … {high:.2f} | "
-            f"{entry['mean_regret']:.2f} | {sum(entry['regrets']) / len(entry['regrets']):.2f} | "
-            f"{_met(entry)} |"
+            f"{mean:.2f} | {below:.2f} … {above:.2f} | "
+            f"{sum(entry['regrets']) / len(entry['regrets']):.2f} | {_met(entry, facts)} |"
         )
+    yield from _sensitivity(found)
     yield from _beside_raw(found)
     yield "\n### In words\n"
     yield from (f"- {line}" for line in findings(found))
     yield ""
 
 
-def _met(entry: Mapping[str, Any]) -> str:
-    known = sorted(epochs for epochs in entry["met"] if epochs is not None)
-    share = f"{len(known) / len(entry['met']):.0%}"
-    return f"{share}, {known[len(known) // 2]:.0f}" if known else share
+def _comparable(facts: Mapping[str, Any]) -> bool:
+    """Whether enough configurations meet the target for searches to be compared by it."""
+    return bool(facts["meet_target"] >= MEETING * facts["configurations"])
+
+
+def _meeting(facts: Mapping[str, Any]) -> str:
+    if not _comparable(facts):
+        return (
+            f"{facts['meet_target']} of {facts['configurations']} configurations meet the dense target, too "
+            "few to compare searches by it."
+        )
+    return (
+        "Met: the share of seeds in which a network trained to the end meets the dense target, and the "
+        "mean of the epochs until the first (the whole budget where there is none)."
+    )
+
+
+def _met(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    if not _comparable(facts):
+        return "–"
+    share = sum(epochs is not None for epochs in entry["met"]) / len(entry["met"])
+    return f"{share:.0%}, {entry['met_epochs']:.0f}"
+
+
+def _objectives(found: Mapping[str, Any]) -> Iterator[str]:
+    """How each objective orders all configurations, by epoch."""
+    last = max(len(each["spearman"]) for each in found["objectives"].values())
+    yield "\n### Does an objective rank the end?\n"
+    yield (
+        "Each objective scores all configurations as one pool: Spearman's correlation of the scores with "
+        "the final validation loss after each epoch, with its 95 % interval over configurations.\n"
+    )
+    yield f"| objective | {' | '.join(str(epoch) for epoch in range(1, last + 1))} |"
+    yield f"|---|{'---|' * last}"
+    for name, each in found["objectives"].items():
+        cells = [
+            "–" if at is None else "{:.2f} ({:.2f} … {:.2f})".format(*at) for at in each["spearman"]
+        ]
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _sensitivity(found: Mapping[str, Any]) -> Iterator[str]:
+    """Other tolerances and distances than the ones that may become the default."""
+    yield "\n### Other tolerances, distances and references\n"
+    yield (
+        "Reported beside, and not eligible: `gated` with other tolerances, and the objective `distance` with "
+        "every distance, of either state, against the dense spectrum of the same epoch or the final one, "
+        f"all on random pools. Correlation at epoch {EARLY}; mean regret. Those that choose alike stand in "
+        "one line.\n"
+    )
+    yield "| objective | Spearman | mean regret | interval | in noise floors |"
+    yield "|---|---|---|---|---|"
+    alike: dict[str, list[str]] = {}
+    for name, each in found["sensitivity"].items():
+        value, low, high = each["mean"]
+        rank = (
+            "–"
+            if each["spearman"] is None
+            else "{:.2f} ({:.2f} … {:.2f})".format(*each["spearman"])
+        )
+        units = sum(each["regrets"]) / len(each["regrets"])
+        line = f"{rank} | {value:.2f} | {low:.2f} … {high:.2f} | {units:.2f} |"
+        alike.setdefault(line, []).append(name)
+    for line, names in alike.items():
+        yield f"| {'; '.join(names)} | {line}"
 
 
 def _beside_raw(found: Mapping[str, Any]) -> Iterator[str]:
@@ -147,7 +214,7 @@ def findings(found: Mapping[str, Any]) -> Iterator[str]:
         f"{told[LOSS]:.2f}, {own} {told[own]:.2f}; the noise floor is {noise:.2f}."
     )
     searches = dict(shown_searches(replay["methods"]))
-    means = {name: entry["mean_regret"] for name, entry in searches.items()}
+    means = {name: entry["mean"][0] for name, entry in searches.items()}
     best = min(means, key=lambda name: (means[name], name))
     close = sorted(
         name for name, mean in means.items() if name != best and mean - means[best] < noise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,9 +21,9 @@ LOSS = "loss"
 BOTH = "loss and distance (sum of ranks)"
 
 
-Shown = Literal["full", "hidden", "raw", "matched"]
-"""Which distance stands for a run's: of resolved full-state spectra at the same epoch, of hidden-state
-ones, of raw exponents, or against the dense spectrum of the nearest validation loss."""
+Shown: TypeAlias = str
+"""Which distance stands for a run's: `full`, of resolved full-state spectra at the same epoch; `hidden`;
+`raw`, of raw exponents; `matched`, against the dense spectrum of the nearest validation loss; or a signal."""
 
 MEASURING = 0.05
 """What measuring spectra adds to an epoch, where a table does not say: a guess, on the dear side."""
@@ -79,7 +79,8 @@ class Study:
 
     def compared(self, rows: Sequence[int], epoch: int, shown: Shown = "full") -> Comparison:
         """What a run would know of these rows after an epoch, and of the dense reference."""
-        distances, losses = self.distances[shown], self.signals[LOSS]
+        distances = self.distances[shown] if shown in self.distances else self.signals[shown]
+        losses = self.signals[LOSS]
         return Comparison(
             [
                 Progress(

@@ -65,6 +65,11 @@ def median(values: Array) -> Any:
     return np.median(values, axis=-1)
 
 
+def mean(values: Array) -> Any:
+    """Mean along the last axis."""
+    return np.mean(values, axis=-1)
+
+
 def pooled_deviation(groups: Sequence[Sequence[float]]) -> float:
     """Standard deviation within groups, pooled over them; NaN where no group has two values."""
     squares = sum(((np.array(g) - np.mean(g)) ** 2).sum() for g in groups if len(g) > 1)
@@ -78,10 +83,16 @@ def attainable(values: Array, noise: float, *, seed: int, draws: int = 400) -> f
     The values are shrunk to the spread that remains without the noise, and drawn anew with it.
     """
     rng: Any = np.random.default_rng(seed)
-    spread = values.var(ddof=1)
-    kept = max(0.0, spread - noise**2) / spread
-    true = values.mean() + np.sqrt(kept) * (values - values.mean())
-    if not kept:
+    true = shrunk(values, noise)
+    if not np.ptp(true):
         return 0.0
     noisy = true + rng.normal(0, noise, (draws, len(true)))
     return float(spearman(np.broadcast_to(true, noisy.shape), noisy).mean())
+
+
+def shrunk(values: Array, noise: float) -> Array:
+    """Values drawn towards their mean until their spread is what remains without the noise."""
+    spread = values.var(ddof=1)
+    kept = max(0.0, spread - noise**2) / spread if spread else 0.0
+    found: Array = values.mean() + np.sqrt(kept) * (values - values.mean())
+    return found

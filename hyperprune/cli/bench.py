@@ -89,18 +89,20 @@ def replay(
     from hyperprune.bench.evidence import evidence
     from hyperprune.bench.report import section
     from hyperprune.bench.signals import study
+    from hyperprune.bench.summary import processes
     from hyperprune.bench.table import Table
 
-    found = [
-        evidence(
-            study(Table.load(table), table.stem),
-            seeds=seeds,
-            candidates=candidates,
-            every=every,
-            workers=workers or cores(),
-        )
-        for table in tables
-    ]
+    with processes(workers or cores()) as mapped:
+        found = [
+            evidence(
+                study(Table.load(table), table.stem),
+                seeds=seeds,
+                candidates=candidates,
+                every=every,
+                mapped=mapped,
+            )
+            for table in tables
+        ]
     if as_json:
         show_json(found)
     else:
@@ -126,6 +128,7 @@ def report(
     from hyperprune.bench.evidence import evidence
     from hyperprune.bench.report import evidence_path, write_html
     from hyperprune.bench.signals import study
+    from hyperprune.bench.summary import processes
     from hyperprune.bench.table import Table
     from hyperprune.report.page import SIGNED
     from hyperprune.store import atomic
@@ -135,16 +138,17 @@ def report(
     figures = check_target(evidence_path(table), force=force, own=b'"correlations"')
     own = study(whole, table.stem)
     others = [study(Table.load(path), path.stem) for path in beside or () if path != table]
-    found = evidence(
-        own,
-        raw=study(whole, table.stem, raw=True),
-        learned=learned(own, others) if others else None,
-        every=every,
-        seeds=seeds,
-        candidates=candidates,
-        workers=workers or cores(),
-        report=typer.echo,
-    )
+    with processes(workers or cores()) as mapped:
+        found = evidence(
+            own,
+            raw=study(whole, table.stem, raw=True),
+            learned=learned(own, others) if others else None,
+            every=every,
+            seeds=seeds,
+            candidates=candidates,
+            mapped=mapped,
+            report=typer.echo,
+        )
     atomic.write_json(figures, found)
     typer.echo(str(figures))
     typer.echo(str(write_html(table, found, page)))

@@ -10,6 +10,7 @@ def table(name, rows=20, spread=4.0, freedom=6, **regrets):
         "table": name,
         "facts": {
             "configurations": rows,
+            "failed": 0,
             "noise_degrees": freedom,
             "spread_over_noise": spread,
         },
@@ -34,6 +35,9 @@ def test_the_pooled_regret_is_the_mean_of_the_tables_means():
 def test_a_table_decides_only_where_it_is_whole_and_above_its_noise():
     assert standing(table("a")) == "primary"
     assert standing(table("a", rows=19)) == "partial"
+    diverged = table("a", rows=19)
+    diverged["facts"]["failed"] = 1  # a table holds what diverged, too
+    assert standing(diverged) == "primary"
     assert standing(table("a", freedom=3)) == "partial"
     assert standing(table("a", spread=2.9)) == "weak"
 

@@ -1,8 +1,8 @@
-"""Stacked LSTM, GRU and tanh networks on torch's fused kernels."""
+"""Stacked LSTM, GRU and tanh networks on torch's fused kernels, or on ours where those are slower."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from hyperprune.builtin.models.language_model import (
     stack_units,
 )
 from hyperprune.layers.cells import GRU_GATES, LSTM_GATES, gru_step, lstm_step, tanh_step
+from hyperprune.layers.recurrence import gru_over_time, tanh_over_time
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import LayerRun, gru_layer, lstm_layer, tanh_layer
 from hyperprune.model import Features, Gates, State, Units
@@ -77,6 +78,8 @@ class Stacked(LanguageModel):
     tangent_layer: LayerRun
     """Runs one layer with its analytic derivative."""
     cell_gates: Gates = ()
+    over_time: Callable[..., Tensor] | None = None
+    """Runs one layer in training on a CPU, where torch's module is slower."""
 
     def __init__(
         self,
@@ -108,6 +111,13 @@ class Stacked(LanguageModel):
 
     def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Outputs for tokens (T, B): dropped and undropped, both (T, B, H), and the new state."""
+        written = self.over_time is not None and self.training and torch.is_grad_enabled()
+        if written and self.rnn.weight_hh_l0.device.type == "cpu":
+            return self.by_layers(tokens, state)
+        return self.by_torch(tokens, state)
+
+    def by_torch(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """`features` on torch's module."""
         x = functional.dropout(self.embed(tokens), self.dropout, self.training)  # (T, B, E)
         if isinstance(self.rnn, Uneven):
             raw, state = self.rnn(x, state)
@@ -116,6 +126,16 @@ class Stacked(LanguageModel):
         raw, carried = self.rnn(x, stacked if self.carried == 2 else stacked[0])  # (T, B, H)
         state = flat_state(carried if self.carried == 2 else (carried,))
         return functional.dropout(raw, self.dropout, self.training), raw, state
+
+    def by_layers(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """`features` layer by layer, where that trains faster; drops what `by_torch` drops."""
+        assert self.over_time is not None
+        x, new = self.embed(tokens), []
+        for layer, h in enumerate(state):
+            x = functional.dropout(x, self.dropout, self.training)
+            x = self.over_time(x, h, *self.weights(layer))  # (T, B, H)
+            new.append(x[-1])
+        return functional.dropout(x, self.dropout, self.training), x, tuple(new)
 
     def units(self) -> Mapping[str, Units]:
         """Where the units of the embedding and of the layers stand."""
@@ -179,6 +199,14 @@ class StackedLSTM(Stacked):
         return tuple(new)
 
 
+def _gru_layer(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
+    return gru_over_time(functional.linear(x, w_x, b_x), h, w_h, b_h)
+
+
+def _tanh_layer(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
+    return tanh_over_time(functional.linear(x, w_x, b_x + b_h), h, w_h)
+
+
 class StackedGRU(Stacked):
     """Stacked GRU (Cho et al. 2014, arXiv 1406.1078; torch's variant, r after the product).
 
@@ -188,6 +216,7 @@ class StackedGRU(Stacked):
     fused = nn.GRU
     tangent_layer = staticmethod(gru_layer)
     cell_gates = GRU_GATES
+    over_time = staticmethod(_gru_layer)
 
     def step(self, x_t: Tensor, state: State) -> State:
         """One step of every layer in evaluation mode: x_t is ids (B,) or inputs (B, E)."""
@@ -206,6 +235,7 @@ class StackedTanh(Stacked):
 
     fused = nn.RNN
     tangent_layer = staticmethod(tanh_layer)
+    over_time = staticmethod(_tanh_layer)
 
     def step(self, x_t: Tensor, state: State) -> State:
         """One step of every layer in evaluation mode: x_t is ids (B,) or inputs (B, E)."""
