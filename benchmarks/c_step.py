@@ -70,7 +70,9 @@ def build(model: StackedLSTM, number: str, form: str, folder: Path) -> Path:
     place.mkdir()
     (place / "net.h").write_text(made.header)
     (place / "net.c").write_text(made.source)
-    (place / "bench.c").write_text(BENCH.format(name="net", upper="NET"))
+    (place / "bench.c").write_text(
+        BENCH.format(name="net", upper="NET", filled="", fed=f"(int32_t)((steps + k) % {WORDS})")
+    )
     command = [
         compiler(),
         "-std=c99",

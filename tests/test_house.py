@@ -72,6 +72,7 @@ OTHER_MEANINGS = {
 """(module, word): where a word that is also a plugin's name means something else, and what."""
 
 WRITERS = {
+    "cli/init": "writes a first recipe to where a person says",
     "cli/recipes": "copies a recipe to where a person says",
     "corpus/files": "keeps the tokens of a large text in the cache",
     "export/c/check": "compiles in a temporary folder",

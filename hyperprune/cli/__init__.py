@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperprune import __version__
-from hyperprune.cli import bench, doctor, look, networks, plugins, recipes, runs
+from hyperprune.cli import bench, doctor, init, look, networks, plugins, recipes, runs
 from hyperprune.cli.output import complain, keep_for_the_record
 from hyperprune.errors import HyperpruneError, Stopped
 
@@ -48,6 +48,7 @@ def _options(
     pass
 
 
+app.command("init")(init.init)
 app.command("run")(runs.run)
 app.command("resume")(runs.resume)
 app.command("show")(runs.show)

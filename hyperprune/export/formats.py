@@ -63,11 +63,6 @@ def export_network(
         raise RunError(f"form is for the formats onnx and torch, not for {format}")
     if int8 and format != "onnx":
         raise RunError(f"int8 is for the format onnx, not for {format}")
-    if format == "c" and not network.about.language:
-        raise RunError(
-            f"the format c writes language models, and this is a network of task "
-            f"{network.recipe.task.name!r}; onnx and torch are programs, too"
-        )
     if shrink:
         network = network.shrunk()
     if format == "c":

@@ -32,6 +32,18 @@ GIVEN = {"corpus": "arrays", "executor": "local"}
 """What reads the arrays into which data that are given in Python are put, and what trains a network that no
 other process could find."""
 
+FOLDER = "text"
+"""The corpus that reads a folder of text."""
+SPACE: Mapping[str, tuple[str, ...]] = {
+    "init": ("uniform", "er"),
+    "removal": ("magnitude", "set", "threshold", "global_magnitude"),
+    "growth": ("random", "gradient"),
+    "redistribution": ("none", "magnitude", "nonzeros"),
+}
+"""Controls that a first search chooses among."""
+FEW_WEIGHTS: Mapping[str, tuple[str, ...]] = {**SPACE, "growth": ("gradient", "momentum")}
+"""The same at sparsity 0.9 and above, where random growth needs more epochs (docs/settings.md)."""
+
 SIZED_OBJECTIVE = "loss"
 """The objective of a search that asks for a small network: held against the dense network's loss after
 as many epochs it is nearly fair to all sparsities, where a trend of three epochs is not

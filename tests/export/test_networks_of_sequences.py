@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ import torch
 import hyperprune
 from hyperprune.corpus.load import _load_corpus
 from hyperprune.errors import CorpusError, PluginError, RunError
+from hyperprune.export.c.check import compiler, run_c
 from hyperprune.pipeline import run as api
+from hyperprune.sources.network import Given
 from hyperprune.testing import tiny_arrays, tiny_recipe
 
 SETTINGS = (
@@ -23,6 +27,8 @@ SETTINGS = (
     "train.lr=0.5",
     "final.keep=all",
 )
+
+SANITIZED = ("-O1", "-DHP_PLAIN", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +114,35 @@ def test_a_torch_program_takes_features_and_state(made, tmp_path):
     torch.testing.assert_close(fast.predict(x[None], state)[0], wanted)
 
 
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+@pytest.mark.parametrize("number", ["float32", "int8"])
+def test_in_c_it_reads_features_as_the_data_have_them(made, number, tmp_path):
+    folder, _, winner = made
+    written = winner.export("c", tmp_path / "net", dtype=number)
+    assert "Compiled by" in written.card.read_text()
+    files = {name: (tmp_path / "net" / name).read_text() for name in ("net.c", "net.h")}
+    held = np.load(folder / "kept" / "test.npz")
+    row = held["x"][0][: held["lengths"][0]]
+    found = run_c(files, "net", 3, row, flags=SANITIZED, cc=compiler())  # (T, 3)
+    wanted = winner.answer([torch.from_numpy(row)])[0].numpy()
+    assert np.abs(found[-1] - wanted).max() < (1e-5 if number == "float32" else 0.1)
+    command = ["make", "test", f"CC={compiler()}", "CFLAGS=-O1 -Werror"]
+    ran = subprocess.run(command, cwd=tmp_path / "net", capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_network_without_a_step_is_refused_in_c(made, tmp_path):
+    winner = made[2]
+    whole = replace(winner, model=Given(winner.model))
+    with pytest.raises(RunError, match="no step to write in C"):
+        whole.export("c", tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_network_of_sequences_does_not_do(made, tmp_path):
     folder, _, winner = made
     with pytest.raises(RunError, match="task 'classification': it foretells no words"):
         winner.generate("a").send(None)
-    with pytest.raises(RunError, match="format c writes language models, and this is a network of"):
-        winner.export("c", tmp_path / "c")
     x, y = torch.zeros(2, 5, 2), [0, 2]
     for given, said in (
         (("a text",), "data: found tuple of other things"),

@@ -26,10 +26,10 @@ static {name}_t net;
 
 int main(void)
 {{
-    int32_t token;
+    {kind} given[{count}];
     {name}_reset(&net);
-    while (fread(&token, sizeof token, 1, stdin) == 1) {{
-        {name}_step(&net, token);
+    while (fread(given, sizeof given, 1, stdin) == 1) {{
+        {name}_step(&net, {argument});
         if (fwrite(net.output, sizeof(float), {outputs}, stdout) != {outputs}) return 1;
     }}
     return 0;
@@ -39,12 +39,11 @@ int main(void)
 
 @dataclass(frozen=True)
 class Checked:
-    """What the compiled program was found to do: largest difference of a log-probability, perplexities."""
+    """What the compiled program was found to do: the largest difference of an output, and what of it."""
 
     compiler: str
     difference: float
-    perplexity: float
-    wanted: float
+    said: str
 
 
 def compiler() -> str | None:
@@ -57,15 +56,26 @@ def run_c(
     files: dict[str, str],
     name: str,
     outputs: int,
-    tokens: Sequence[int],
+    given: Sequence[int] | NDArray[np.float32],
     *,
     flags: Sequence[str] = ("-O2",),
     cc: str,
 ) -> NDArray[np.float32]:
-    """Log-probabilities (T, V) of the compiled files for tokens; RunError where they do not compile."""
+    """Outputs (T, O) of the compiled files for tokens (T,), or features (T, F).
+
+    Raises RunError where the files do not compile.
+    """
+    features = given.shape[1] if isinstance(given, np.ndarray) else 0
+    fields = {
+        "name": name,
+        "outputs": outputs,
+        "kind": "float" if features else "int32_t",
+        "count": features or 1,
+        "argument": "given" if features else "given[0]",
+    }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for file, text in {**files, "main.c": MAIN.format(name=name, outputs=outputs)}.items():
+        for file, text in {**files, "main.c": MAIN.format(**fields)}.items():
             (place / file).write_text(text, encoding="utf-8")
         program = place / "main"
         command = [cc, *WARNINGS, *flags, f"{name}.c", "main.c", "-o", str(program), "-lm"]
@@ -75,7 +85,7 @@ def run_c(
             raise RunError(f"{cc} does not compile what was made; not written:\n{first}")
         said = subprocess.run(
             [str(program)],
-            input=np.array(tokens, np.int32).tobytes(),
+            input=np.array(given, np.float32 if features else np.int32).tobytes(),
             capture_output=True,
             timeout=SECONDS,
         )

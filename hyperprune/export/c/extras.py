@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperprune.export.c.source import numbers
@@ -19,22 +20,41 @@ SHOWN = 16
 
 
 def files(
-    network: TrainedNetwork, export: CExport, tokens: Sequence[int], wanted: Tensor, number: str
+    network: TrainedNetwork,
+    export: CExport,
+    given: Sequence[int] | NDArray[np.float32],
+    wanted: Tensor,
+    number: str,
 ) -> dict[str, str]:
-    """The further files of a folder, by name; the test asks for the first of the predictions (T, V)."""
-    tokens, wanted = tokens[:TESTED], wanted[:TESTED]
+    """The further files of a folder, by name; the test asks for the first of the outputs (T, O)."""
+    given, wanted = given[:TESTED], wanted[:TESTED]
     outputs = wanted.shape[1]
     places = sorted({round(k * (outputs - 1) / max(1, SHOWN - 1)) for k in range(SHOWN)})
     expected = wanted[:, places].contiguous().numpy().astype(np.float32)
+    largest = 1.0 if network.about.language else max(1.0, float(wanted.abs().max()))
+    if isinstance(given, np.ndarray):
+        rows = ",\n    ".join("{" + ", ".join(numbers(row)) + "}" for row in given)
+        reading = {
+            "inputs": f"static const float inputs[{len(given)}][{given.shape[1]}] = {{\n    {rows}\n}};",
+            "filled": FILLED.format(upper=export.name.upper()),
+            "fed": "x",
+        }
+    else:
+        tokens = ", ".join(map(str, given))
+        reading = {
+            "inputs": f"static const int32_t inputs[{len(given)}] = {{{tokens}}};",
+            "filled": "",
+            "fed": f"(int32_t)((steps + k) % {len(network.vocabulary)})",
+        }
     fields = {
         "name": export.name,
         "upper": export.name.upper(),
-        "steps": len(tokens),
-        "tokens": ", ".join(map(str, tokens)),
+        "steps": len(given),
         "places": ", ".join(map(str, places)),
         "shown": len(places),
         "expected": ",\n    ".join(", ".join(numbers(row)) for row in expected),
-        "tolerance": "1e-4f" if number == "float32" else "0.5f",
+        "tolerance": f"{(1e-4 if number == 'float32' else 0.5) * largest:.3g}f",
+        **reading,
     }
     return {
         "test.c": TEST.format(**fields),
@@ -55,11 +75,18 @@ def card(network: TrainedNetwork, export: CExport, number: str) -> str:
     else:
         said = (
             f"Compiled by {checked.compiler.rpartition('/')[2]} and held against PyTorch when it was "
-            f"written: log-probabilities differ by at most {checked.difference:.2g}; perplexity of a text "
-            f"that the network wrote {checked.perplexity:.4f}, of PyTorch {checked.wanted:.4f}."
+            f"written: outputs differ by at most {checked.difference:.2g}; {checked.said}."
         )
-    valid = "" if about.valid_value is None else f"{about.valid_value:.2f}"
+    valid = "" if about.valid_value is None else about.metric.text(about.valid_value)
+    reads, step = about.reads, "token"
+    how = "as often as there are tokens"
+    if reads is not None:
+        step, how = "x", f"x: {reads.inputs} features, as the data had them before they were scaled"
     return CARD.format(
+        step=step,
+        how=how,
+        words=about.metric.words,
+        answer=export.answer,
         model=about.recipe.model.name,
         candidate=about.candidate,
         number=number,
@@ -81,7 +108,7 @@ TEST = """\
 #include <stdio.h>
 #include "{name}.h"
 
-static const int32_t tokens[{steps}] = {{{tokens}}};
+{inputs}
 static const int places[{shown}] = {{{places}}};
 static const float expected[{steps} * {shown}] = {{
     {expected}
@@ -94,15 +121,21 @@ int main(void)
     int step, k;
     {name}_reset(&net);
     for (step = 0; step < {steps}; step++) {{
-        {name}_step(&net, tokens[step]);
+        {name}_step(&net, inputs[step]);
         for (k = 0; k < {shown}; k++) {{
             const float off = fabsf(net.output[places[k]] - expected[step * {shown} + k]);
             largest = off > largest ? off : largest;
         }}
     }}
-    printf("largest difference of a log-probability: %g\\n", (double)largest);
+    printf("largest difference of an output: %g\\n", (double)largest);
     return largest < {tolerance} ? 0 : 1;
 }}
+"""
+
+FILLED = """\
+    float x[{upper}_INPUTS];
+    int n;
+    for (n = 0; n < {upper}_INPUTS; n++) x[n] = (float)(n % 7) / 7.0f;
 """
 
 BENCH = """\
@@ -117,11 +150,11 @@ int main(void)
     long steps = 0;
     clock_t started;
     double seconds;
-    {name}_reset(&net);
+{filled}    {name}_reset(&net);
     started = clock();
     do {{
         int k;
-        for (k = 0; k < 100; k++) {name}_step(&net, (int32_t)((steps + k) % {upper}_OUTPUTS));
+        for (k = 0; k < 100; k++) {name}_step(&net, {fed});
         steps += 100;
         seconds = (double)(clock() - started) / CLOCKS_PER_SEC;
     }} while (seconds < 1.0);
@@ -159,7 +192,7 @@ CARD = """\
 |---|---|
 | candidate | {candidate} |
 | active weights | {active} of {masked} masked |
-| validation perplexity (float32) | {valid} |
+| validation {words} (float32) | {valid} |
 | numbers | {number} |
 | tables (flash) | {flash} bytes |
 | state and scratch (RAM) | {ram} bytes |
@@ -177,8 +210,8 @@ CARD = """\
 static {name}_t net;
 
 {name}_reset(&net);
-{name}_step(&net, token);          /* as often as there are tokens */
-net.output[k];                     /* log-probability of word k */
+{name}_step(&net, {step});   /* {how} */
+net.output[k];   /* {answer} */
 ```
 
 `make` builds and runs the test and the benchmark. C99, nothing but C's own library (`logf` from libm);

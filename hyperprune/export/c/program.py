@@ -106,7 +106,8 @@ class Program:
 
     buffers: elements of each scratch buffer. matrices: name in C → (constant (N, K), its parameter).
     vectors: name in C → constant read by elements. tables: name in C → table whose rows are looked up.
-    state: elements of each part. output: the value that a step answers with; after: the new state.
+    state: elements of each part. features: numbers that a step reads; 0: it reads a token. outputs: numbers
+    that it answers with.
     """
 
     statements: list[str] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Program:
     vectors: dict[str, Tensor] = field(default_factory=dict)
     tables: dict[str, tuple[Tensor, str]] = field(default_factory=dict)
     state: list[int] = field(default_factory=list)
+    features: int = 0
     outputs: int = 0
 
 
@@ -135,9 +137,14 @@ class _Translator:
         for number, node in enumerate(placeholders):
             shape = tuple(node.meta["val"].shape)
             index = torch.arange(math.prod(shape)).view(shape)
-            self.known[node] = Value("token" if number == 0 else f"self->s{number - 1}", index)
             if number:
                 self.program.state.append(index.numel())
+                self.known[node] = Value(f"self->s{number - 1}", index)
+            elif node.meta["val"].is_floating_point():
+                self.program.features = index.numel()
+                self.known[node] = Value("x", index)
+            else:
+                self.known[node] = Value("token", index)
         for node in self.module.graph.nodes:
             if node.op == "get_attr":
                 tensor = operator.attrgetter(str(node.target))(self.module)
@@ -444,9 +451,9 @@ def _number(value: Any) -> str:
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
-def traced(step: nn.Module, token: Tensor, state: tuple[Tensor, ...]) -> GraphModule:
-    """A step for a batch of one as a graph of plain operations."""
+def traced(step: nn.Module, read: Tensor, state: tuple[Tensor, ...]) -> GraphModule:
+    """A step for a batch of one, which reads a token (1,) or features (1, F), as a plain graph."""
     with torch.no_grad():
-        module = torch.export.export(step, (token, state)).run_decompositions().module()
+        module = torch.export.export(step, (read, state)).run_decompositions().module()
     assert isinstance(module, GraphModule)
     return module

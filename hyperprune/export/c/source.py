@@ -50,8 +50,9 @@ def render(
     name: str,
     about: str,
     number: Number,
+    answer: str = "log-probabilities of what comes next",
 ) -> Source:
-    """Put a program and its packed matrices into words."""
+    """Put a program and its packed matrices into words; `answer` says what a step's output is."""
     arena, places = _arena(program)
     wide = max((m.columns + m.block[1] for m in matrices.values()), default=1)
     quantised = number == "int8"
@@ -78,6 +79,10 @@ def render(
         state=state,
         scratch=scratch,
         outputs=program.outputs,
+        inputs=f"#define {upper}_INPUTS {program.features}\n" if program.features else "",
+        answer=_comment(answer),
+        read=f"{program.features} features" if program.features else "a token (0 <= token)",
+        argument=argument(program.features),
         flash=size.flash,
         ram=size.ram,
         operations=size.operations,
@@ -100,8 +105,13 @@ def render(
     statements = "\n".join(
         f"    {BUFFER.sub(lambda m: places[m.group(0)], s)}" for s in program.statements
     )
-    body.append(STEP.format(name=name, statements=statements))
+    body.append(STEP.format(name=name, statements=statements, argument=argument(program.features)))
     return Source(header, "\n".join(body), size)
+
+
+def argument(features: int) -> str:
+    """What a step is given, in C."""
+    return "const float *x" if features else "int32_t token"
 
 
 def _arena(program: Program) -> tuple[int, dict[str, str]]:
@@ -178,7 +188,7 @@ HEADER = """\
 
 #include <stdint.h>
 
-#define {upper}_OUTPUTS {outputs}
+{inputs}#define {upper}_OUTPUTS {outputs}
 #define {upper}_STATE {states} /* floats that are carried from step to step */
 #define {upper}_FLASH {flash} /* bytes of constant tables */
 #define {upper}_RAM {ram} /* bytes of {name}_t */
@@ -189,14 +199,14 @@ extern "C" {{
 #endif
 
 typedef struct {{
-{state}{scratch}    float output[{outputs}]; /* log-probabilities of what comes next */
+{state}{scratch}    float output[{outputs}]; /* {answer} */
 }} {name}_t;
 
 /* Begin anew: a state of zeros. */
 void {name}_reset({name}_t *self);
 
-/* One step: read a token (0 <= token), move the state on, fill self->output. */
-void {name}_step({name}_t *self, int32_t token);
+/* One step: read {read}, move the state on, fill self->output. */
+void {name}_step({name}_t *self, {argument});
 
 #ifdef __cplusplus
 }}
@@ -255,7 +265,7 @@ void {name}_reset({name}_t *self)
     memset(self, 0, sizeof *self);
 }}
 
-void {name}_step({name}_t *self, int32_t token)
+void {name}_step({name}_t *self, {argument})
 {{
 {statements}
 }}

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from hyperprune.errors import RunError, nearest
 from hyperprune.export.c import extras
@@ -18,7 +20,7 @@ from hyperprune.export.c.matrices import Number, Packed, pack, smallest
 from hyperprune.export.c.program import Program, traced, translate
 from hyperprune.export.c.source import Size, render
 from hyperprune.export.network import TrainedNetwork
-from hyperprune.export.step import Step
+from hyperprune.export.step import Step, carries
 from hyperprune.runtime.quiet import quiet
 from hyperprune.store import atomic
 
@@ -26,10 +28,14 @@ BLOCKS = ((8, 4), (4, 1))
 """Blocks that are tried beside the recipe's own: a vector high, as RNNoise and Opus have them."""
 MATRICES = ("smallest", "dense", "csr", "8x4", "4x1")
 NUMBERS: tuple[Number, ...] = ("float32", "int8")
+Given = Sequence[int] | NDArray[np.float32]
+"""Tokens (T,), or features (T, F)."""
 STEPS = 64
 TOLERANCE = 1e-5
 HARM = 0.05
 """Change of perplexity from which int8 counts as broken rather than rounded."""
+ROUNDED = 0.1
+"""Root mean square of what int8 changes, over that of the outputs, from which it counts as broken."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class CExport:
     size: Size
     checked: Checked | None
     forms: dict[str, str]
+    answer: str  # what a step's output is
 
 
 def write_c(
@@ -72,14 +79,14 @@ def write_c(
         f"{about.recipe.model.name}, candidate {about.candidate}: {about.active:,} of {about.masked:,} "
         f"masked weights are active.\nWritten by hyperprune; {number} weights."
     )
-    made = render(program, packed, tables, name, text, number)  # type: ignore[arg-type]
+    made = render(program, packed, tables, name, text, number, answered(network))  # type: ignore[arg-type]
     files = {f"{name}.h": made.header, f"{name}.c": made.source}
-    tokens, wanted = sampled(network, STEPS)
-    checked = check(files, name, tokens, wanted, number)
+    given, wanted = sampled(network, STEPS)
+    checked = check(files, name, given, wanted, number, language=about.language)
     forms = {program.tables[key][1]: described(item) for key, item in tables.items()}
     forms |= {program.matrices[key][1]: described(item) for key, item in packed.items()}
-    export = CExport(target, name, made.size, checked, forms)
-    files |= extras.files(network, export, tokens, wanted, number)
+    export = CExport(target, name, made.size, checked, forms, answered(network))
+    files |= extras.files(network, export, given, wanted, number)
     target.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         atomic.write_text(target / file, content)
@@ -93,11 +100,52 @@ def identifier(text: str) -> str:
 
 
 def program_of(network: TrainedNetwork) -> Program:
-    """The network's step for a batch of one, translated."""
-    state = network.initial_state(1)
+    """The network's step for a batch of one, translated; raises RunError for a network that has none.
+
+    Features are read as the run's data had them: they are scaled inside.
+    """
+    if not carries(network):
+        raise RunError(
+            "this network reads whole sequences and carries no state from one call to the next, so it has no "
+            "step to write in C; onnx and torch have the form sequence"
+        )
+    state, reads = network.initial_state(1), network.about.reads
+    step: nn.Module = Step(network.model, language=network.about.language)
+    if reads is None:
+        read = torch.zeros(1, dtype=torch.int64)
+    else:
+        read = torch.zeros(1, reads.inputs)
+        step = step if reads.mean is None else _Scaled(step, reads.mean, reads.scale or ())
     with quiet():
-        module = traced(Step(network.model), torch.zeros(1, dtype=torch.int64), tuple(state))
+        module = traced(step, read, tuple(state))
     return translate(module)
+
+
+class _Scaled(nn.Module):
+    """A step that reads features before they are scaled."""
+
+    def __init__(self, step: nn.Module, mean: Sequence[float], scale: Sequence[float]) -> None:
+        super().__init__()
+        self.step = step
+        self.mean, self.scale = (
+            nn.Parameter(torch.tensor(values), requires_grad=False) for values in (mean, scale)
+        )
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        found: tuple[Tensor, tuple[Tensor, ...]] = self.step((x - self.mean) / self.scale, state)
+        return found
+
+
+def answered(network: TrainedNetwork) -> str:
+    """What a step's output is, in words."""
+    reads = network.about.reads
+    if network.about.language:
+        return "log-probabilities of what comes next"
+    if reads is None:
+        return "outputs"
+    when = "of this step" if reads.a_step else "of the sequence, where this was its last step"
+    what = "scores of the classes: the largest is the answer" if reads.labels else "outputs"
+    return f"{what}, {when}"
 
 
 def packed_of(
@@ -140,38 +188,61 @@ def described(packed: Packed) -> str:
 
 
 def check(
-    files: dict[str, str], name: str, tokens: Sequence[int], wanted: Tensor, number: str
+    files: dict[str, str],
+    name: str,
+    given: Given,
+    wanted: Tensor,
+    number: str,
+    *,
+    language: bool = True,
 ) -> Checked | None:
-    """Compile and compare on tokens whose predictions (T, V) are known; None without a compiler."""
+    """Compile and compare on inputs whose outputs (T, O) are known; None without a compiler."""
     cc = compiler()
     if cc is None:
         return None
-    found = torch.from_numpy(run_c(files, name, wanted.shape[1], tokens, cc=cc).copy())
-    difference = float((found - wanted).abs().max())
-    perplexities = [perplexity(values, tokens) for values in (found, wanted)]
-    far = not torch.isfinite(found).all()
-    if number == "float32":
-        far = far or bool(((found - wanted).abs() > TOLERANCE * wanted.abs().clamp_min(1)).any())
+    found = torch.from_numpy(run_c(files, name, wanted.shape[1], given, cc=cc).copy())
+    off = (found - wanted).abs()
+    difference = float(off.max())
+    if language:
+        tokens = [int(token) for token in given]
+        own, other = (perplexity(values, tokens) for values in (found, wanted))
+        harmed = abs(own / other - 1) > HARM
+        said = f"perplexity of a text that the network wrote {own:.4f}, of PyTorch {other:.4f}"
     else:
-        far = far or abs(perplexities[0] / perplexities[1] - 1) > HARM
-    if far:
+        share = float((off.square().mean() / wanted.square().mean().clamp_min(1e-12)).sqrt())
+        same = float((found.argmax(1) == wanted.argmax(1)).float().mean())
+        harmed = share > ROUNDED
+        said = f"outputs differ by {share:.2g} of their size"
+        if wanted.shape[1] > 1:
+            said += f", and the largest is the same in {same:.1%} of steps"
+    if number == "float32":
+        harmed = bool((off > TOLERANCE * wanted.abs().clamp_min(1)).any())
+    if harmed or not torch.isfinite(found).all():
         raise RunError(
-            f"the compiled program computes something else than the model (log-probabilities differ by "
-            f"{difference:.2g}, perplexity {perplexities[0]:.4g} for {perplexities[1]:.4g}); not written"
+            f"the compiled program computes something else than the model (an output differs by "
+            f"{difference:.2g}; {said}); not written"
         )
-    return Checked(cc, difference, *perplexities)
+    return Checked(cc, difference, said)
 
 
-def sampled(network: TrainedNetwork, steps: int) -> tuple[list[int], Tensor]:
-    """Tokens that a network draws from its own predictions, and these (T, V)."""
+def sampled(network: TrainedNetwork, steps: int) -> tuple[Given, Tensor]:
+    """Inputs of a network with its outputs (T, O): tokens that it draws itself, or random features (T, F)."""
     rng = torch.Generator().manual_seed(0)
-    state, token = network.initial_state(1), torch.zeros(1, 1, dtype=torch.int64)
+    reads, state = network.about.reads, network.initial_state(1)
+    if reads is not None:
+        x = torch.randn(steps, reads.inputs, generator=rng)  # (T, F), scaled
+        wanted, _ = network.predict(x[:, None], state)
+        if reads.mean is not None and reads.scale is not None:
+            x = x * torch.tensor(reads.scale) + torch.tensor(reads.mean)
+        return x.numpy(), wanted[:, 0]
+    token = torch.zeros(1, 1, dtype=torch.int64)
     tokens, predicted = [], []
     for _ in range(steps):
         tokens.append(int(token))
-        logp, state = network.predict(token, state)
-        predicted.append(logp[0, 0])
-        token = torch.multinomial(logp[0, 0].exp(), 1, generator=rng).view(1, 1)
+        outputs, state = network.predict(token, state)
+        predicted.append(outputs[0, 0])
+        drawn = torch.multinomial(outputs[0, 0].softmax(-1), 1, generator=rng)
+        token = (drawn % max(1, len(network.vocabulary))).view(1, 1)
     return tokens, torch.stack(predicted)
 
 
