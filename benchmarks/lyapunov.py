@@ -1,10 +1,11 @@
 """Cost of a Lyapunov spectrum, each ratio measured side by side in one run.
 
-    python benchmarks/lyapunov.py [published] [bare] [growth] [memory] [full] [--sizes 128,256,512]
+    python benchmarks/lyapunov.py [published] [bare] [growth] [memory] [full] [rate] [--sizes 128,256,512]
 
 published: against the published way, dense Jacobians through diagonal matrices, matmul and QR each
 step in float32. bare: against the bare loop of qr(J @ Q) on the layer blocks, float64. growth: how
 time grows with H, L, B, T, k. memory: peak, in block-sized arrays. full: full against hidden state.
+rate: counted flops a second as a share of what a product of H × H matrices reaches here.
 The two sides of a ratio alternate and the least time of each counts. With --threads 1 processor time
 is measured instead of wall-clock time, which a loaded machine falsifies least. Ours scales with cores
 as layers × sequences do, the other sides as threaded BLAS does, so one thread favours the others.
@@ -28,8 +29,13 @@ from torch import Tensor, nn
 
 from hyperprune.builtin.models import stacked_lstm
 from hyperprune.lyapunov import lyapunov_spectrum
+from hyperprune.lyapunov.tangent import StateKind
 
 STEPS, BURN_IN = 35, 10
+FLOPS: dict[StateKind, float] = {"hidden": 5 / 3, "full": 31 / 3}
+"""Counted flops of a step of a layer and sequence, in H³: a triangular product and an elimination."""
+PRODUCTS = 8
+"""Matrix products that are timed at once."""
 
 
 def network(hidden: int, layers: int = 2) -> nn.Module:
@@ -225,9 +231,29 @@ def memory(H: int = 512) -> Iterator[list[str]]:
         yield ([str(H), str(B), f"{peak / 2**20:.1f}", f"{peak / block / B:.2f}"])
 
 
+def rate(sizes: list[int], repeats: int, B: int = 4) -> Iterator[list[str]]:
+    for H in sizes:
+        model, inputs = network(H), text(B)
+        X, Y = (torch.randn(PRODUCTS, H, H, dtype=torch.float64) for _ in range(2))
+
+        def products(X: Tensor = X, Y: Tensor = Y) -> None:
+            for x, y in zip(X, Y, strict=True):
+                torch.mm(x, y)
+
+        for kind, counted in FLOPS.items():
+            ours, bare = side_by_side(
+                3 if H > 256 else repeats,
+                partial(lyapunov_spectrum, model, inputs, state_kind=kind),
+                products,
+            )
+            reached = 2 * B * (STEPS + BURN_IN) * counted * H**3 / ours / 1e9
+            product = PRODUCTS * 2 * H**3 / bare / 1e9
+            yield [str(H), kind, f"{reached:.1f}", f"{product:.1f}", f"{reached / product:.0%}"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    every = ["published", "bare", "growth", "memory", "full"]
+    every = ["published", "bare", "growth", "memory", "full", "rate"]
     parser.add_argument("parts", nargs="*", choices=[*every, []], default=every)
     parser.add_argument("--sizes", default="128,256,512")
     parser.add_argument("--repeats", type=int, default=5)
@@ -253,6 +279,11 @@ def main() -> None:
             "(e) Full against hidden state, B = 2",
             ["H", "hidden (s)", "full (s)", "ratio"],
             full(sizes, repeats),
+        ),
+        "rate": (
+            "(f) Counted flops against the rate of a matrix product, L = 2, B = 4",
+            ["H", "state", "reached (GFLOP/s)", "product (GFLOP/s)", "share"],
+            rate(sizes, repeats),
         ),
         "growth": (
             "(c) Growth around H = 128, L = 2, B = 4, 45 steps, all k (hidden state)",

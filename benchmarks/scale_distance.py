@@ -2,10 +2,11 @@
 
     python benchmarks/scale_distance.py
 
-The quickstart's network; eight configurations (init × growth × removal rate), each with and without
-scaled initial weights, before training and after epochs 1 to 3. Candidates of different density in a
-tensor then begin from different multiples of the same weights, so the question is what moves: how far
-candidates lie from the dense network, how far apart they are, and whether they keep their order.
+The network of small/pydoc_training, as if for eight epochs; eight configurations (init × growth ×
+removal rate), each with and without scaled initial weights, before training and after epochs 1 to
+3. Candidates of different density in a tensor then begin from different multiples of the same
+weights, so the question is what moves: how far candidates lie from the dense network, how far apart
+they are, and whether they keep their order.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hyperprune.recipe import Recipe, load_recipe
 from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
 
 ROOT = Path(__file__).parent.parent
+BASE = ROOT / "recipes" / "small" / "pydoc_training.toml"
 TARGET = Path(__file__).parent / "results" / "scale_distance.json"
 EPOCHS = 3
 RESOLUTION = -8.0
@@ -54,17 +56,15 @@ def distance(a: LyapunovSpectrum, b: LyapunovSpectrum) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    base = load_recipe(ROOT / "recipes" / "quickstart.toml")
+    base = load_recipe(BASE, ["train.epochs=8"])
     dense, _ = spectra(base, sparse=False)
     runs: dict[str, Any] = {}
     for sparsity, scale in itertools.product(SPARSITIES, SCALES):
         for init, growth, rate in CONFIGURATIONS:
             update = {"sparsity": sparsity, "init_scale": scale, "removal_rate": rate}
-            given = [f"prune.{key}={value}" for key, value in update.items()]
+            given = ["train.epochs=8", *(f"prune.{key}={value}" for key, value in update.items())]
             given += [f"prune.init={init}", f"prune.growth={growth}"]
-            own, perplexity = spectra(
-                load_recipe(ROOT / "recipes" / "quickstart.toml", given), sparse=True
-            )
+            own, perplexity = spectra(load_recipe(BASE, given), sparse=True)
             distances = [distance(a, b) for a, b in zip(own, dense, strict=True)]
             key = f"{sparsity} {scale} {init} {growth} {rate}"
             runs[key] = {"distance": distances, "perplexity": perplexity}

@@ -159,7 +159,7 @@ class Replayer:
             lowest = {row: self.lowest(row) for row in self.trained}
             bar = min((lowest[row] for row in self.finished()), default=math.inf)
             missed = [row for row, loss in lowest.items() if loss < bar]
-            if not missed or not self.finished():
+            if not missed:
                 return saved
             saved.append(min(missed, key=lowest.__getitem__))
             self.train(saved[-1], self.study.epochs)
@@ -193,6 +193,10 @@ def replay_within(
         steps.append((one.spent, row if chosen is None or whole else chosen))
         if whole:
             chosen = row
+    if not one.finished():  # every finalist diverged: it goes on with whom it let go, as a run does
+        one.rescue()
+        if one.finished():
+            steps.append((one.spent, min(one.finished(), key=lambda k: study.final[k])))
     met, spent, finished = one.met, one.spent, tuple(one.finished())
     rescued = tuple(one.rescue())
     return Trace(tuple(steps), met, finished, rescued, one.spent - spent)

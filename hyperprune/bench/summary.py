@@ -73,7 +73,9 @@ def _summary(
 ) -> dict[str, Any]:
     regrets = np.array([regret_at(study, trace, trace.epochs) for trace in traces])
     lost = np.array([study.final[trace.chosen] for trace in traces]) - study.final.min()
-    rescued = [min(t.finished + t.rescued, key=lambda row: study.final[row]) for t in traces]
+    rescued = [
+        min(t.finished + t.rescued or (t.chosen,), key=lambda row: study.final[row]) for t in traces
+    ]
     saved = np.array([study.final[row] for row in rescued]) - study.final.min()
     top = set(np.argsort(study.final, kind="stable")[:3].tolist())
     curve = [

@@ -188,10 +188,11 @@ class GatedLinear(LinearMixer):
 
 
 class MLSTM(LinearMixer):
-    """C ← f C + i v kᵀ, n ← f n + i k, y = o ⊙ C q / max(|nᵀ q|, 1) a head, i = exp, f and o = σ.
+    """C ← f C + i v kᵀ, n ← f n + i k, y = o ⊙ norm(C q / max(|nᵀ q|, 1)) a head, i = exp, f and o = σ.
 
-    Beck et al. 2024 (arXiv 2405.04517, eq. 19–27), k divided by √d. i's logarithm is softly bounded,
-    so that no third state has to keep it in range. n is the last row of a head's state.
+    Beck et al. 2024 (arXiv 2405.04517, eq. 19–27), k divided by √d, and a norm a head as their block has.
+    i's logarithm is softly bounded, so that no third state has to keep it in range. n is the last row of
+    a head's state.
     """
 
     def __init__(self, width: int, size: int, heads: int) -> None:
@@ -202,6 +203,7 @@ class MLSTM(LinearMixer):
         self.gates = {**dict.fromkeys(projected, size), "input": heads, "forget": heads}
         self.stacked = nn.Linear(width, sum(self.gates.values()))
         self.out = nn.Linear(size, width)
+        self.norm = RMSNorm(self.head)
         with torch.no_grad():  # they begin remembering: f from 0.95 to 0.998, as the paper has it
             self.stacked.bias[-heads:] = torch.linspace(3, 6, heads)
 
@@ -215,7 +217,7 @@ class MLSTM(LinearMixer):
         C = h.view(batch, self.heads, self.head + 1, self.head).to(v.dtype)
         log_f = functional.logsigmoid(forget)
         y, C = outer_scan(log_f, i * values, k * self.head**-0.5, q, C)
-        y = y[..., :-1] / y[..., -1:].abs().clamp_min(1)
+        y = self.norm(y[..., :-1] / y[..., -1:].abs().clamp_min(1))
         return self.out(torch.sigmoid(o) * y.flatten(-2)), C.reshape(batch, -1)
 
     def moduli(self, x: Tensor) -> Tensor:

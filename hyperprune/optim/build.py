@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -33,9 +34,24 @@ def build_optimizer(
     name: str, model: nn.Module, *, lr: float, weight_decay: float, nonmono: int = 5
 ) -> Optimizer:
     """Make an optimiser by its recipe name: snt_asgd, sgd, adam or adamw."""
+    _spare_the_compiler()
     named = model.named_parameters()
     if name == "snt_asgd":
         return SNTASGD(named, lr=lr, weight_decay=weight_decay, nonmono=nonmono)
     plain: Any = {"sgd": SGD, "adam": Adam, "adamw": AdamW}[name]
     optimizer: Optimizer = plain(named, lr=lr, weight_decay=weight_decay)
     return optimizer
+
+
+def _spare_the_compiler() -> None:
+    """Keep torch from importing its compiler, a second of every process, to make an optimiser.
+
+    `torch._compile` does so at the first call of a method that is not to be compiled, and remembers what
+    comes of it beside the function. Where nothing is compiled, that is the function itself.
+    """
+    if "torch._dynamo" in sys.modules:
+        return
+    for name in ("add_param_group", "zero_grad"):
+        inner = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if inner is not None and not hasattr(inner, "__dynamo_disable"):
+            setattr(inner, "__dynamo_disable", inner)

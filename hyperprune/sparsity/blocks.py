@@ -1,10 +1,11 @@
 """Masks that come in blocks: what moves as one, how it is pooled, and which sizes there are.
 
 A tensor is read as a matrix (R, C), C being all dimensions but the first. `[a, b]` divides it into
-blocks of a rows and b columns; at the far edges, where they do not fit, blocks are smaller and count
-as one all the same. `"rows"` are a row each, `"units"` the rows of a unit in all of the gates that a
-tensor stacks, `"columns"` all that a unit sends into a tensor. `"n:m"` keeps n of every m weights
-that follow each other in a row (`hyperprune.sparsity.groups`).
+blocks of a rows and b columns; at the far edges, where they do not fit, blocks are smaller and count as
+one all the same. `"rows"` are a row each, `"units"` the rows of a unit in all of the gates that a tensor
+stacks (tensors of a model that says where its units stand: `hyperprune.sparsity.units`), `"columns"` all
+that a unit sends into a tensor. `"n:m"` keeps n of every m weights that follow each other in a row
+(`hyperprune.sparsity.groups`).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
 from hyperprune.plugins.defaults import InitScale
-from hyperprune.sparsity.blocks import covered
 from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
@@ -101,12 +101,13 @@ class SparseTraining(MaskedNetwork):
         super().__init__(
             model, optimizer, chosen["exclude"], gates, self.method.averages, self.method.block
         )
+        self.method = replace(self.method, units=self._units)
         found = None if masks is None else self._found(masks)
         self.timing = Timing(
             *densities(
                 self._density(density, chosen["initial_density"]),
                 chosen["initial_density"],
-                found and [self._places(*pair) for pair in zip(self._tensors, found, strict=True)],
+                found and self._places(found),
             ),
             chosen["removal_rate"],
             self.method.schedule,
@@ -221,7 +222,7 @@ class SparseTraining(MaskedNetwork):
         """Whether gradual pruning should have arrived by now and has not."""
         if not self.timing.gradual or self.timing.moves(progress):
             return False
-        over = sum(t.placed for t in self._tensors) > self._total(progress)
+        over = self.method.placed(self._tensors) > self._total(progress)
         return over and any(t.placed > t.least for t in self._tensors if t.parameter.requires_grad)
 
     def _total(self, progress: float) -> int:
@@ -241,14 +242,15 @@ class SparseTraining(MaskedNetwork):
             )
         return density
 
-    def _places(self, tensor: Masked, mask: Tensor) -> Tensor:
-        """What moves as one and is active; raises SparsityError for a mask that is not n of m."""
+    def _places(self, masks: Sequence[Tensor]) -> list[Tensor]:
+        """What moves as one and is active; raises SparsityError for masks that are not n of m."""
         group = n_of_m(self.method.block)
-        if group is not None and not fits(mask, group):
-            raise SparsityError(
-                f"masks: {tensor.name} does not keep {self.method.block} everywhere"
-            )
-        return covered(tensor.grid, mask)
+        for tensor, mask in zip(self._tensors, masks, strict=True):
+            if group is not None and not fits(mask, group):
+                raise SparsityError(
+                    f"masks: {tensor.name} does not keep {self.method.block} everywhere"
+                )
+        return self._covered(masks)
 
     # ── topology ─────────────────────────────────────────────────────────────────────────────
 
@@ -275,7 +277,7 @@ class SparseTraining(MaskedNetwork):
                     self.updates,
                     self.timing.density_at(progress),
                     self.timing.rate_at(progress),
-                    sum(t.placed for t in self._tensors) - self._total(progress),
+                    self.method.placed(self._tensors) - self._total(progress),
                     self.threshold,
                 )
                 break

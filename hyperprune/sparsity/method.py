@@ -14,6 +14,7 @@ from hyperprune.runtime.seeds import derive
 from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.groups import initial_groups, kept, planned_groups
 from hyperprune.sparsity.masked import Masked
+from hyperprune.sparsity.units import UnitBlocks
 from hyperprune.sparsity.update import Change, Control, initial_masks, planned
 from hyperprune.sparsity.view import TensorView
 from hyperprune.terms.blocks import EACH, WHOLE, n_of_m
@@ -34,11 +35,14 @@ class Method:
     schedule: Control
     seed: int
     block: str = EACH
+    units: UnitBlocks | None = (
+        None  # where units of all tensors move, in place of a tensor's blocks
+    )
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any], seed: int) -> Method:
         """Look the controls up."""
-        controls = {kind: Control.of(kind, chosen[kind]) for kind in KINDS}
+        controls: dict[str, Any] = {kind: Control.of(kind, chosen[kind]) for kind in KINDS}
         return cls(**controls, seed=seed, block=chosen["block"])
 
     @property
@@ -57,9 +61,17 @@ class Method:
         group = n_of_m(self.block)
         if group is not None:
             return sum(kept(tensor.mask.shape, group) for tensor in tensors)
+        if self.units is not None:
+            return self.units.total(density)
         if self.apart:
             return sum(own_total(tensor, density) for tensor in tensors)
         return active_total(density, [tensor.places for tensor in tensors])
+
+    def placed(self, tensors: Sequence[Masked]) -> int:
+        """Active places now."""
+        if self.units is not None:
+            return sum(int(units.sum()) for units in self.units.now().values())
+        return sum(tensor.placed for tensor in tensors)
 
     def first(
         self,
@@ -73,6 +85,8 @@ class Method:
         group = n_of_m(self.block)
         if group is not None:
             return initial_groups(views, self.init, group)
+        if self.units is not None:
+            return self.units.first(views, density, self.init, self._lots("init", 0))
         if self.apart:
             own = [own_total(tensor, density) for tensor in tensors]
             each = zip(views, own, strict=True)
@@ -95,6 +109,9 @@ class Method:
         group = n_of_m(self.block)
         if group is not None:
             return planned_groups(before, after, controls, rate, threshold, group)
+        if self.units is not None:
+            lots = self._lots("remove", number), self._lots("grow", number)
+            return self.units.planned(before, after, controls, rate, threshold, density, lots)
         if not self.apart:
             return planned(before, after, controls, rate, shrink, threshold)
         own = [tensor.placed - own_total(tensor, density) for tensor in tensors]
@@ -132,6 +149,10 @@ class Method:
             )
             for tensor in tensors
         ]
+
+    def _lots(self, stage: str, number: int) -> Callable[[str], torch.Generator]:
+        """Generators of layers, whose names are no tensor's."""
+        return lambda name: self._generator(stage, number, f"units of {name}")
 
     def _generator(self, stage: str, number: int, name: str) -> torch.Generator:
         """The generator of one tensor at one update: from the seed and its name, not from earlier draws."""

@@ -19,6 +19,7 @@ from hyperprune.sparsity.modules import canonical_names, homes_of, norms
 from hyperprune.sparsity.parameters import canonical, gates_of, masked_parameters
 from hyperprune.sparsity.saving import given_masks
 from hyperprune.sparsity.summary import Summary
+from hyperprune.sparsity.units import UnitBlocks
 from hyperprune.terms.blocks import EACH
 
 
@@ -44,6 +45,10 @@ class MaskedNetwork:
             )
             for name, weight in masked_parameters(model, exclude)
         ]
+        self._units = UnitBlocks.of(model, self._tensors) if block == "units" else None
+        if self._units is not None:
+            for tensor in self._tensors:
+                tensor.grid = None  # its units are also other tensors'
         self._guards: list[Guard] = [Guard(optimizer, self._tensors)]
         self._parameters = parameter_count(model)
 
@@ -171,14 +176,14 @@ class MaskedNetwork:
         Raises SparsityError where they are another network's, or of another count.
         """
         found = self._found(masks)
-        total = sum(tensor.placed for tensor in self._tensors)
-        given = sum(
-            int(covered(t.grid, mask).count_nonzero())
-            for t, mask in zip(self._tensors, found, strict=True)
+        total, given = (
+            sum(int(moved.count_nonzero()) for moved in self._covered(masks))
+            for masks in ([tensor.mask for tensor in self._tensors], found)
         )
         if given != total:
             source = "masks" if isinstance(masks, Mapping) else masks
             what = "weights" if self._tensors[0].grid is None else "blocks"
+            what = what if self._units is None else "units"
             raise SparsityError(
                 f"{source}: found {given} active {what}; the density asks for {total}"
             )
@@ -191,7 +196,19 @@ class MaskedNetwork:
         """Masks of the tensors in their order; raises SparsityError where they do not fit."""
         if isinstance(masks, Mapping):
             masks = {self._names.get(name, name): mask for name, mask in masks.items()}
-        return given_masks(self._tensors, masks)
+        found = given_masks(self._tensors, masks)
+        if self._units is not None:
+            whole = self._units.masks(self._units.active(found))
+            for tensor, mask, right in zip(self._tensors, found, whole, strict=True):
+                if not torch.equal(mask, right):
+                    raise SparsityError(f"masks: {tensor.name} is not masked in whole units")
+        return found
+
+    def _covered(self, masks: Sequence[Tensor]) -> list[Tensor]:
+        """What moves as one and is active in masks of the tensors: units, blocks or weights."""
+        if self._units is not None:
+            return list(self._units.active(masks).values())
+        return [covered(t.grid, mask) for t, mask in zip(self._tensors, masks, strict=True)]
 
     @torch.no_grad()
     def _take(self, masks: Sequence[Tensor]) -> None:

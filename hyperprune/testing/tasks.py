@@ -20,7 +20,8 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 def check_task(make: Callable[[Corpus | Sequences], Task]) -> list[str]:
     """Assert that a task keeps its contract on the tiny data that it takes; returns their names.
 
-    Every other data is refused with CorpusError. An epoch depends on its seed alone, batches of rows
+    Every other data is refused with CorpusError. Sequences whose `outputs` are known beforehand, which
+    are only to be scored, may be two and lack classes. An epoch depends on its seed alone, batches of rows
     add up to the batch, losses are finite and differentiable, and spectra are driven by what was asked
     for.
     """
@@ -33,6 +34,8 @@ def check_task(make: Callable[[Corpus | Sequences], Task]) -> list[str]:
             continue
         taken.append(data.name)
         _check(task)
+        if isinstance(data, Sequences) and isinstance(task.size, Features):
+            _check_scoring(make, data, task.size)
     assert taken, "the task takes neither the tiny text nor any of the tiny sequences"
     return taken
 
@@ -57,6 +60,19 @@ def _check(task: Task) -> None:
     driving = task.driving(2, 4)
     assert driving.shape[:2] == (4, 2), f"driving(2, 4) is {tuple(driving.shape)}, not (4, 2, …)"
     assert math.isfinite(task.unigram()), "unigram() is not finite"
+
+
+def _check_scoring(
+    make: Callable[[Corpus | Sequences], Task], data: Sequences, size: Features
+) -> None:
+    """Two sequences are enough to be scored by a network that was trained on others."""
+    few = data.test[:2]
+    scored = Sequences(data.name, few, few, few, data.labels, outputs=size.outputs)
+    found = make(scored).size
+    assert found == size, (
+        f"data with outputs = {size.outputs}, which are only to be scored, made a task of size {found}, not "
+        f"{size}"
+    )
 
 
 def _check_batches(task: Task) -> None:

@@ -121,6 +121,21 @@ def test_a_row_that_diverged_costs_what_it_trained_and_is_never_kept():
             assert replay(broken, method, 12, 0).chosen != first, method.name
 
 
+def test_a_search_whose_finalist_diverged_goes_on_with_whom_it_let_go():
+    whole = study()
+    loss, final = whole.signals[LOSS].copy(), whole.final.copy()
+    order = random_order(whole, 0)
+    first, second = order[0], order[1]
+    loss[first, 0], loss[second, 0] = -9.0, -8.0  # the lowest two after one epoch
+    loss[first, 1:] = math.nan
+    final[first] = math.inf
+    broken = replace(whole, signals={**whole.signals, LOSS: loss}, final=final)
+    trace = replay_within(broken, Method("stop", None, stop=1), 1e9, 12, 0)
+    assert trace.chosen == second
+    assert trace.finished == (second,)
+    assert trace.epochs == 24 + 19  # one epoch of all 24, and 19 more of one
+
+
 def test_what_is_learned_on_other_tables_orders_this_one():
     own, others = study(seed=0, worth=0.9), [study(seed=k, worth=0.9) for k in (1, 2, 3)]
     fitted = learned(own, others)

@@ -20,7 +20,7 @@ from hyperprune import API_VERSION, cli
 from hyperprune.plugins import HOOKS, Registry, known_packages, registry
 from hyperprune.recipe import loads
 from hyperprune.testing import check
-from hyperprune.testing.tiny import RECIPE, tiny_run, tiny_text
+from hyperprune.testing.tiny import RECIPE, tiny_arrays, tiny_recipe, tiny_run, tiny_text
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [
@@ -61,6 +61,14 @@ def commands():
     ]
 
 
+CLASSIFIED = (
+    "data.corpus=arrays",
+    "task.name=classification",
+    "spectrum.burn_in=0",
+    "spectrum.steps=5",
+)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A working folder in which the quickstart has been run; it is the tiny recipe here."""
@@ -76,6 +84,9 @@ def folder(tmp_path_factory):
     winner = hyperprune.load_winner(folder / "runs" / "first")
     winner.export("compact", folder / "winner.hyp")
     (folder / "text.txt").write_text("w0 w1 w4\n")
+    arrays = tiny_arrays(folder / "arrays")
+    hyperprune.run(tiny_recipe(arrays, *CLASSIFIED), folder=folder / "runs" / "gestures")
+    shutil.copy(arrays / "test.npz", folder / "held.npz")
     return folder
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -223,3 +225,17 @@ def test_another_networks_state_is_refused() -> None:
     other = build(nn.Sequential(network()), "adam")
     with pytest.raises(RunError, match="weight"):
         other.load_flat_state(tensors, values)
+
+
+def test_making_an_optimiser_does_not_import_torchs_compiler():
+    """Which takes a second of every process, and is not used."""
+    code = """
+import sys
+import torch
+from hyperprune.optim import build_optimizer
+model = torch.nn.Linear(2, 2)
+for name in ("snt_asgd", "sgd", "adam", "adamw"):
+    build_optimizer(name, model, lr=0.1, weight_decay=0.0).zero_grad()
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -98,7 +98,7 @@ def mlstm(xs, h, m):
             C[j] = f * C[j] + i * torch.outer(v, k)
             n[j] = f * n[j] + i * k
             bound = torch.maximum(torch.abs(n[j] @ q), torch.ones(()).to(q))
-            y.append(sigmoid(o) * (C[j] @ q) / bound)
+            y.append(sigmoid(o) * norm(C[j] @ q / bound, m.norm.weight))
             sizes.append(f.expand((m.head + 1) * m.head))
         outputs.append(m.out.weight @ torch.cat(y) + m.out.bias)
         factors.append(torch.cat(sizes))
