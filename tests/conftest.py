@@ -1,10 +1,21 @@
 """What every test stands on: only built-in plugins, a cache of its own, one torch thread."""
 
 import os
+import shutil
+import tempfile
 
 os.environ["HYPERPRUNE_AUTOLOAD"] = "0"  # installed plugins must not change a test
+# What fixtures of a whole module train is shared with no earlier version of the code.
+os.environ["HYPERPRUNE_CACHE"] = tempfile.mkdtemp()
 
 import pytest
+
+SHARED = os.environ["HYPERPRUNE_CACHE"]
+
+
+def pytest_unconfigure():
+    """Leave nothing behind."""
+    shutil.rmtree(SHARED, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ def asking(study: Study, seed: int) -> Iterator[tuple[Configuration, int, Callab
         from joblib import parallel_config
         from smac import MultiFidelityFacade, Scenario
         from smac.acquisition.maximizer import RandomSearch
+        from smac.main.exceptions import ConfigurationSpaceExhaustedException
         from smac.runhistory.dataclasses import TrialValue
     logging.getLogger("smac").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
@@ -55,14 +56,16 @@ def asking(study: Study, seed: int) -> Iterator[tuple[Configuration, int, Callab
             _never,
             acquisition_maximizer=RandomSearch(scenario.configspace, challengers=DRAWS, seed=seed),
             initial_design=MultiFidelityFacade.get_initial_design(scenario, n_configs=INITIAL),
-            logging_level=logging.ERROR,
+            logging_level=False,  # its own set-up silences every logger that there is
             overwrite=True,
         )
         for _ in range(ASKED):
-            with parallel_config(
-                backend="sequential"
-            ):  # its forest waits for threads ten times longer
-                trial = facade.ask()
+            try:
+                # The forest would wait ten times longer for threads.
+                with parallel_config(backend="sequential"):
+                    trial = facade.ask()
+            except ConfigurationSpaceExhaustedException:
+                return
             configuration = _configuration(study.space, dict(trial.config))
 
             def tell(loss: float, trial: Any = trial) -> None:
