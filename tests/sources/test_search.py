@@ -25,6 +25,7 @@ from torch import Tensor, nn
 import hyperprune
 import hyperprune.export
 from hyperprune.errors import CorpusError, PluginError, RecipeError, RunError
+from hyperprune.events import EpochFinished, Event, RunFinished, RunStarted
 from hyperprune.plugins import use
 from hyperprune.sources.where import Where, find
 
@@ -54,11 +55,26 @@ def one_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Any:
+def told() -> list[Event]:
+    """What a callback was told of the whole search."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path, told: list[Event]) -> Any:
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYPERPRUNE_CACHE", str(cache))
-        return ask(folder)
+        return ask(folder, observers=[told.append])
+
+
+def test_callbacks_are_told_every_event(whole: Any, told: list[Event]) -> None:
+    epochs = [(e.candidate, e.epoch) for e in told if isinstance(e, EpochFinished)]
+    trained = [(item.name, e + 1) for item in whole.candidates for e in range(item.epochs)]
+    assert sorted(epochs) == sorted([*trained, *(("dense", e) for e in range(1, 5))])
+    assert isinstance(told[0], RunStarted)
+    assert isinstance(told[-1], RunFinished)
+    assert told[-1].result["winner"] == whole.winner
 
 
 def sitting(folder: Path, cache: Path, *, until: str = "") -> int:
