@@ -44,6 +44,13 @@ class Table:
         """Numbers a step."""
         return self.x[0].shape[1]
 
+    def check_features(self, other: Table) -> None:
+        """Raise CorpusError where another file has other features."""
+        if other.features != self.features:
+            raise CorpusError(
+                f"{other.path} has {other.features} features, {self.path} has {self.features}"
+            )
+
     @property
     def words(self) -> set[str]:
         """Labels that are words."""
@@ -60,10 +67,7 @@ def joined(tables: Sequence[Table]) -> Table:
     """Several files as one; raises CorpusError where they do not fit together."""
     first = tables[0]
     for other in tables[1:]:
-        if other.features != first.features:
-            raise CorpusError(
-                f"{other.path} has {other.features} features, {first.path} has {first.features}"
-            )
+        first.check_features(other)
         if (other.y is None) != (first.y is None) or (other.groups is None) != (
             first.groups is None
         ):

@@ -11,6 +11,7 @@ from typing import Any
 from hyperprune.errors import RunError
 from hyperprune.judgement.result import CandidateResult, named
 from hyperprune.judgement.standing import Standing, open_run, recipe_of, standing
+from hyperprune.terms.keys import dotted
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _names(folders: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    flat = [dict(_leaves(recipe)) for recipe in recipes]
+    flat = [dotted(recipe) for recipe in recipes]
     paths = dict.fromkeys(path for each in flat for path in each)
     found = {path: tuple(each.get(path) for each in flat) for path in paths}
     return {
@@ -76,14 +77,6 @@ def _differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, .
         for path, values in found.items()
         if path != "title" and any(value != values[0] for value in values)
     }
-
-
-def _leaves(value: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, item in value.items():
-        path = f"{before}{key}"
-        found += _leaves(item, f"{path}.") if isinstance(item, Mapping) else [(path, item)]
-    return found
 
 
 def _matches(runs: Sequence[Standing]) -> tuple[Match, ...]:

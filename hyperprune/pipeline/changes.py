@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyperprune.errors import RunError
@@ -11,6 +11,7 @@ from hyperprune.recipe import load_recipe
 from hyperprune.recipe.records import Recipe
 from hyperprune.store import layout
 from hyperprune.store.run import MAY_CHANGE, Run, environment
+from hyperprune.terms.keys import dotted
 
 
 def check_unchanged(run: Run, overrides: Sequence[str] = ()) -> tuple[Recipe, list[str]]:
@@ -42,8 +43,8 @@ def check_unchanged(run: Run, overrides: Sequence[str] = ()) -> tuple[Recipe, li
 
 def other_versions(made_with: Mapping[str, Any], recipe: Recipe, when: str) -> list[str]:
     """What a run would be made with now that it was not made with then, a sentence each."""
-    then = dict(_flat(made_with))
-    today = dict(_flat(environment(*resources(recipe))))
+    then = dotted(made_with)
+    today = dotted(environment(*resources(recipe)))
     return [
         f"{key} was {then.get(key)!r} when {when} and is {today.get(key)!r} now: "
         "results may differ in the last digits"
@@ -59,13 +60,4 @@ def may_change(key: str) -> bool:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """Every setting by its key, and the order of the space, in which searchers draw."""
-    return {**dict(_flat(recipe.model_dump(mode="json"))), "space": list(recipe.space)}
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        path = f"{prefix}{key}"
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{path}.")
-        else:
-            yield path, item
+    return {**dotted(recipe.model_dump(mode="json")), "space": list(recipe.space)}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hyperprune.errors import RecipeError, RunError
-from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.plan.settle import Settled
 from hyperprune.recipe.records import Recipe
 from hyperprune.store import atomic
 from hyperprune.store.cache import dense_parts
 from hyperprune.store.run import Run
 from hyperprune.store.training import TrainingFolder
+from hyperprune.terms.keys import dotted
 from hyperprune.training.build import build_trainer, load_weights, measure_spectrum, spectrum_text
 from hyperprune.training.outcome import DENSE, Outcome, recorded
 from hyperprune.training.trainer import EpochMetrics, Trainer
@@ -63,31 +62,16 @@ def _differences(settled: Settled, run: Run, other: Recipe) -> Iterator[str]:
     texts = [fact["sha256"] for fact in run.journal.facts("corpus")]
     if texts and texts[0] != settled.corpus.sha256:
         yield "another text"
-    own, theirs = _flat(dense_parts(settled.recipe)), _flat(dense_parts(other))
+    own, theirs = dotted(dense_parts(settled.recipe)), dotted(dense_parts(other))
     for key in sorted(own.keys() | theirs.keys()):
         if own.get(key) != theirs.get(key):
-            yield f"{key} {theirs.get(key)!r} (here {own.get(key)!r})"
-
-
-def _flat(said: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by dotted key; the options of a plugin go by their own names."""
-    found: dict[str, Any] = {}
-    for key, value in said.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, prefix if key == "options" else f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+            named = key.replace(".options.", ".")
+            yield f"{named} {theirs.get(key)!r} (here {own.get(key)!r})"
 
 
 def _copied(settled: Settled, path: Path, folder: TrainingFolder) -> Outcome:
     run, outcome = _found(settled, path)
-    source = run.training(DENSE)
-    for record in outcome.epochs:
-        LyapunovSpectrum.load(source.spectrum(record.epoch))
-        atomic.copy(source.spectrum(record.epoch), folder.spectrum(record.epoch))
-    atomic.read_tensors(source.best)
-    atomic.copy(source.best, folder.best)
+    folder.take(run.training(DENSE), len(outcome.epochs))
     return outcome
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.caches import CACHE
 from hyperprune.store import atomic
@@ -60,11 +59,7 @@ def fetch(key: str, target: TrainingFolder, epochs: int) -> tuple[EpochRecord, .
         history = read_epochs(atomic.read_json(source.path / HISTORY))
         if len(history) != epochs:
             return None
-        for record in history:
-            LyapunovSpectrum.load(source.spectrum(record.epoch))
-            atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
-        atomic.read_tensors(source.best)
-        atomic.copy(source.best, target.best)
+        target.take(source, epochs)
     except Exception:  # whatever is wrong with a cache, training anew is right
         return None
     return tuple(history)

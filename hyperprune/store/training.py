@@ -87,6 +87,14 @@ class TrainingFolder:
         metadata = {"trainer": state, "history": [record.plain() for record in history]}
         atomic.write_tensors(self.checkpoint, tensors, metadata)
 
+    def take(self, source: TrainingFolder, epochs: int) -> None:
+        """Copy another training's spectra and best weights; raises where one is missing or damaged."""
+        for epoch in range(1, epochs + 1):
+            LyapunovSpectrum.load(source.spectrum(epoch))
+            atomic.copy(source.spectrum(epoch), self.spectrum(epoch))
+        atomic.read_tensors(source.best)
+        atomic.copy(source.best, self.best)
+
     def save_weights(self, trainer: Trainer, record: EpochRecord) -> None:
         """Save the evaluation weights (averages, once they run) as the best so far."""
         metadata = {"epoch": record.epoch, "valid_loss": record.valid_loss}

@@ -235,14 +235,7 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
             else f"no finalist meets the target; the best {result.metric.words} won"
         ),
     )
-    rows = plain_table("sparsity", "weights", result.metric.words, "finalist", right=("weights",))
-    for point in result.frontier:
-        rows.add_row(
-            f"{point.sparsity:.4f}",
-            f"{point.active:,}",
-            Text(result.metric.text(point.valid_value), "green" if point.meets_target else ""),
-            safe(point.name),
-        )
+    rows = _frontier(result, "weights", "finalist")
     rows.add_row("0", f"{result.masked:,}", result.metric.text(result.dense_value), "dense")
     yield "frontier", rows
 
@@ -252,8 +245,13 @@ def _budget(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     if result.budget is None:
         return
     yield "budget", budget_words(result)
+    yield "frontier", _frontier(result, "kept", "network")
+
+
+def _frontier(result: RunResult, size: str, network: str) -> Table:
+    """Whom nobody beats, the smallest first, under heads for the size and for who it is."""
     arms = {arm.candidate: arm.name for arm in result.arms}
-    rows = plain_table("sparsity", "kept", result.metric.words, "network", right=("kept",))
+    rows = plain_table("sparsity", size, result.metric.words, network, right=(size,))
     for point in result.frontier:
         rows.add_row(
             f"{point.sparsity:.4f}",
@@ -261,7 +259,7 @@ def _budget(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
             Text(result.metric.text(point.valid_value), "green" if point.meets_target else ""),
             safe(arms.get(point.name, point.name)),
         )
-    yield "frontier", rows
+    return rows
 
 
 def _overlooked(result: RunResult) -> Iterator[tuple[str, RenderableType]]:

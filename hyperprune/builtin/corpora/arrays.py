@@ -117,9 +117,6 @@ def _same_shapes(tables: list[Table]) -> None:
     """Raise CorpusError where splits differ in what they hold."""
     first = tables[0]
     for other in tables[1:]:
-        if other.features != first.features:
-            raise CorpusError(
-                f"{other.path} has {other.features} features, {first.path} has {first.features}"
-            )
+        first.check_features(other)
         if (other.y is None) != (first.y is None):
             raise CorpusError(f"of {first.path} and {other.path} only one has y")

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from hyperprune.builtin.models.modern import gated_linear, lru, min_gru, min_lstm, mlstm, slstm
+from hyperprune.builtin.models.options import (
+    Dropout,
+    NotNegative,
+    OptionalSize,
+    Positive,
+    Size,
+    Sizes,
+)
 from hyperprune.hookspecs import Contributions, example, reads_features
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hyperprune.model import Features
-
-Size = Annotated[int, Field(ge=1)]
-OptionalSize = Annotated[int, Field(ge=0)]
-Sizes = Annotated[list[Size], Field(min_length=1)]
-"""A width for each layer, bottom first."""
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 def _stacked(network: str, about: str) -> Callable[..., nn.Module]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from hyperprune.builtin.models.options import Dropout, OptionalSize, Positive, Size
 from hyperprune.errors import PluginError
 from hyperprune.hookspecs import example
 
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hyperprune.layers.mixers import Mixer
-
-Size = Annotated[int, Field(ge=1)]
-OptionalSize = Annotated[int, Field(ge=0)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
 
 
 def _network(
@@ -40,62 +36,85 @@ def _check_heads(hidden: int, heads: int) -> None:
         raise PluginError(f"hidden = {hidden} does not divide among heads = {heads}")
 
 
-@example(hidden=6, layers=2, expansion=2)
-def min_gru(
-    vocabulary: int,
-    *,
-    hidden: Size = 384,
-    embedding: OptionalSize = 0,
-    layers: Size = 3,
-    expansion: OptionalSize = 4,
-    dropout: Dropout = 0.2,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
+def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
+    """Make the builder of a cell that `hidden` alone describes."""
+
+    @example(hidden=6, layers=2, expansion=2)
+    def build(
+        vocabulary: int,
+        *,
+        hidden: Size = 384,
+        embedding: OptionalSize = 0,
+        layers: Size = 3,
+        expansion: OptionalSize = 4,
+        dropout: Dropout = 0.2,
+        tied: bool = False,
+        init_range: Positive = 0.1,
+    ) -> nn.Module:
+        from hyperprune.layers import mixers
+
+        return _network(
+            vocabulary,
+            lambda width: getattr(mixers, cell)(width, hidden),
+            embedding or hidden,
+            layers=layers,
+            expansion=expansion,
+            dropout=dropout,
+            tied=tied,
+            init_range=init_range,
+        )
+
+    build.__doc__ = about
+    return build
+
+
+def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[..., nn.Module]:
+    """Make the builder of a cell whose `hidden` units are dealt out to heads; `expansion` of its example."""
+
+    @example(hidden=6, heads=2, layers=2, expansion=expansion)
+    def build(
+        vocabulary: int,
+        *,
+        hidden: Size = 384,
+        heads: Size = 4,
+        embedding: OptionalSize = 0,
+        layers: Size = 3,
+        expansion: OptionalSize = 4,
+        dropout: Dropout = 0.2,
+        tied: bool = False,
+        init_range: Positive = 0.1,
+    ) -> nn.Module:
+        _check_heads(hidden, heads)
+        from hyperprune.layers import mixers
+
+        return _network(
+            vocabulary,
+            lambda width: getattr(mixers, cell)(width, hidden, heads),
+            embedding or hidden,
+            linear=linear,
+            layers=layers,
+            expansion=expansion,
+            dropout=dropout,
+            tied=tied,
+            init_range=init_range,
+        )
+
+    build.__doc__ = about
+    return build
+
+
+min_gru = _gated(
+    "MinGRU",
     """minGRU in residual blocks: Feng et al. 2024 (arXiv 2410.01201), at their size for characters.
 
     `embedding` is the width of the blocks, 0 as wide as `hidden`; `expansion` times that the width of the
     feed-forward layer after each recurrence, 0 for none.
-    """
-    from hyperprune.layers import mixers
-
-    return _network(
-        vocabulary,
-        lambda width: mixers.MinGRU(width, hidden),
-        embedding or hidden,
-        layers=layers,
-        expansion=expansion,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
-
-
-@example(hidden=6, layers=2, expansion=2)
-def min_lstm(
-    vocabulary: int,
-    *,
-    hidden: Size = 384,
-    embedding: OptionalSize = 0,
-    layers: Size = 3,
-    expansion: OptionalSize = 4,
-    dropout: Dropout = 0.2,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
-    """minLSTM in residual blocks: Feng et al. 2024 (arXiv 2410.01201); options as `min_gru`."""
-    from hyperprune.layers import mixers
-
-    return _network(
-        vocabulary,
-        lambda width: mixers.MinLSTM(width, hidden),
-        embedding or hidden,
-        layers=layers,
-        expansion=expansion,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
+    """,
+)
+min_lstm = _gated(
+    "MinLSTM",
+    """minLSTM in residual blocks: Feng et al. 2024 (arXiv 2410.01201); options as `min_gru`.""",
+)
 
 
 @example(hidden=4, embedding=6, layers=2, expansion=2)
@@ -165,63 +184,18 @@ def gated_linear(
     )
 
 
-@example(hidden=6, heads=2, layers=2, expansion=0)
-def mlstm(
-    vocabulary: int,
-    *,
-    hidden: Size = 384,
-    heads: Size = 4,
-    embedding: OptionalSize = 0,
-    layers: Size = 3,
-    expansion: OptionalSize = 4,
-    dropout: Dropout = 0.2,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
-    """mLSTM, a matrix a head as its memory: Beck et al. 2024 (arXiv 2405.04517); options as `min_gru`."""
-    _check_heads(hidden, heads)
-    from hyperprune.layers import mixers
-
-    return _network(
-        vocabulary,
-        lambda width: mixers.MLSTM(width, hidden, heads),
-        embedding or hidden,
-        layers=layers,
-        expansion=expansion,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
-
-
-@example(hidden=6, heads=2, layers=2, expansion=2)
-def slstm(
-    vocabulary: int,
-    *,
-    hidden: Size = 384,
-    heads: Size = 4,
-    embedding: OptionalSize = 0,
-    layers: Size = 3,
-    expansion: OptionalSize = 4,
-    dropout: Dropout = 0.2,
-    tied: bool = False,
-    init_range: Positive = 0.1,
-) -> nn.Module:
+mlstm = _headed(
+    "MLSTM",
+    """mLSTM, a matrix a head as its memory: Beck et al. 2024 (arXiv 2405.04517); options as `min_gru`.""",
+    linear=True,
+    expansion=0,
+)
+slstm = _headed(
+    "SLSTM",
     """sLSTM, exponential gates and a normaliser: Beck et al. 2024 (arXiv 2405.04517).
 
     Options as `min_gru`.
-    """
-    _check_heads(hidden, heads)
-    from hyperprune.layers import mixers
-
-    return _network(
-        vocabulary,
-        lambda width: mixers.SLSTM(width, hidden, heads),
-        embedding or hidden,
-        linear=False,
-        layers=layers,
-        expansion=expansion,
-        dropout=dropout,
-        tied=tied,
-        init_range=init_range,
-    )
+    """,
+    linear=False,
+    expansion=2,
+)
