@@ -9,26 +9,30 @@ from pydantic import Field
 
 from hyperprune.builtin.models.options import Dropout, OptionalSize, Positive, Size
 from hyperprune.errors import PluginError
-from hyperprune.hookspecs import example
+from hyperprune.hookspecs import example, reads_features
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hyperprune.layers.mixers import Mixer
+    from hyperprune.model import Features
 
 
 def _network(
-    vocabulary: int,
+    vocabulary: int | Features,
     make: Callable[[int], Mixer],
     width: int,
     *,
+    conv: int,
     linear: bool = True,
     **common: object,
 ) -> nn.Module:
+    if conv == 1:
+        raise PluginError("conv = 1 sees no input before its own: 0 for none, or 2 and more")
     from hyperprune.builtin.models.residual import LinearLM, ResidualLM
 
     kind = LinearLM if linear else ResidualLM
-    return kind(vocabulary, lambda: make(width), width=width, **common)  # type: ignore[arg-type]
+    return kind(vocabulary, lambda: make(width), width=width, conv=conv, **common)  # type: ignore[arg-type]
 
 
 def _check_heads(hidden: int, heads: int) -> None:
@@ -39,14 +43,16 @@ def _check_heads(hidden: int, heads: int) -> None:
 def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
     """Make the builder of a cell that `hidden` alone describes."""
 
+    @reads_features
     @example(hidden=6, layers=2, expansion=2)
     def build(
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
         hidden: Size = 384,
         embedding: OptionalSize = 0,
         layers: Size = 3,
         expansion: OptionalSize = 4,
+        conv: OptionalSize = 4,
         dropout: Dropout = 0.2,
         tied: bool = False,
         init_range: Positive = 0.1,
@@ -59,6 +65,7 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
             embedding or hidden,
             layers=layers,
             expansion=expansion,
+            conv=conv,
             dropout=dropout,
             tied=tied,
             init_range=init_range,
@@ -71,15 +78,17 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
 def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[..., nn.Module]:
     """Make the builder of a cell whose `hidden` units are dealt out to heads; `expansion` of its example."""
 
+    @reads_features
     @example(hidden=6, heads=2, layers=2, expansion=expansion)
     def build(
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
         hidden: Size = 384,
         heads: Size = 4,
         embedding: OptionalSize = 0,
         layers: Size = 3,
         expansion: OptionalSize = 4,
+        conv: OptionalSize = 4,
         dropout: Dropout = 0.2,
         tied: bool = False,
         init_range: Positive = 0.1,
@@ -94,6 +103,7 @@ def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[
             linear=linear,
             layers=layers,
             expansion=expansion,
+            conv=conv,
             dropout=dropout,
             tied=tied,
             init_range=init_range,
@@ -108,7 +118,8 @@ min_gru = _gated(
     """minGRU in residual blocks: Feng et al. 2024 (arXiv 2410.01201), at their size for characters.
 
     `embedding` is the width of the blocks, 0 as wide as `hidden`; `expansion` times that the width of the
-    feed-forward layer after each recurrence, 0 for none.
+    feed-forward layer after each recurrence, 0 for none; `conv` the inputs that a convolution before the
+    recurrence takes of each channel, 0 for none.
     """,
 )
 min_lstm = _gated(
@@ -117,9 +128,10 @@ min_lstm = _gated(
 )
 
 
+@reads_features
 @example(hidden=4, embedding=6, layers=2, expansion=2)
 def lru(
-    vocabulary: int,
+    vocabulary: int | Features,
     *,
     hidden: Size = 384,
     r_min: Dropout = 0.9,
@@ -127,6 +139,7 @@ def lru(
     embedding: OptionalSize = 0,
     layers: Size = 3,
     expansion: OptionalSize = 4,
+    conv: OptionalSize = 0,
     dropout: Dropout = 0.2,
     tied: bool = False,
     init_range: Positive = 0.1,
@@ -145,15 +158,17 @@ def lru(
         embedding or hidden,
         layers=layers,
         expansion=expansion,
+        conv=conv,
         dropout=dropout,
         tied=tied,
         init_range=init_range,
     )
 
 
-@example(hidden=6, heads=2, state=3, layers=2, expansion=0)
+@reads_features
+@example(hidden=8, heads=2, state=4, layers=2, expansion=0)
 def gated_linear(
-    vocabulary: int,
+    vocabulary: int | Features,
     *,
     hidden: Size = 384,
     heads: Size = 6,
@@ -161,6 +176,7 @@ def gated_linear(
     embedding: OptionalSize = 0,
     layers: Size = 3,
     expansion: OptionalSize = 4,
+    conv: OptionalSize = 4,
     dropout: Dropout = 0.2,
     tied: bool = False,
     init_range: Positive = 0.1,
@@ -178,6 +194,7 @@ def gated_linear(
         embedding or hidden,
         layers=layers,
         expansion=expansion,
+        conv=conv,
         dropout=dropout,
         tied=tied,
         init_range=init_range,
