@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from hyperprune.corpus import Corpus, Sequences
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -99,10 +100,10 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
     return trainer
 
 
-def load_task(recipe: Recipe) -> Task:
-    """The task of a recipe, with its data."""
+def load_task(recipe: Recipe, data: Corpus | Sequences | None = None) -> Task:
+    """The task of a recipe, with its data, loaded unless given."""
     make = registry().bind("task", recipe.task.name, recipe.task.options)
-    task = make(load_corpus(recipe.data))
+    task = make(load_corpus(recipe.data) if data is None else data)
     if not isinstance(task, Task):
         raise PluginError(
             f"task {recipe.task.name!r} made {type(task).__name__}; a task is a hyperprune.task.Task"

@@ -24,8 +24,8 @@ def repeat_name(name: str, number: int) -> str:
 
 def repeat_of(name: str) -> tuple[str, int]:
     """The first training that a name repeats, and from its how many-th seed: `c007`, 2."""
-    first, _, number = name.partition(REPEAT)
-    return first, int(number or 1)
+    first, mark, number = name.rpartition(REPEAT)
+    return (first, int(number)) if mark and number.isdecimal() else (name, 1)
 
 
 def is_repeat(name: str) -> bool:
