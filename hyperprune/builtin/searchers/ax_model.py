@@ -47,9 +47,9 @@ with quiet():
     from botorch.optim.fit import fit_gpytorch_mll_scipy
     from linear_operator.utils.errors import NotPSDError
 
-# BoTorch would compile a kernel of its own at its first multi-objective rating, for half a minute
-# of processor time, where it finds a compiler. It saves milliseconds on pools as small as ours, and a suggestion
-# would depend on whether it is there.
+# BoTorch would compile a kernel of its own at its first multi-objective rating, for half a minute of
+# processor time, where it finds a compiler. It saves tenths of a second on pools as small as ours, and a
+# suggestion would depend on whether it is there.
 logei._load_attempted = True
 
 OBJECTIVE = "objective"
