@@ -70,6 +70,7 @@ def pack(weight: Tensor, form: Form, number: Number, block: tuple[int, int] = (8
     padded[:rows, :columns] = values
     tiles = padded.reshape(tall, high, broad, wide).transpose(0, 2, 1, 3)  # (tall, broad, r, c)
     kept = tiles.any((2, 3))
+    kept[0, 0] |= not kept.any()  # C has no empty arrays
     own = tiles[kept]
     if number == "float32":
         own = own.transpose(0, 2, 1)  # a column of the block is one vector
