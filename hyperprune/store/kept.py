@@ -10,16 +10,17 @@ from hyperprune.errors import RunError, nearest
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.store.training import split_masks
-from hyperprune.training.outcome import DENSE, repeat_of
+from hyperprune.training.outcome import DENSE, is_further, repeat_of
 
 
 def training_name(run: Run, name: str) -> str:
-    """The training that a name means: its own, `"c003-s2"`, or an arm's, `"RigL"`; raises RunError."""
+    """The training that a name means: its own, `"c003-s2"`, `"c003-int8"`, or an arm's, `"RigL"`; raises
+    RunError."""
     arms = {arm: candidate for candidate, arm in run.made().recipe.arm_names.items()}
     found = arms.get(name, name)
     known = [DENSE, *run.proposed()]
-    first, number = repeat_of(found)
-    if first not in known or (number > 1 and not run.outcome(found)):
+    first, _ = repeat_of(found)
+    if first not in known or (is_further(found) and not run.outcome(found)):
         raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, [*known, *arms])}")
     return found
 
