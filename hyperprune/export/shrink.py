@@ -39,7 +39,7 @@ def shrunk(network: TrainedNetwork) -> TrainedNetwork:
     gone = {name: int((~stays).sum()) for name, stays in kept.items() if not stays.all()}
     int8 = None if network.int8 is None else shrunk(network.int8)
     if not gone:
-        return replace(network, int8=int8)
+        return network if int8 is network.int8 else replace(network, int8=int8)
     settings = about.recipe.model
     options = {**settings.options, **model.narrowed(kept)}
     recipe = about.recipe.model_copy(
