@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from hyperprune.corpus import Corpus
-from hyperprune.corpus.load import load_corpus
+from hyperprune.corpus import Corpus, Sequences
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.arms import arms_of
 from hyperprune.judgement.budget import budget_verdict
@@ -33,6 +32,7 @@ from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 def conclude(
     judge: Judge,
+    data: Corpus | Sequences,
     task: Task,
     dense: Outcome | None,
     target: float,
@@ -69,7 +69,7 @@ def conclude(
     winner = next(c for c in alive if c.name == chosen)
     missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
-    about = _about(settings, winner)
+    about = _about(settings, winner, data)
     active, masked, total = save_winner(
         run.folder / layout.WINNER, run.training(winner.name).best, about
     )
@@ -167,10 +167,9 @@ def _within_budget(
     return tuple(sorted(found, key=lambda point: (point.sparsity, point.name != DENSE, point.name)))
 
 
-def _about(recipe: Recipe, winner: Candidate) -> dict[str, Any]:
+def _about(recipe: Recipe, winner: Candidate, data: Corpus | Sequences) -> dict[str, Any]:
     """What the winner's weights belong to."""
     plugins = [("model", recipe.model.name), ("corpus", recipe.data.corpus)]
-    data = load_corpus(recipe.data)
     if isinstance(data, Corpus):
         reads: dict[str, Any] = {"vocabulary": len(data.vocabulary)}
     else:

@@ -266,6 +266,7 @@ def _stages(session: Session) -> RunResult:
     with part(session.clock, "verdict"):
         return conclude(
             session.judge,
+            session.settled.corpus,
             session.settled.task,
             dense.outcome,
             dense.target,

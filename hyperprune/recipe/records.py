@@ -480,6 +480,11 @@ class Recipe(Section):
     final: Final = Final()
 
     @property
+    def about_size(self) -> bool:
+        """Whether the size of networks is what the run is about."""
+        return self.search.goal != "perplexity" or self.prune.budgeted
+
+    @property
     def in_full(self) -> bool:
         """Whether every candidate trains to the full budget, and no round eliminates one."""
         return bool(self.arms) if self.search.full is None else self.search.full

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from hyperprune.corpus import Corpus, Sequences
 from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import PluginError, RecipeError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -116,10 +117,10 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool, int8: Kept | None
     return trainer
 
 
-def load_task(recipe: Recipe) -> Task:
-    """The task of a recipe, with its data."""
+def load_task(recipe: Recipe, data: Corpus | Sequences | None = None) -> Task:
+    """The task of a recipe, with its data, loaded unless given."""
     make = registry().bind("task", recipe.task.name, recipe.task.options)
-    task = make(load_corpus(recipe.data))
+    task = make(load_corpus(recipe.data) if data is None else data)
     if not isinstance(task, Task):
         raise PluginError(
             f"task {recipe.task.name!r} made {type(task).__name__}; a task is a hyperprune.task.Task"
