@@ -25,7 +25,9 @@ SETTINGS = ("final.int8_epochs=2", "final.finalists=2", "search.workers=1")
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return tiny_run(tmp_path_factory.mktemp("int8"), *SETTINGS)
+    with pytest.MonkeyPatch.context() as patch:  # no dense reference of another process
+        patch.setenv("HYPERPRUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return tiny_run(tmp_path_factory.mktemp("int8"), *SETTINGS)
 
 
 def test_every_finalist_has_three_values(result):
