@@ -206,8 +206,8 @@ class RunResult:
         return self.data.spectra()
 
     def candidates_frame(self) -> pd.DataFrame:
-        """Candidates as a pandas frame, indexed by name, a column a setting by its path."""
-        return notebook.as_frame(self)
+        """A row a candidate (`RunData.candidates`); `candidates` itself is their records."""
+        return self.data.candidates()
 
     def _repr_html_(self) -> str:
         return notebook.as_html(self)

@@ -35,8 +35,9 @@ def is_int8(name: str) -> bool:
 
 def repeat_of(name: str) -> tuple[str, int]:
     """The first training that a name repeats or goes on from, and from its how many-th seed: `c007`, 2."""
-    first, _, number = name.removesuffix(INT8).partition(REPEAT)
-    return first, int(number or 1)
+    name = name.removesuffix(INT8)
+    first, mark, number = name.rpartition(REPEAT)
+    return (first, int(number)) if mark and number.isdecimal() else (name, 1)
 
 
 def is_further(name: str) -> bool:
