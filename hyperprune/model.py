@@ -65,10 +65,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Units:
-    """Units that one dimension of several weights counts together, such as a layer's or an embedding's."""
+    """Units that one dimension of several weights counts together, such as a layer's or an embedding's.
+
+    `silent`: without weights a unit is 0 whatever its vectors are, so that no gradient could bring it back.
+    """
 
     size: int
     places: tuple[Place, ...]
+    silent: bool = False
 
 
 @runtime_checkable
@@ -96,7 +100,8 @@ class RecurrentLM(nn.Module):
 
     One that can be built narrower defines `units() -> Mapping[str, Units]`, its groups of units by name,
     and `narrowed(kept: Mapping[str, Tensor]) -> dict`: the builder's settings that change when of each
-    group the units of a boolean tensor stay, in their order and under the same weights' names.
+    group the units of a boolean tensor stay, in their order and under the same weights' names. `units` may
+    raise PluginError to say why none can go.
     """
 
     state_parts: tuple[StatePart, ...]

@@ -53,6 +53,7 @@ OTHER_MEANINGS = {
     ("optim/learning_rate", "cosine"): "a course of the learning rate",
     ("lyapunov/__init__", "kaplan_yorke"): "a function of this package, in __all__",
     ("plugins/parameters", "none"): "an empty list, to a person",
+    ("pipeline/finals", "cosine"): "a course of the learning rate",
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/shipped", "none"): "an empty list, to a person",
@@ -70,6 +71,20 @@ OTHER_MEANINGS = {
     ("ui/spectra", "kaplan_yorke"): "a property of a spectrum",
 }
 """(module, word): where a word that is also a plugin's name means something else, and what."""
+
+TAKE_A_RECIPE = {
+    "recipe": "reads, checks and varies it",
+    "plan": "settles it",
+    "training": "builds a candidate from its own",
+    "execution": "a job: it may be carried out on another machine, where a recipe is all there is",
+    "pipeline": "carries it out",
+    "judgement": "its distance, objective and goal; the verdict",
+    "store": "writes it down; the key of the dense cache",
+    "export": "builds a network that is loaded",
+    "sources": "makes one from what is given in Python",
+    "bench": "trains the rows of a table",
+}
+"""Rooms with a function that takes a whole recipe, and what for; all others take plain arguments."""
 
 WRITERS = {
     "cli/init": "writes a first recipe to where a person says",
@@ -204,6 +219,24 @@ def writes(path: Path) -> bool:
 def test_one_room_writes():
     found = {module(p) for p in FILES if room(p) not in ("store", "bench", "builtin") and writes(p)}
     assert found == set(WRITERS), "store/ writes run folders; others say in WRITERS what they write"
+
+
+def takes_a_recipe(path: Path) -> bool:
+    """Whether a function of a file has a whole recipe among its arguments."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs):
+                said = argument.annotation
+                names = ast.walk(said) if said is not None else ()
+                if any(isinstance(n, ast.Name) and n.id == "Recipe" for n in names):
+                    return True
+    return False
+
+
+def test_few_rooms_take_a_whole_recipe():
+    found = {room(path) for path in FILES if takes_a_recipe(path)}
+    assert found == set(TAKE_A_RECIPE), "hand on what the room needs, as plan/settle.py does"
 
 
 def test_one_place_names_the_files_of_a_run():

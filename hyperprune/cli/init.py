@@ -11,7 +11,8 @@ from hyperprune.cli.output import warn_of_broken_plugins
 from hyperprune.errors import RunError
 
 QUESTIONS = {
-    "data": "Data: a folder with train.txt, valid.txt and test.txt, or a corpus by name",
+    "data": "Data: a folder with train.txt, valid.txt and test.txt, sequences in .npz, .safetensors or .csv, "
+    "or a corpus by name",
     "network": "Network",
     "sparsity": "Sparsity, the share of weights to do without",
     "time": "Time to spend, such as 30m, 8h, 2d",
@@ -24,7 +25,11 @@ def init(
     ] = Path("mine.toml"),
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="NAME|DIR", help="A corpus, or a folder of text."),
+        typer.Option(
+            "--data",
+            metavar="NAME|PATH",
+            help="A corpus, a folder of text, a file or folder of sequences.",
+        ),
     ] = None,
     network: Annotated[
         str | None, typer.Option("--network", metavar="NAME", help="A network by name.")
@@ -35,11 +40,17 @@ def init(
     time: Annotated[
         str | None, typer.Option("--time", metavar="TIME", help="Such as 90s, 30m, 8h, 2d.")
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", metavar="NAME", help="For sequences; else what their answers are decides."
+        ),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Ask nothing; what is not said is the default.")
     ] = False,
 ) -> None:
-    """Write a first recipe: answer four questions, or say --yes. It fits this machine and the time."""
+    """Write a first recipe that fits this machine and your time: answer four questions, or say --yes."""
     if target.exists() or target.is_symlink():
         raise RunError(f"{target} exists, and is left as it is; say another file")
     from hyperprune.plugins.defaults import NAMES
@@ -48,11 +59,12 @@ def init(
     said = {"data": data, "network": network, "sparsity": sparsity, "time": time}
     answers = {key: _answer(key, value, usual[key], yes=yes) for key, value in said.items()}
     warn_of_broken_plugins()
-    from hyperprune.plan.advise import Wish, advise, seconds_of_words
+    from hyperprune.plan.advise import advise, seconds_of_words
+    from hyperprune.plan.first_recipe import Wish
     from hyperprune.terms.duration import duration
 
     seconds = seconds_of_words(str(answers["time"]))
-    wish = Wish(answers["data"], answers["network"], answers["sparsity"], seconds)
+    wish = Wish(answers["data"], answers["network"], answers["sparsity"], seconds, task)
     typer.echo("timing a few steps of each size …", err=True)
     found = advise(wish)
     try:

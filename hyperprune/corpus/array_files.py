@@ -17,6 +17,9 @@ from torch import Tensor
 from hyperprune.corpus.sequences import Part, padded
 from hyperprune.errors import CorpusError, nearest
 
+SUFFIXES = (".npz", ".safetensors", ".csv")
+SPLITS = ("train", "valid", "test")
+"""Names of files that are the splits of a folder."""
 KEYS = ("x", "y", "lengths", "group")
 
 

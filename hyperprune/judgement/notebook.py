@@ -1,4 +1,4 @@
-"""A result in a notebook: a table that needs no script, and a frame."""
+"""A result in a notebook: a table that needs no script."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from hyperprune.judgement.result import CandidateResult, RunResult
+    from hyperprune.judgement.result import RunResult
 
 
 def as_html(result: RunResult) -> str:
@@ -41,22 +39,6 @@ def as_html(result: RunResult) -> str:
         + "".join(f"<th>{escape(head)}</th>" for head in heads)
         + f"</tr></thead><tbody>{body}</tbody></table>"
     )
-
-
-def as_frame(result: RunResult) -> pd.DataFrame:
-    """Candidates as a frame, indexed by name: a column a setting, by its path, and all that is known."""
-    import pandas as pd
-
-    names = result.json_names
-    rows = [
-        {**item.configuration, **{names.get(k, k): v for k, v in _plain(item)}}
-        for item in result.candidates
-    ]
-    return pd.DataFrame(rows).set_index("name")
-
-
-def _plain(item: CandidateResult) -> list[tuple[str, Any]]:
-    return [(k, v) for k, v in vars(item).items() if k != "configuration"]
 
 
 def _word(value: Any) -> str:

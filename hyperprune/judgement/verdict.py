@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from hyperprune.corpus import Corpus
-from hyperprune.corpus.load import load_corpus
+from hyperprune.corpus import Corpus, Sequences
 from hyperprune.errors import Ended, PluginError, SpectrumError
 from hyperprune.judgement.arms import arms_of
 from hyperprune.judgement.budget import budget_verdict
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
+from hyperprune.judgement.measured import as_int8, value_of
 from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
@@ -27,18 +27,19 @@ from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
 from hyperprune.terms.metric import Metric
 from hyperprune.training.budget import said
-from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
 def conclude(
     judge: Judge,
+    data: Corpus | Sequences,
     task: Task,
     dense: Outcome | None,
     target: float,
     every: Sequence[Candidate],
     finalists: Sequence[str],
     repeats: Mapping[str, Sequence[Outcome]],
+    tuned: Mapping[str, Outcome] | None = None,
     *,
     saved: int = 0,
 ) -> RunResult:
@@ -48,8 +49,8 @@ def conclude(
 
     Finalists are all that trained to the full budget, however they came to it, or those that met the
     target (a cost) where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
-    best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
-    stopping early spared.
+    best losses counts; what is saved and tested is its network of the first seed. tuned: what finalists
+    came to as int8, which is told and decides nothing. saved: epochs that stopping early spared.
     """
     recipe, run = judge.recipe, judge.run
     metric = run.metric
@@ -68,7 +69,7 @@ def conclude(
     winner = next(c for c in alive if c.name == chosen)
     missed = overlooked(every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
-    about = _about(settings, winner)
+    about = _about(settings, winner, data)
     active, masked, total = save_winner(
         run.folder / layout.WINNER, run.training(winner.name).best, about
     )
@@ -104,7 +105,8 @@ def conclude(
         if recipe.dense.given or dense is None
         else len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
-        + sum(len(item.epochs) for name in losses for item in repeats[name]),
+        + sum(len(item.epochs) for name in losses for item in repeats[name])
+        + sum(len(item.epochs) for item in (tuned or {}).values()),
         full_search_epochs=len(every)
         * recipe.train.epochs
         * (recipe.final.seeds if recipe.in_full else 1),
@@ -123,6 +125,7 @@ def conclude(
         if judge.sized
         else budgeted,
         budget=verdict,
+        int8=as_int8(run, recipe, task, alive, tuned, winner) if tuned else None,
     )
 
 
@@ -164,10 +167,9 @@ def _within_budget(
     return tuple(sorted(found, key=lambda point: (point.sparsity, point.name != DENSE, point.name)))
 
 
-def _about(recipe: Recipe, winner: Candidate) -> dict[str, Any]:
+def _about(recipe: Recipe, winner: Candidate, data: Corpus | Sequences) -> dict[str, Any]:
     """What the winner's weights belong to."""
     plugins = [("model", recipe.model.name), ("corpus", recipe.data.corpus)]
-    data = load_corpus(recipe.data)
     if isinstance(data, Corpus):
         reads: dict[str, Any] = {"vocabulary": len(data.vocabulary)}
     else:
@@ -216,9 +218,4 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
 
 def _test_value(run: Run, name: str, recipe: Recipe, task: Task) -> float:
     """The metric of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, task, sparse=False)
-    weights, _ = atomic.read_tensors(run.training(name).best)
-    load_weights(trainer, weights)
-    test = trainer.heldout("test", recipe.train.test_batch)
-    found = trainer.evaluate(test)
-    return run.metric.value(found.loss if found.cost is None else found.cost)
+    return value_of(run, name, recipe, task, "test")

@@ -68,7 +68,7 @@ def _settled(recipe: Recipe) -> Settled:
     plan = make_plan(recipe, space.size)
     resolve_device(recipe.train.device)
     corpus = load_corpus(recipe.data)
-    task = load_task(recipe)
+    task = load_task(recipe, corpus)
     check_lengths(recipe, task)
     spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)

@@ -32,6 +32,15 @@ GIVEN = {"corpus": "arrays", "executor": "local"}
 """What reads the arrays into which data that are given in Python are put, and what trains a network that no
 other process could find."""
 
+Answers: TypeAlias = Literal["labels", "numbers", "series"]
+"""What sequences are asked for: a class, numbers, or what comes next, where nothing else is given."""
+TASKS: Mapping[Answers, str] = {
+    "labels": "classification",
+    "numbers": "regression",
+    "series": "forecasting",
+}
+"""The task that a first recipe takes for sequences with such answers."""
+
 FOLDER = "text"
 """The corpus that reads a folder of text."""
 SPACE: Mapping[str, tuple[str, ...]] = {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.judgement.profile import profile_of
-from hyperprune.recipe.records import Recipe
 from hyperprune.report.page import Chart, chart, fill
 from hyperprune.report.words import NOISE, meaning, verdict
 from hyperprune.runtime.garbage import collector_at_rest
@@ -63,7 +62,7 @@ def contents(view: RunView) -> dict[str, Any]:
         "charts": charts,
         "failed": failed,
         "sections": sections,
-        "folded": [n for n in FOLDED if n != "frontier" or not _sized(view.recipe)],
+        "folded": [n for n in FOLDED if n != "frontier" or not view.recipe.about_size],
         "names": short_names(path for item in now.candidates for path in item.configuration),
         "meaning": meaning,
         "rests_on_few": rests_on_few,
@@ -123,8 +122,3 @@ def _recipe(folder: Path) -> str:
 def _made_with(run: Run) -> Mapping[str, Any]:
     made: Mapping[str, Any] = run.made().made_with
     return {key: value for key, value in made.items() if not isinstance(value, Mapping)}
-
-
-def _sized(recipe: Recipe) -> bool:
-    """Whether the size of networks is what a run is about."""
-    return recipe.search.goal != "perplexity" or recipe.prune.budgeted

@@ -64,6 +64,18 @@ def test_another_edition_is_not_taken_for_it(tmp_path):
         load(TINY, tmp_path)
 
 
+def test_the_most_frequent_words_of_it(tmp_path):
+    fill(tmp_path, ("a a b\nc\n", "a\n", "b a\n"))  # four types: a, b, c, <eos>
+    four = replace(TINY, tokens=(6, 2, 3), types=4)
+    little = load(four, tmp_path, 3)
+    assert set(little.vocabulary) == {"a", "<eos>", "<unk>"}
+    assert little.train.numel() == 6
+    with pytest.raises(
+        CorpusError, match="found 6 / 2 / 3 tokens, 4 types; expected 6 / 2 / 3 tokens, 3"
+    ):
+        load(replace(four, types=3), tmp_path)  # more words than it has are not cut off
+
+
 def test_what_cannot_be_had_is_explained(tmp_path):
     (tmp_path / "root").mkdir()
     with pytest.raises(CorpusError) as caught:

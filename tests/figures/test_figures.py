@@ -153,8 +153,8 @@ def test_candidates_as_a_frame():
     import hyperprune
 
     result = hyperprune.load_run(RECORDED)
-    frame = result.candidates_frame()
+    frame = result.candidates_frame().set_index("name")
     assert list(frame.index) == [item.name for item in result.candidates]
-    assert frame.loc[result.winner, "valid_perplexity"] == result.best.valid_perplexity
+    assert frame.loc[result.winner, "valid_value"] == result.best.valid_perplexity
     for path, value in result.best.configuration.items():
         assert frame.loc[result.winner, path] == value

@@ -99,10 +99,15 @@ def test_weights_and_masks_by_name(run):
     assert not any(weights[name][~mask.bool()].any() for name, mask in masks.items())
     assert (dict(data.masks("dense")), set(data.weights("dense"))) == ({}, set(weights))
     assert hyperprune.load_candidate(folder, "even").about.candidate == "c001"
-    other = hyperprune.load_candidate(folder, "c001-s2")
+    other = hyperprune.load_candidate(folder, "even-s2")
+    assert other.about.candidate == "c001-s2"
     assert other.masks.keys() == masks.keys()
     assert any((other.masks[name] != masks[name]).any() for name in masks)
-    for name, said in (("evn", "did you mean 'even'"), ("c001-s9", "no candidate 'c001-s9'")):
+    for name, said in (
+        ("evn", "did you mean 'even'"),
+        ("even-s9", "no candidate 'even-s9'"),
+        ("even-small", "no candidate 'even-small'"),
+    ):
         with pytest.raises(RunError, match=said):
             data.masks(name)
 

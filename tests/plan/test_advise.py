@@ -7,7 +7,8 @@ import pytest
 
 from hyperprune.errors import CorpusError, HyperpruneError, RecipeError, RunError
 from hyperprune.plan import advise
-from hyperprune.plan.advise import Wish, seconds_of_words
+from hyperprune.plan.advise import seconds_of_words
+from hyperprune.plan.first_recipe import Wish
 from hyperprune.recipe import loads
 
 
@@ -48,6 +49,17 @@ def test_the_largest_that_fits(epoch, toy_text, seconds, hidden, share, plan):
     assert found.seconds <= 0.8 * seconds
 
 
+def test_a_share_that_lacks_a_class_is_not_taken(epoch, toy_text, monkeypatch):
+    def settle(recipe):
+        if recipe.data.train_fraction < 1:
+            raise CorpusError("no training sequence has class 3")
+        return SimpleNamespace(recipe=recipe, workers=1)
+
+    monkeypatch.setattr(advise, "settle", settle)
+    with pytest.raises(RecipeError, match="takes about 30 s"):
+        advise.advise(wish(toy_text, 24))  # half of it would take 24 / 2 / 0.8 = 15 s
+
+
 def test_a_wider_network_only_where_its_search_is_worth_it(epoch, toy_text):
     """At 80 units only four candidates would fit; at 40 eight do."""
     enough = advise.advise(wish(toy_text, 100))
@@ -66,13 +78,12 @@ def test_sparsity_says_what_is_grown_and_how_fast_is_learned(epoch, toy_text):
 
 def test_what_is_wrong_is_told_together(epoch, toy_text):
     with pytest.raises(RecipeError) as told:
-        advise.advise(Wish("pydok", "gruu", 1.5, 60))
+        advise.advise(Wish("pydok", "gruu", 1.5, 60, task="clasification"))
     said = str(told.value)
     assert "did you mean 'pydoc'" in said
     assert "did you mean 'gru'" in said
+    assert "did you mean 'classification'" in said
     assert "found 1.5" in said
-    with pytest.raises(CorpusError, match="recipes cp digits"):
-        advise.advise(Wish("digits", "gru", 0.5, 60))
     with pytest.raises(RecipeError, match="takes about 15 s"):
         advise.advise(wish(toy_text, 0.1))  # 24 epochs of half a second, in four fifths of the time
 

@@ -109,7 +109,7 @@ def mlstm(xs, h, m):
 def slstm(xs, h, m):
     W, b, R = (cut(t, m.gates) for t in (m.stacked.weight, m.stacked.bias, m.recurrent))
     shown, c, n = h.chunk(3)
-    wide = m.units // m.heads
+    wide = m.head
     outputs = []
     for x in xs:
         new = []

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from hyperprune.corpus import Sequences
     from hyperprune.corpus.array_files import Table
 
-KINDS = (".npz", ".safetensors", ".csv")
-SPLITS = ("train", "valid", "test")
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -42,7 +40,7 @@ def arrays(
     naming the file and the row of what is wrong.
     """
     from hyperprune.corpus import Sequences, cut_in_time, dealt, scaled
-    from hyperprune.corpus.array_files import Columns, joined, part_of, read_table
+    from hyperprune.corpus.array_files import SPLITS, Columns, joined, part_of, read_table
 
     if root is None:
         raise CorpusError(
@@ -76,17 +74,19 @@ def arrays(
 
 def _files(root: Path) -> list[Path]:
     """The files of a root, sorted; raises CorpusError where there are none."""
+    from hyperprune.corpus.array_files import SPLITS, SUFFIXES
+
     if root.is_file():
-        if root.suffix not in KINDS:
-            raise CorpusError(f"{root} is none of {', '.join(KINDS)}")
+        if root.suffix not in SUFFIXES:
+            raise CorpusError(f"{root} is none of {', '.join(SUFFIXES)}")
         return [root]
     if not root.is_dir():
         hint = nearest(root.name, [path.name for path in root.parent.glob("*")])
         raise CorpusError(f"there is no {root}{hint}; expected a file or a folder of sequences")
-    files = sorted(path for path in root.iterdir() if path.suffix in KINDS)
+    files = sorted(path for path in root.iterdir() if path.suffix in SUFFIXES)
     stems = [path.stem for path in files]
     if not files:
-        raise CorpusError(f"{root} holds no file of {', '.join(KINDS)}")
+        raise CorpusError(f"{root} holds no file of {', '.join(SUFFIXES)}")
     if len(set(stems)) < len(stems):
         raise CorpusError(f"{root} holds two files of one name: {', '.join(p.name for p in files)}")
     some = set(stems) & set(SPLITS)

@@ -11,7 +11,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from hyperprune.builtin.corpora.download import Remote, download
 from hyperprune.errors import CorpusError
@@ -75,20 +77,27 @@ WIKITEXT2 = Edition(
 )
 
 
-def ptb(root: Path | None) -> Corpus:
+def ptb(
+    root: Path | None, *, vocabulary: Annotated[int, Field(ge=3, le=PTB.types)] = PTB.types
+) -> Corpus:
     """Penn Treebank, 10,000 words (Mikolov's edition); downloaded if absent."""
-    return load(PTB, root)
+    return load(PTB, root, vocabulary)
 
 
-def wikitext2(root: Path | None) -> Corpus:
+def wikitext2(
+    root: Path | None,
+    *,
+    vocabulary: Annotated[int, Field(ge=3, le=WIKITEXT2.types)] = WIKITEXT2.types,
+) -> Corpus:
     """WikiText-2, word level, 33,278 words (Merity et al. 2016); downloaded if absent."""
-    return load(WIKITEXT2, root)
+    return load(WIKITEXT2, root, vocabulary)
 
 
-def load(edition: Edition, root: Path | None) -> Corpus:
+def load(edition: Edition, root: Path | None, vocabulary: int | None = None) -> Corpus:
     """Find a corpus under `root`, HYPERPRUNE_DATA or the user's cache, or download it there.
 
-    Raises CorpusError saying which file is expected where, with which checksum or counts.
+    Its own vocabulary, or so many of its most frequent words and `<unk>` for others. Raises CorpusError
+    saying which file is expected where, with which checksum or counts.
     """
     from hyperprune.corpus import corpus_from_files
 
@@ -100,13 +109,17 @@ def load(edition: Edition, root: Path | None) -> Corpus:
                 download(remote, folder)
         except CorpusError as error:
             raise CorpusError(f"{error}\n{expectation(edition, root)}") from error
-    corpus = corpus_from_files(edition.name, [folder / name for name in edition.files])
+    files = [folder / name for name in edition.files]
+    types = edition.types if vocabulary is None else vocabulary
+    # all of its words have no limit: an edition with more must not pass for it
+    limit = types if types < edition.types else 0
+    corpus = corpus_from_files(edition.name, files, limit=limit)
     splits = (corpus.train.numel(), corpus.valid.numel(), corpus.test.numel())
     found = splits, len(corpus.vocabulary)
-    if found != (edition.tokens, edition.types):
+    if found != (edition.tokens, types):
         raise CorpusError(
             f"{folder} has another edition of {edition.name}: found {counts(*found)}; "
-            f"expected {counts(edition.tokens, edition.types)}. "
+            f"expected {counts(edition.tokens, types)}. "
             "For a text of your own use data.corpus = 'text'"
         )
     return corpus

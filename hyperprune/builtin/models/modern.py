@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from hyperprune.builtin.models.options import Dropout, OptionalSize, Positive, Size
+from hyperprune.builtin.models.options import Dropout, OptionalSize, Positive, Size, Sizes
 from hyperprune.errors import PluginError
 from hyperprune.hookspecs import example, reads_features
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def _network(
     vocabulary: int | Features,
-    make: Callable[[int], Mixer],
-    width: int,
+    make: Callable[[int, int], Mixer],
     *,
     conv: int,
     linear: bool = True,
@@ -32,11 +31,11 @@ def _network(
     from hyperprune.builtin.models.residual import LinearLM, ResidualLM
 
     kind = LinearLM if linear else ResidualLM
-    return kind(vocabulary, lambda: make(width), width=width, conv=conv, **common)  # type: ignore[arg-type]
+    return kind(vocabulary, make, conv=conv, **common)  # type: ignore[arg-type]
 
 
-def _check_heads(hidden: int, heads: int) -> None:
-    if hidden % heads:
+def _check_heads(hidden: int | list[int], heads: int) -> None:
+    if any(size % heads for size in ([hidden] if isinstance(hidden, int) else hidden)):
         raise PluginError(f"hidden = {hidden} does not divide among heads = {heads}")
 
 
@@ -48,10 +47,11 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
     def build(
         vocabulary: int | Features,
         *,
-        hidden: Size = 384,
+        hidden: Size | Sizes = 384,
         embedding: OptionalSize = 0,
         layers: Size = 3,
         expansion: OptionalSize = 4,
+        feed_forward: Size | Sizes | None = None,
         conv: OptionalSize = 4,
         dropout: Dropout = 0.2,
         tied: bool = False,
@@ -61,10 +61,12 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
 
         return _network(
             vocabulary,
-            lambda width: getattr(mixers, cell)(width, hidden),
-            embedding or hidden,
+            lambda width, size: getattr(mixers, cell)(width, size),
+            hidden=hidden,
+            embedding=embedding,
             layers=layers,
             expansion=expansion,
+            feed_forward=feed_forward,
             conv=conv,
             dropout=dropout,
             tied=tied,
@@ -83,11 +85,12 @@ def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[
     def build(
         vocabulary: int | Features,
         *,
-        hidden: Size = 384,
+        hidden: Size | Sizes = 384,
         heads: Size = 4,
         embedding: OptionalSize = 0,
         layers: Size = 3,
         expansion: OptionalSize = 4,
+        feed_forward: Size | Sizes | None = None,
         conv: OptionalSize = 4,
         dropout: Dropout = 0.2,
         tied: bool = False,
@@ -98,11 +101,13 @@ def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[
 
         return _network(
             vocabulary,
-            lambda width: getattr(mixers, cell)(width, hidden, heads),
-            embedding or hidden,
+            lambda width, size: getattr(mixers, cell)(width, size, heads),
+            hidden=hidden,
+            embedding=embedding,
             linear=linear,
             layers=layers,
             expansion=expansion,
+            feed_forward=feed_forward,
             conv=conv,
             dropout=dropout,
             tied=tied,
@@ -118,8 +123,8 @@ min_gru = _gated(
     """minGRU in residual blocks: Feng et al. 2024 (arXiv 2410.01201), at their size for characters.
 
     `embedding` is the width of the blocks, 0 as wide as `hidden`; `expansion` times that the width of the
-    feed-forward layer after each recurrence, 0 for none; `conv` the inputs that a convolution before the
-    recurrence takes of each channel, 0 for none.
+    feed-forward layer after each recurrence, 0 for none, or `feed_forward` says it; `conv` the inputs that
+    a convolution before the recurrence takes of each channel, 0 for none.
     """,
 )
 min_lstm = _gated(
@@ -133,12 +138,13 @@ min_lstm = _gated(
 def lru(
     vocabulary: int | Features,
     *,
-    hidden: Size = 384,
+    hidden: Size | Sizes = 384,
     r_min: Dropout = 0.9,
     r_max: Annotated[float, Field(gt=0, lt=1)] = 0.999,
     embedding: OptionalSize = 0,
     layers: Size = 3,
     expansion: OptionalSize = 4,
+    feed_forward: Size | Sizes | None = None,
     conv: OptionalSize = 0,
     dropout: Dropout = 0.2,
     tied: bool = False,
@@ -154,10 +160,12 @@ def lru(
 
     return _network(
         vocabulary,
-        lambda width: mixers.LRU(width, hidden, r_min, r_max),
-        embedding or hidden,
+        lambda width, size: mixers.LRU(width, size, r_min, r_max),
+        hidden=hidden,
+        embedding=embedding,
         layers=layers,
         expansion=expansion,
+        feed_forward=feed_forward,
         conv=conv,
         dropout=dropout,
         tied=tied,
@@ -170,12 +178,13 @@ def lru(
 def gated_linear(
     vocabulary: int | Features,
     *,
-    hidden: Size = 384,
+    hidden: Size | Sizes = 384,
     heads: Size = 6,
     state: Size = 16,
     embedding: OptionalSize = 0,
     layers: Size = 3,
     expansion: OptionalSize = 4,
+    feed_forward: Size | Sizes | None = None,
     conv: OptionalSize = 4,
     dropout: Dropout = 0.2,
     tied: bool = False,
@@ -190,10 +199,12 @@ def gated_linear(
 
     return _network(
         vocabulary,
-        lambda width: mixers.GatedLinear(width, hidden, heads, state),
-        embedding or hidden,
+        lambda width, size: mixers.GatedLinear(width, size, heads, state),
+        hidden=hidden,
+        embedding=embedding,
         layers=layers,
         expansion=expansion,
+        feed_forward=feed_forward,
         conv=conv,
         dropout=dropout,
         tied=tied,
