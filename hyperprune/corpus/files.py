@@ -14,7 +14,6 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,17 +27,16 @@ from hyperprune.runtime.caches import cache_folder
 
 LARGE = 4 << 20
 """Bytes of text from which tokens are kept; a smaller one is read again faster than it is found."""
-Tokens: TypeAlias = Literal["words", "characters"]
-READINGS = {
-    "words": ("words that blanks separate, 1", read_words),
-    "characters": ("characters, 1", read_characters),
-}
+READINGS = (
+    ("words that blanks separate, 1", read_words),
+    ("every character, 1", read_characters),
+)
 """How files become tokens; another way needs another name, so that what is kept is made anew."""
 SPLITS = ("train", "valid", "test")
 
 
 def corpus_from_files(
-    name: str, files: Sequence[Path], *, limit: int = 0, by: Tokens = "words"
+    name: str, files: Sequence[Path], *, limit: int = 0, characters: bool = False
 ) -> Corpus:
     """Words or characters of three files (train, valid, test) as `corpus_from_words` numbers them.
 
@@ -47,14 +45,14 @@ def corpus_from_files(
     """
     try:
         if sum(path.stat().st_size for path in files) < LARGE:
-            return _read(name, files, limit, by)
-        key = _key(files, limit, by)
+            return _read(name, files, limit, characters)
+        key = _key(files, limit, characters)
         kept = cache_folder("tokens") / f"{key}.safetensors"
         known = _load(name, kept)
         if known is not None:
             return known
-        corpus = _read(name, files, limit, by)
-        if _key(files, limit, by) == key:  # nobody wrote to them meanwhile
+        corpus = _read(name, files, limit, characters)
+        if _key(files, limit, characters) == key:  # nobody wrote to them meanwhile
             _keep(kept, corpus)
         return _load(name, kept) or corpus
     except OSError as error:
@@ -63,18 +61,18 @@ def corpus_from_files(
         ) from error
 
 
-def _key(files: Sequence[Path], limit: int, by: Tokens) -> str:
+def _key(files: Sequence[Path], limit: int, characters: bool) -> str:
     """Hash of what the tokens of a text depend on."""
-    digest = hashlib.sha256(f"{READINGS[by][0]} {limit}".encode())
+    digest = hashlib.sha256(f"{READINGS[characters][0]} {limit}".encode())
     for path in files:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
 
 
-def _read(name: str, files: Sequence[Path], limit: int, by: Tokens) -> Corpus:
+def _read(name: str, files: Sequence[Path], limit: int, characters: bool) -> Corpus:
     train, *others = files
-    _, read = READINGS[by]
+    _, read = READINGS[characters]
     counts: Counter[str] = Counter()
     for words in read(train):
         counts.update(words)

@@ -35,4 +35,4 @@ def characters(root: Path | None, *, vocabulary: Annotated[int, Field(ge=3)] = 1
     if root is None:
         raise CorpusError(f"corpus 'characters' needs data.root: a folder with {', '.join(FILES)}")
     files = [root / name for name in FILES]
-    return corpus_from_files("characters", files, limit=vocabulary, by="characters")
+    return corpus_from_files("characters", files, limit=vocabulary, characters=True)
