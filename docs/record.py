@@ -1,6 +1,6 @@
 """Keep of a finished run what figures are drawn from, for the gallery and the tests of figures.
 
-python docs/record.py RUN            # writes docs/recorded/quickstart, half a megabyte
+python docs/record.py RUN            # writes docs/recorded/quickstart, a megabyte
 """
 
 from __future__ import annotations
