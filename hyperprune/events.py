@@ -24,6 +24,7 @@ class Plan:
     dense_epochs: int  # of the dense reference, from every seed
     search_epochs: int  # all candidates, rounds and finalists
     full_search_epochs: int  # candidates × full budget
+    int8_epochs: int = 0  # that each finalist trains on as int8
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins: `dense`, `search`, `round 2`, `final`; `epochs` is what it will train."""
+    """A stage begins: `dense`, `search`, `round 2`, `final`, `int8`; `epochs` is what it will train."""
 
     stage: str
     epochs: int

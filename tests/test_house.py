@@ -53,6 +53,7 @@ OTHER_MEANINGS = {
     ("optim/learning_rate", "cosine"): "a course of the learning rate",
     ("lyapunov/__init__", "kaplan_yorke"): "a function of this package, in __all__",
     ("plugins/parameters", "none"): "an empty list, to a person",
+    ("pipeline/finals", "cosine"): "a course of the learning rate",
     ("recipe/records", "constant"): "a course of the learning rate",
     ("recipe/records", "cosine"): "a course of the learning rate",
     ("recipe/shipped", "none"): "an empty list, to a person",

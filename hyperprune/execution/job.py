@@ -17,4 +17,5 @@ class Job:
     recipe: Mapping[str, Any]
     sparse: bool
     epochs: int
+    int8: bool = False  # from the weights given in its folder, as eight bits hold them
     profile: bool = False  # tell where the time goes

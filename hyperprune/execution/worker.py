@@ -150,7 +150,8 @@ def _train(
     folder = TrainingFolder(job.folder)
     clock = spent.clock if spent else None
     with part(clock, "loading"):
-        trainer = build_trainer(recipe, task, sparse=job.sparse)
+        given = folder.read_given() if job.int8 else None
+        trainer = build_trainer(recipe, task, sparse=job.sparse, int8=given)
         text = spectrum_text(task, recipe.spectrum)
         history += folder.restore(trainer)
     if not history:

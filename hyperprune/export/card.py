@@ -12,6 +12,7 @@ from hyperprune.export.step import carries
 from hyperprune.plan.disk import show_bytes
 from hyperprune.recipe import dumps
 from hyperprune.terms.sheet import cell
+from hyperprune.training.outcome import is_int8
 
 LOADING: Mapping[str, str] = {
     "safetensors": """```python
@@ -81,7 +82,7 @@ A recurrent {what} pruned by hyperprune {__version__}, as `{name}` ({format}).
 |---|---|
 {table}
 
-{many} are of the weights as they were trained, in float32, before any rounding of this file.
+{many} are of the weights {_whose(about)}.
 
 ## Loading
 
@@ -99,6 +100,13 @@ State: {", ".join(states) or "none, every sequence begins anew"}.
 {recipe.rstrip()}
 ```
 """
+
+
+def _whose(about: About) -> str:
+    """Of which weights values are."""
+    if is_int8(about.candidate):
+        return "as int8 holds them, which they were trained on as"
+    return "as they were trained, in float32, before any rounding of this file"
 
 
 def cut_units(network: TrainedNetwork) -> str:

@@ -28,6 +28,7 @@ from torch import Tensor
 from hyperprune.errors import RunError
 from hyperprune.sparsity.blocks import Grid
 from hyperprune.terms.blocks import EACH
+from hyperprune.training.int8 import quantised
 
 LAYOUT = 1
 NARROW = 1 << 16
@@ -137,9 +138,8 @@ def _mask_of_bits(name: str, rows: int, width: int, bits: Tensor, block: Tensor 
 def _quantised(name: str, matrix: Tensor, dtype: Dtype) -> tuple[Tensor, Tensor | None]:
     """Values in a dtype, with a scale a row (its largest magnitude is 127) for int8."""
     if dtype == "int8":
-        top = matrix.abs().amax(1)
-        scales = torch.where(top > 0, top / 127, torch.ones_like(top))
-        return (matrix / scales.unsqueeze(1)).round().to(torch.int8), scales
+        values, scales = quantised(matrix)
+        return values.to(torch.int8), scales
     values = matrix.to(getattr(torch, dtype))
     if not values.isfinite().all():
         raise RunError(f"{name} has weights beyond {dtype}'s range; choose bfloat16 or float32")

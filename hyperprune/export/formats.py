@@ -43,8 +43,9 @@ def export_network(
 
     `dtype` is for compact and c (float32, int8), `form` for onnx and torch (step, or sequence, which is all
     that a network without a state of its own has), `int8` for onnx, `matrices` for c. `shrink` leaves out
-    dead units. Raises RunError for what there is not, and for a file that would not compute what the
-    network does; then nothing is left behind.
+    dead units. With dtype int8 the weights are those that were trained on as int8, where there are any.
+    Raises RunError for what there is not, and for a file that would not compute what the network does; then
+    nothing is left behind.
     """
     target = Path(path)
     for name, value, known in (
@@ -63,6 +64,8 @@ def export_network(
         raise RunError(f"form is for the formats onnx and torch, not for {format}")
     if int8 and format != "onnx":
         raise RunError(f"int8 is for the format onnx, not for {format}")
+    if dtype == "int8" and network.int8 is not None:
+        network = network.int8
     if shrink:
         network = network.shrunk()
     if format == "c":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +25,7 @@ from hyperprune.store.reads import Reads, reads_of
 from hyperprune.store.run import Run
 from hyperprune.task import Cut
 from hyperprune.training.build import build_model, load_task
-from hyperprune.training.outcome import DENSE, comparable, repeat_of
+from hyperprune.training.outcome import DENSE, comparable, int8_name, repeat_of
 from hyperprune.training.trainer import copy_into
 
 Plugins: TypeAlias = Sequence[str | Path]
@@ -42,17 +43,18 @@ def load_winner(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
         raise RunError(f"{run.folder} has no winner yet; `hyperprune resume {run.folder}` goes on")
     weights, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.WEIGHTS)
     masks, _ = atomic.read_tensors(run.folder / layout.WINNER / layout.MASKS)
-    return _network(run, result, result.winner, weights, masks)
+    return _with_int8(run, result, _network(run, result, result.winner, weights, masks))
 
 
 def load_candidate(folder: Path | str, name: str, *, plugins: Plugins = ()) -> TrainedNetwork:
     """A candidate at its best epoch, such as `"c003"`; raises RunError where its weights are gone.
 
-    `"c003-s2"` is its training from the second seed, and in a study an arm's name does as well.
+    `"c003-s2"` is its training from the second seed, `"c003-int8"` the one as int8, and in a study an arm's
+    name does as well.
     """
     run = _open(folder, plugins)
-    training = training_name(run, name)
-    return _network(run, _result(run), training, *kept_tensors(run, training))
+    training, result = training_name(run, name), _result(run)
+    return _with_int8(run, result, _network(run, result, training, *kept_tensors(run, training)))
 
 
 def load_dense(folder: Path | str, *, plugins: Plugins = ()) -> TrainedNetwork:
@@ -166,6 +168,16 @@ def _network(
     return assemble(about, weights, masks, run.folder)
 
 
+def _with_int8(run: Run, result: RunResult | None, network: TrainedNetwork) -> TrainedNetwork:
+    """The network with its weights as they were trained on as int8, where these are the better ones."""
+    name = network.about.candidate
+    point = result.int8.point(name) if result is not None and result.int8 is not None else None
+    if point is None or not point.tuned:
+        return network
+    kept = kept_tensors(run, int8_name(name))
+    return replace(network, int8=_network(run, result, int8_name(name), *kept))
+
+
 def _values(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
     """The values of the metric that go with a network."""
 
@@ -178,6 +190,9 @@ def _values(run: Run, result: RunResult | None, name: str) -> dict[str, Any]:
     if result is not None:
         found["dense_test_value"] = result.dense_test_value
         tested = {result.winner: result.test_value, DENSE: result.dense_test_value}
+        point = result.int8.point(result.winner) if result.int8 is not None else None
+        if result.int8 is not None and point is not None and point.tuned:
+            tested[int8_name(result.winner)] = result.int8.test_value
         found["test_value"] = tested.get(name)
     return found
 

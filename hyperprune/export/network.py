@@ -154,11 +154,16 @@ class Network(ABC):
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork(Network):
-    """Weights of a run: the `model` in evaluation mode, its boolean `masks` by parameter name."""
+    """Weights of a run: the `model` in evaluation mode, its boolean `masks` by parameter name.
+
+    int8: the network whose weights are those of int8 files, where it was trained on as int8; else they are
+    rounded from these.
+    """
 
     model: nn.Module
     masks: Mapping[str, Tensor]
     about: About
+    int8: TrainedNetwork | None = None
 
     def export(self, format: str, path: Path | str, **options: Any) -> Exported:  # noqa: A002
         """Write a file and its card: see `hyperprune.export.formats.export_network`."""

@@ -8,6 +8,7 @@ model says: `units` and `narrowed` of `hyperprune.model.RecurrentLM`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,8 +37,9 @@ def shrunk(network: TrainedNetwork) -> TrainedNetwork:
     units: Mapping[str, Units] = model.units()
     kept = living(weights, units)
     gone = {name: int((~stays).sum()) for name, stays in kept.items() if not stays.all()}
+    int8 = None if network.int8 is None else shrunk(network.int8)
     if not gone:
-        return network
+        return network if int8 is network.int8 else replace(network, int8=int8)
     settings = about.recipe.model
     options = {**settings.options, **model.narrowed(kept)}
     recipe = about.recipe.model_copy(
@@ -53,7 +55,8 @@ def shrunk(network: TrainedNetwork) -> TrainedNetwork:
         "cut": {name: about.cut.get(name, 0) + gone.get(name, 0) for name in names},
     }
     where = f"{about.candidate} without its dead units"
-    return assemble(about.model_copy(update=changes), narrow, masks, where)
+    narrowed = assemble(about.model_copy(update=changes), narrow, masks, where)
+    return replace(narrowed, int8=int8)
 
 
 def living(weights: Mapping[str, Tensor], units: Mapping[str, Units]) -> dict[str, Tensor]:

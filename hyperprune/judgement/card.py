@@ -131,6 +131,14 @@ def _winner(result: RunResult) -> Iterator[tuple[str, str]]:
     if result.dense_test_value is not None:
         tested += f"; dense {metric.text(result.dense_test_value)}"
     yield f"test {metric.words}", tested
+    point = None if result.int8 is None else result.int8.point(result.winner)
+    if result.int8 is not None and point is not None:
+        yield (
+            "as int8",
+            f"validation {metric.text(point.rounded_value)} rounded, {metric.text(point.tuned_value)} after "
+            f"{result.int8.epochs} epochs as int8; test {metric.text(result.int8.test_value)} of the "
+            f"{'trained' if point.tuned else 'rounded'} ones, which int8 files hold",
+        )
     if len(result.values) > 1:
         told = [
             spread(summary(found), metric.text) for found in (result.values, result.dense_values)

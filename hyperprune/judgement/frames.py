@@ -14,7 +14,7 @@ from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.standing import load_spectrum, open_run, recipe_of, standing
 from hyperprune.judgement.timing import seconds_of
 from hyperprune.store.kept import kept_tensors, training_name
-from hyperprune.training.outcome import DENSE, Outcome, is_repeat, repeat_name, repeat_of
+from hyperprune.training.outcome import DENSE, Outcome, is_further, repeat_name, repeat_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,7 @@ class RunData:
         """
         rows = []
         for name, outcome in self._outcomes():
-            if is_repeat(name):
+            if is_further(name):
                 continue
             for record in outcome.epochs:
                 try:
@@ -255,7 +255,7 @@ class RunData:
 
 
 def _distance(judge: Judge, name: str, epoch: int) -> tuple[float | None, float | None]:
-    if is_repeat(name) or name == DENSE:
+    if is_further(name) or name == DENSE:
         return None, None
     try:
         found = judge.score(name, epoch)

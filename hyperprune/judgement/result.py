@@ -14,6 +14,7 @@ from hyperprune.errors import RunError
 from hyperprune.judgement import notebook
 from hyperprune.judgement.arms import Arm
 from hyperprune.judgement.budget import BudgetVerdict
+from hyperprune.judgement.int8 import Int8Verdict
 from hyperprune.judgement.margin import Margin
 from hyperprune.search.goal import Goal
 from hyperprune.store import layout
@@ -42,6 +43,8 @@ def names_of(metric: Metric) -> dict[str, str]:
         "test_value",
         "values",
         "dense_values",
+        "rounded_value",
+        "tuned_value",
     )
     return {
         name: f"{name.removesuffix(end)}{ends[end]}"
@@ -170,6 +173,7 @@ class RunResult:
         FrontierPoint, ...
     ] = ()  # the smallest first; where size counts, or a budget is
     budget: BudgetVerdict | None = None  # where the recipe has one
+    int8: Int8Verdict | None = None  # where finalists were trained on as int8
     folder: str = ""
 
     @property
@@ -213,8 +217,9 @@ class RunResult:
         said = {key: value for key, value in asdict(self).items() if key != "folder"}
         if self.metric == PERPLEXITY:
             del said["metric"]
-        if self.budget is None:
-            del said["budget"]
+        for later in ("budget", "int8"):
+            if said[later] is None:
+                del said[later]
         found: dict[str, Any] = named(said, self.metric)
         return found
 

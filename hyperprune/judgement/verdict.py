@@ -13,6 +13,7 @@ from hyperprune.judgement.budget import budget_verdict
 from hyperprune.judgement.candidate import Candidate, candidate_result, overlooked
 from hyperprune.judgement.judge import Judge
 from hyperprune.judgement.margin import margin
+from hyperprune.judgement.measured import as_int8, value_of
 from hyperprune.judgement.result import FrontierPoint, RunResult, Signal
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
@@ -26,7 +27,6 @@ from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
 from hyperprune.terms.metric import Metric
 from hyperprune.training.budget import said
-from hyperprune.training.build import build_trainer, load_weights
 from hyperprune.training.outcome import DENSE, Outcome, comparable
 
 
@@ -39,6 +39,7 @@ def conclude(
     every: Sequence[Candidate],
     finalists: Sequence[str],
     repeats: Mapping[str, Sequence[Outcome]],
+    tuned: Mapping[str, Outcome] | None = None,
     *,
     saved: int = 0,
 ) -> RunResult:
@@ -48,8 +49,8 @@ def conclude(
 
     Finalists are all that trained to the full budget, however they came to it, or those that met the
     target (a cost) where the run stopped for it. With `repeats` from further seeds the mean of a finalist's
-    best losses counts; what is saved and tested is its network of the first seed. saved: epochs that
-    stopping early spared.
+    best losses counts; what is saved and tested is its network of the first seed. tuned: what finalists
+    came to as int8, which is told and decides nothing. saved: epochs that stopping early spared.
     """
     recipe, run = judge.recipe, judge.run
     metric = run.metric
@@ -104,7 +105,8 @@ def conclude(
         if recipe.dense.given or dense is None
         else len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
         search_epochs=sum(len(item.outcome.epochs) for item in every)
-        + sum(len(item.epochs) for name in losses for item in repeats[name]),
+        + sum(len(item.epochs) for name in losses for item in repeats[name])
+        + sum(len(item.epochs) for item in (tuned or {}).values()),
         full_search_epochs=len(every)
         * recipe.train.epochs
         * (recipe.final.seeds if recipe.in_full else 1),
@@ -123,6 +125,7 @@ def conclude(
         if judge.sized
         else budgeted,
         budget=verdict,
+        int8=as_int8(run, recipe, task, alive, tuned, winner) if tuned else None,
     )
 
 
@@ -215,9 +218,4 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
 
 def _test_value(run: Run, name: str, recipe: Recipe, task: Task) -> float:
     """The metric of a training's best weights on the test split."""
-    trainer = build_trainer(recipe, task, sparse=False)
-    weights, _ = atomic.read_tensors(run.training(name).best)
-    load_weights(trainer, weights)
-    test = trainer.heldout("test", recipe.train.test_batch)
-    found = trainer.evaluate(test)
-    return run.metric.value(found.loss if found.cost is None else found.cost)
+    return value_of(run, name, recipe, task, "test")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hyperprune import events
 from hyperprune.judgement.candidate import Candidate
@@ -10,7 +10,7 @@ from hyperprune.pipeline.dense import DenseReference
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.work import train
 from hyperprune.recipe.records import Recipe
-from hyperprune.training.outcome import DENSE, Outcome, repeat_name
+from hyperprune.training.outcome import DENSE, Outcome, int8_name, repeat_name
 
 
 def at_target(session: Session, dense: DenseReference, pool: Iterable[Candidate]) -> list[str]:
@@ -45,6 +45,37 @@ def repeat(
     for name in names:
         found[name] = [trained[repeat_name(name, number)] for number in extra]
     return found
+
+
+def tune(
+    session: Session, every: Mapping[str, Candidate], finalists: Sequence[str]
+) -> dict[str, Outcome]:
+    """Train finalists on as int8 will hold their weights, by name; none where the recipe has no such epochs.
+
+    Each goes on from its best weights of the first seed, with their masks.
+    """
+    epochs = session.recipe.final.int8_epochs
+    if not epochs:
+        return {}
+    session.notify(events.StageStarted("int8", len(finalists) * epochs))
+    work = {
+        int8_name(name): (as_int8(session.configured(every[name].configuration)), True)
+        for name in finalists
+    }
+    trained = train(session, work, epochs, int8=True)
+    return {name: trained[int8_name(name)] for name in finalists}
+
+
+def as_int8(recipe: Recipe) -> Recipe:
+    """The recipe of a finalist's training as int8: few epochs, a small rate that falls, masks as they are."""
+    final, train = recipe.final, recipe.train
+    rates = {"lr": final.int8_lr * train.lr, "schedule": "cosine", "warmup": 0.0, "finetune": ()}
+    return recipe.model_copy(
+        update={
+            "train": train.model_copy(update={"epochs": final.int8_epochs, **rates}),
+            "prune": recipe.prune.model_copy(update={"update": "never"}),
+        }
+    )
 
 
 def tidy(session: Session, every: Iterable[str], finalists: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from hyperprune.pipeline.arms import try_arms
 from hyperprune.pipeline.changes import check_unchanged
 from hyperprune.pipeline.checks import look_at_disk, pin_corpus
 from hyperprune.pipeline.dense import DenseReference
-from hyperprune.pipeline.finals import at_target, repeat, tidy
+from hyperprune.pipeline.finals import at_target, repeat, tidy, tune
 from hyperprune.pipeline.given import check_given
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.stages import halve, propose, rescue
@@ -259,8 +259,10 @@ def _stages(session: Session) -> RunResult:
         raise Ended(_causes(every))
     repeated = list(every) if session.recipe.in_full else finalists
     repeats = repeat(session, every, repeated)
+    tuned = tune(session, every, finalists)
     tidy(session, every, repeated)
-    saved = plan.search_epochs - sum(len(c.outcome.epochs) for c in every.values()) if met else 0
+    spent = [*(c.outcome for c in every.values()), *tuned.values()]
+    saved = plan.search_epochs - sum(len(item.epochs) for item in spent) if met else 0
     with part(session.clock, "verdict"):
         return conclude(
             session.judge,
@@ -271,6 +273,7 @@ def _stages(session: Session) -> RunResult:
             list(every.values()),
             finalists,
             repeats,
+            tuned,
             saved=saved,
         )
 

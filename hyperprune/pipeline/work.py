@@ -13,7 +13,7 @@ from hyperprune.judgement.telling import spectrum_measured
 from hyperprune.pipeline.session import Session
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.clock import part
-from hyperprune.training.outcome import DENSE, Outcome, is_repeat
+from hyperprune.training.outcome import DENSE, Outcome, is_further, repeat_of
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,45 @@ class Started:
 
 
 def train(
-    session: Session, work: Mapping[str, tuple[Recipe, bool]], epoch: int, *, weights: bool = True
+    session: Session,
+    work: Mapping[str, tuple[Recipe, bool]],
+    epoch: int,
+    *,
+    weights: bool = True,
+    int8: bool = False,
 ) -> dict[str, Outcome]:
     """Train networks side by side until an epoch; outcomes in the order of their names given."""
-    started = [start(session, name, *item, epoch, weights=weights) for name, item in work.items()]
+    started = [
+        start(session, name, *item, epoch, weights=weights, int8=int8)
+        for name, item in work.items()
+    ]
     return {item.job.candidate: finish(session, item) for item in started}
 
 
 def start(
-    session: Session, name: str, recipe: Recipe, sparse: bool, epoch: int, *, weights: bool = True
+    session: Session,
+    name: str,
+    recipe: Recipe,
+    sparse: bool,
+    epoch: int,
+    *,
+    weights: bool = True,
+    int8: bool = False,
 ) -> Started:
     """Hand out a training until an epoch, unless its outcome is a fact and its files are there.
 
     `weights`: its best weights must be there; an eliminated candidate's were deleted on purpose.
+    `int8`: it goes on from the best weights of the training it is named after, as eight bits hold them.
     """
     folder = session.run.training(name)
     job = Job(
-        name, folder.path, recipe.model_dump(mode="json"), sparse, epoch, session.clock is not None
+        name,
+        folder.path,
+        recipe.model_dump(mode="json"),
+        sparse,
+        epoch,
+        int8,
+        session.clock is not None,
     )
     known = session.run.outcome(name, until=epoch)
     if known is not None:
@@ -52,6 +74,8 @@ def start(
         if lost:
             session.notify(events.Notice(f"{lost[0]} is gone; {name} is trained anew, to the same"))
             folder.discard_state()
+    if int8:
+        folder.give(session.run.training(repeat_of(name)[0]))
     return Started(job, ticket=session.executor.submit(job))
 
 
@@ -72,7 +96,8 @@ def finish(session: Session, started: Started) -> Outcome:
                 f"the dense reference failed: {outcome.failure.cause}; resume tries again"
             )
         session.run.record_outcome(outcome)
-    if outcome.failure is not None or len(outcome.epochs) >= session.recipe.train.epochs:
+    whole = started.job.int8 or len(outcome.epochs) >= session.recipe.train.epochs
+    if outcome.failure is not None or whole:
         session.run.training(outcome.candidate).discard_state()
     with part(session.clock, "judging"):
         announce(session, outcome)
@@ -86,7 +111,7 @@ def _judged(session: Session, outcome: Outcome) -> Outcome:
 
 def _scored(outcome: Outcome) -> bool:
     """Whether an outcome's spectra are held against the dense reference's."""
-    return not (outcome.candidate == DENSE or is_repeat(outcome.candidate) or outcome.failure)
+    return not (outcome.candidate == DENSE or is_further(outcome.candidate) or outcome.failure)
 
 
 def announce(session: Session, outcome: Outcome) -> None:

@@ -61,6 +61,7 @@ def run_bytes(plan: Plan, weights: int, recipe: Recipe, space: Space, workers: i
     return (
         fullest
         + 2 * best  # the dense reference's, and the winner's, which are written out once more
+        + (2 * plan.finalists * best if plan.int8_epochs else 0)  # where they begin, and their best
         + (plan.epochs + plan.search_epochs) * (spectrum + JOURNALED)
     )
 

@@ -28,6 +28,7 @@ def make_plan(recipe: Recipe, size: int | None) -> Plan:
         epochs=budget,
         dense_epochs=0 if recipe.dense.given else budget * recipe.final.seeds,
         search_epochs=spent(rounds, finalists, budget)
-        + finalists * budget * (recipe.final.seeds - 1),
+        + finalists * (budget * (recipe.final.seeds - 1) + recipe.final.int8_epochs),
         full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),
+        int8_epochs=recipe.final.int8_epochs,
     )

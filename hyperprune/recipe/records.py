@@ -386,6 +386,14 @@ class Final(Section):
         default=True,
         description="train on whoever went out with a lower validation loss than the winner's",
     )
+    int8_epochs: Annotated[int, Field(ge=0, le=10**6)] = Field(
+        default=0,
+        description="epochs that finalists train on as int8 will hold their weights, masks as they are; "
+        "0: int8 files round the weights",
+    )
+    int8_lr: Annotated[float, Field(gt=0)] = Field(
+        default=0.1, description="share of `train.lr` at which that begins; it falls by a cosine"
+    )
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1, description="retries of a transient failure"
     )

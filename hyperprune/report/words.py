@@ -8,6 +8,7 @@ from hyperprune.judgement.histories import History
 from hyperprune.judgement.result import RunResult
 from hyperprune.recipe.records import Recipe
 from hyperprune.ui.budget import budget_words
+from hyperprune.ui.int8 import int8_words
 from hyperprune.ui.text import safe
 
 NOISE = (
@@ -44,6 +45,8 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     if result.budget is not None:
         words = budget_words(result)
         won += f" {words[0].upper()}{words[1:]}."
+    if result.int8 is not None:
+        won += f" In eight bits: {int8_words(result)}."
     better = looked_better(result, histories)
     named = ", ".join(safe(name) for name in better[:4]) + (" …" if len(better) > 4 else "")
     ahead = (

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from hyperprune.errors import RunError
 from hyperprune.recipe.records import Recipe
 from hyperprune.terms.metric import Metric
-from hyperprune.training.outcome import DENSE, EpochRecord, Failure, is_repeat, repeat_of
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure, is_further, repeat_of
 
 FORMAT = 1
 
@@ -31,8 +31,8 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-Training = Annotated[str, Field(pattern=r"^(c[0-9]{3,5}|dense)(-s[0-9]{1,3})?$")]
-"""Names of trainings: a candidate's, the dense reference's, or a repetition from another seed."""
+Training = Annotated[str, Field(pattern=r"^(c[0-9]{3,5}|dense)(-s[0-9]{1,3}|-int8)?$")]
+"""Names of trainings: a candidate's, the dense reference's, a repetition from another seed, or as int8."""
 
 
 class CorpusFact(_Strict):
@@ -105,7 +105,7 @@ def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
             elif isinstance(fact, TrainedFact):
                 base = repeat_of(fact.candidate)[0]
                 _expect(base in epochs, "a candidate that was never proposed")
-                counts = repeated if is_repeat(fact.candidate) else epochs
+                counts = repeated if is_further(fact.candidate) else epochs
                 check_epochs(fact.epochs, after=counts.setdefault(fact.candidate, 0))
                 counts[fact.candidate] += len(fact.epochs)
         except ValueError as error:

@@ -10,11 +10,11 @@ from hyperprune.errors import RunError, nearest
 from hyperprune.store import atomic
 from hyperprune.store.run import Run
 from hyperprune.store.training import split_masks
-from hyperprune.training.outcome import DENSE, repeat_name, repeat_of
+from hyperprune.training.outcome import DENSE, int8_name, is_int8, repeat_name, repeat_of
 
 
 def training_name(run: Run, name: str) -> str:
-    """The training that a name means: its own, `"c003-s2"`, or an arm's, `"RigL"`, `"RigL-s2"`.
+    """The training that a name means: its own, or by an arm's name: `"c003-s2"`, `"RigL-int8"`.
 
     Raises RunError where there is none.
     """
@@ -23,7 +23,9 @@ def training_name(run: Run, name: str) -> str:
     first, number = (arms[name], 1) if name in arms else repeat_of(name)
     first = arms.get(first, first)
     found = repeat_name(first, number) if number > 1 else first
-    if first not in known or (number > 1 and not run.outcome(found)):
+    if is_int8(name) and name not in arms:
+        found = int8_name(first)
+    if first not in known or (found != first and not run.outcome(found)):
         raise RunError(f"no candidate {name!r} in {run.folder}{nearest(name, [*known, *arms])}")
     return found
 

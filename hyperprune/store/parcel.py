@@ -12,7 +12,7 @@ from hyperprune.errors import RunError
 from hyperprune.store import atomic
 from hyperprune.store.training import TrainingFolder
 
-NAMES = re.compile(r"(spectra/[0-9]{4}|start|best|checkpoint)\.safetensors")
+NAMES = re.compile(r"(spectra/[0-9]{4}|start|best|checkpoint|given)\.safetensors")
 """What a training's folder holds; a name that leads elsewhere is none of these."""
 
 
@@ -40,7 +40,8 @@ def packed(path: Path, names: tuple[str, ...]) -> dict[str, Item]:
 
 def to_go_on(path: Path) -> dict[str, Item]:
     """What going on from a training's last epoch needs; nothing where it has none."""
-    return packed(path, (TrainingFolder(path).checkpoint.name,))
+    folder = TrainingFolder(path)
+    return packed(path, (folder.checkpoint.name, folder.given.name))
 
 
 def of_epoch(path: Path, epoch: int, known: Mapping[str, str]) -> dict[str, Item]:

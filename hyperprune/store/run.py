@@ -78,7 +78,7 @@ FILES = (
     layout.LOCK,
     layout.AT_WORK,
 )
-FOLDERS = f"{DENSE}|{layout.WINNER}|{layout.CODE}|c[0-9]{{3,5}}"
+FOLDERS = rf"{layout.WINNER}|{layout.CODE}|({DENSE}|c[0-9]{{3,5}})(-s[0-9]{{1,3}}|-int8)?"
 OURS = re.compile(rf"({'|'.join(re.escape(name) for name in FILES)}|{FOLDERS})(\.partial)?")
 """Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
 

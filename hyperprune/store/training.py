@@ -39,6 +39,7 @@ class TrainingFolder:
         self.checkpoint = path / layout.CHECKPOINT
         self.best = path / layout.BEST
         self.start = path / layout.START
+        self.given = path / layout.GIVEN
 
     def spectrum(self, epoch: int) -> Path:
         """Where an epoch's spectrum lies."""
@@ -95,19 +96,28 @@ class TrainingFolder:
         atomic.read_tensors(source.best)
         atomic.copy(source.best, self.best)
 
+    def give(self, source: TrainingFolder) -> None:
+        """Put another training's best weights and masks here, for this one to go on from."""
+        atomic.copy(source.best, self.given)
+
+    def read_given(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weights and masks that this training goes on from; raises RunError."""
+        return split_masks(atomic.read_tensors(self.given)[0])
+
     def save_weights(self, trainer: Trainer, record: EpochRecord) -> None:
         """Save the evaluation weights (averages, once they run) as the best so far."""
         metadata = {"epoch": record.epoch, "valid_loss": record.valid_loss}
         masks = trainer.sparse.masks if trainer.sparse else {}
-        with trainer.optimizer.averaged():
+        with trainer.as_saved():
             tensors = {name: p.detach() for name, p in trainer.model.named_parameters()}
             tensors |= {f"{layout.MASK}{name}": mask for name, mask in masks.items()}
             atomic.write_tensors(self.best, tensors, metadata)
 
     def discard_state(self) -> None:
         """Delete what only further training would need; a disk that refuses keeps it."""
-        with contextlib.suppress(OSError):
-            self.checkpoint.unlink(missing_ok=True)
+        for path in (self.checkpoint, self.given):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def discard_weights(self) -> None:
         """Delete the best weights of a training that is out of the race; a refusal keeps them."""

@@ -24,7 +24,7 @@ SECTIONS = ("prune", "spectrum", "search", "rounds", "final")
 ALIEN = {
     "spectrum": ("sequences",),  # those of `inputs`
     "search": ("workers",),
-    "final": ("keep", "seeds", "stop_at_target", "retries"),
+    "final": ("keep", "seeds", "stop_at_target", "int8_epochs", "int8_lr", "retries"),
 }
 """Keys of them that are a run's, and no study's."""
 ANYTHING_ELSE = "a number, a text, true or false, or a list or table of these"

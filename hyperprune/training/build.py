@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Cut, Split, Task
 from hyperprune.training.budget import density_within
+from hyperprune.training.int8 import held
 from hyperprune.training.pruning import pruning
 from hyperprune.training.trainer import Trainer, copy_into
 
@@ -61,8 +63,15 @@ def reads(model: str) -> bool:
     return bool(getattr(registry().get("model", model).target, "features", False))
 
 
-def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
-    """Make the trainer of a candidate, or with `sparse=False` of the dense reference."""
+Kept: TypeAlias = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
+"""Weights of a network, and its masks."""
+
+
+def build_trainer(recipe: Recipe, task: Task, *, sparse: bool, int8: Kept | None = None) -> Trainer:
+    """Make the trainer of a candidate, or with `sparse=False` of the dense reference.
+
+    `int8`: weights and masks from which a candidate is trained on as eight bits will hold them.
+    """
     train = recipe.train
     if train.precision == "auto":
         raise RecipeError(
@@ -70,10 +79,12 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
         )
     check_lengths(recipe, task)
     model = build_model(recipe, task.size, resolve_device(train.device))
+    if int8 is not None:
+        copy_into(model.named_parameters(), int8[0])
     optimizer = build_optimizer(
         train.optimizer, model, lr=train.lr, weight_decay=train.weight_decay, nonmono=train.nonmono
     )
-    density = density_within(model, recipe.prune) if sparse else None
+    density = density_within(model, recipe.prune) if sparse and int8 is None else None
     trainer = Trainer(
         model,
         optimizer,
@@ -88,8 +99,14 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool) -> Trainer:
         micro_batch=train.micro_batch,
         precision=train.precision,
         rate=_learning_rate(train),
+        hold=None if int8 is None else held,
     )
-    if sparse:
+    if int8 is not None:
+        given = {**pruning(recipe.prune), "density": None, "initial_density": None}
+        trainer.sparse = SparseTraining(
+            model, optimizer, masks=int8[1], **given, seed=derive(recipe.seed, "masks")
+        )
+    elif sparse:
         trainer.sparse = SparseTraining(
             model,
             optimizer,
@@ -151,7 +168,7 @@ def measure_spectrum(
 ) -> LyapunovSpectrum:
     """Measure the spectrum of the network that would be saved now (averages, once they run)."""
     trainer.model.eval()
-    with trainer.optimizer.averaged():
+    with trainer.as_saved():
         return lyapunov_spectrum(
             trainer.model,
             text.to(trainer.device),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # commands that only look import no torch
     from hyperprune.training.trainer import EpochMetrics
 
 REPEAT = "-s"
+INT8 = "-int8"
 
 
 def repeat_name(name: str, number: int) -> str:
@@ -22,15 +23,29 @@ def repeat_name(name: str, number: int) -> str:
     return f"{name}{REPEAT}{number}"
 
 
+def int8_name(name: str) -> str:
+    """Name of the training that goes on from a network as eight bits hold it: `c007-int8`."""
+    return f"{name}{INT8}"
+
+
+def is_int8(name: str) -> bool:
+    """Whether a training's weights are those that eight bits hold."""
+    return name.endswith(INT8)
+
+
 def repeat_of(name: str) -> tuple[str, int]:
-    """The first training that a name repeats, and from its how many-th seed: `c007`, 2."""
+    """The first training that a name repeats or goes on from, and from its how many-th seed: `c007`, 2."""
+    name = name.removesuffix(INT8)
     first, mark, number = name.rpartition(REPEAT)
     return (first, int(number)) if mark and number.isdecimal() else (name, 1)
 
 
-def is_repeat(name: str) -> bool:
-    """Whether a training repeats another from a further seed: it is compared with no spectrum."""
-    return REPEAT in name
+def is_further(name: str) -> bool:
+    """Whether a training repeats another from a further seed, or goes on from it as int8.
+
+    It is compared with no spectrum.
+    """
+    return repeat_of(name)[0] != name
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,8 @@ class Trainer:
 
     The topology changes before the first optimiser step of an epoch (or before every k-th step), so
     that the network measured after an epoch is the one the checkpoint holds, and no change is ever
-    left untrained at the end.
+    left untrained at the end. Within `hold` losses and gradients are taken, and weights saved: of weights
+    as eight bits hold them, for instance (`training.int8.held`).
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Trainer:
         micro_batch: int = 0,
         precision: str = "float32",
         rate: LearningRate | None = None,
+        hold: Callable[[nn.Module], AbstractContextManager[None]] | None = None,
     ) -> None:
         self.model, self.optimizer, self.sparse = model, optimizer, sparse
         self.device = next(model.parameters()).device
@@ -68,6 +70,7 @@ class Trainer:
         self.rows = micro_batch or cut.batch
         self.precision = precision
         self.rate = rate or LearningRate(epochs=epochs)
+        self.hold = hold
         self.valid_losses: list[float] = []
         self.clock: Clock | None = None
         self.epoch = 0
@@ -189,18 +192,28 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         batch = batch.to(self.device)
         mean = torch.zeros((), device=self.device)
-        for number, rows in enumerate(self._rows(batch.width)):
-            part = batch.rows(rows)
-            share = sum(part.scored) / sum(batch.scored)
-            with in_part(self.clock, "forward"), self._autocast():
-                loss, part_mean, state = self.task.training_loss(
-                    self.model, part, detach(states[number])
-                )
-            with in_part(self.clock, "backward"):
-                (loss * share).backward()
-            states[number] = detach(state)
-            mean += part_mean.detach().float() * share
+        with self._held():
+            for number, rows in enumerate(self._rows(batch.width)):
+                part = batch.rows(rows)
+                share = sum(part.scored) / sum(batch.scored)
+                with in_part(self.clock, "forward"), self._autocast():
+                    loss, part_mean, state = self.task.training_loss(
+                        self.model, part, detach(states[number])
+                    )
+                with in_part(self.clock, "backward"):
+                    (loss * share).backward()
+                states[number] = detach(state)
+                mean += part_mean.detach().float() * share
         return mean
+
+    def _held(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.hold is None else self.hold(self.model)
+
+    @contextmanager
+    def as_saved(self) -> Iterator[None]:
+        """Within the block the network has the weights that would be saved: averages, once they run."""
+        with self.optimizer.averaged(), self._held():
+            yield
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "float32":
@@ -237,7 +250,7 @@ class Trainer:
         state: State = ()
         weight, total = 0, torch.zeros(2, dtype=torch.float64, device=self.device)
         costly = False
-        with self.optimizer.averaged():
+        with self.as_saved():
             for batch in batches:
                 state = self._initial(batch.width) if batch.begins else state
                 with self._autocast():

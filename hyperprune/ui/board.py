@@ -11,7 +11,7 @@ from typing import Any, Literal
 from hyperprune import events
 from hyperprune.events import Event, Plan
 from hyperprune.terms.metric import PERPLEXITY
-from hyperprune.training.outcome import DENSE, is_repeat, repeat_of
+from hyperprune.training.outcome import DENSE, is_further, repeat_of
 from hyperprune.ui.workers import Workers
 
 State = Literal["waiting", "training", "trained", "measured", "kept", "eliminated", "failed"]
@@ -134,6 +134,8 @@ class Board:
         """The epoch that the stage's candidates train to."""
         if self.plan is None:
             return 0
+        if self.stage == "int8":
+            return self.plan.int8_epochs
         return self.plan.rounds[self.round - 1][1] if self.round else self.plan.epochs
 
     def goal(self, name: str) -> int:
@@ -148,7 +150,7 @@ class Board:
     @property
     def best(self) -> Row | None:
         """The candidate with the lowest cost so far."""
-        rows = [row for row in self.candidates.values() if not is_repeat(row.name)]
+        rows = [row for row in self.candidates.values() if not is_further(row.name)]
         alive = [row for row in rows if row.state != "failed"]
         known = [row for row in alive if row.best_cost is not None]
         return min(known, key=lambda row: (row.best_cost, row.name), default=None)

@@ -159,6 +159,8 @@ def _stage(board: Board) -> str:
         return f"dense reference: {plan.epochs} epochs"
     if stage == "final":
         return f"final: {plan.finalists} finalists to epoch {plan.epochs}"
+    if stage == "int8":
+        return f"int8: finalists on for {plan.int8_epochs} epochs as int8 will hold their weights"
     if board.round is None:
         return safe(stage)
     count, epoch = plan.rounds[board.round - 1]

@@ -19,6 +19,7 @@ from hyperprune.terms.duration import duration
 from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.terms.sheet import Sheet
 from hyperprune.ui.budget import budget_words
+from hyperprune.ui.int8 import int8_words
 from hyperprune.ui.text import (
     configuration,
     four_places,
@@ -115,6 +116,7 @@ def result_facts(result: RunResult) -> RenderableType:
             ("early signal", _signal(result)),
             *_goal(result),
             *_budget(result),
+            *_int8(result),
             *_overlooked(result),
             *_seeds(result),
             *_stopped(result),
@@ -138,6 +140,7 @@ def study_facts(result: RunResult) -> RenderableType:
                 f"{result.search_epochs:,} of arms, {result.dense_epochs:,} of the dense network",
             ),
             *_budget(result),
+            *_int8(result),
             ("run folder", safe(result.folder)),
         ]
     )
@@ -246,6 +249,12 @@ def _budget(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
         return
     yield "budget", budget_words(result)
     yield "frontier", _frontier(result, "kept", "network")
+
+
+def _int8(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """What rounding costs, and what training as int8 gains."""
+    if result.int8 is not None:
+        yield "int8", int8_words(result)
 
 
 def _frontier(result: RunResult, size: str, network: str) -> Table:

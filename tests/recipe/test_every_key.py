@@ -72,6 +72,7 @@ TRAINED = {
     "rounds.keep": ["rounds.keep=0.9", "search.candidates=8", EIGHT],
     "final.finalists": ["final.finalists=2"],
     "final.seeds": ["final.seeds=2"],
+    "final.int8_epochs": ["final.int8_epochs=2"],
     "title": ["title=other"],
     "seeds": ["seeds=[4, 5]"],
     "arms": ['arms=[{name="sparser", prune={sparsity=0.6}}]'],
@@ -100,6 +101,7 @@ IN_RUN = {
     ],
     "search.default_first": ["search.default_first=false"],
     "train.test_batch": ["train.test_batch=3"],
+    "final.int8_lr": ["final.int8_lr=0.5", "final.int8_epochs=1"],
 }
 """Keys that only a whole run shows."""
 

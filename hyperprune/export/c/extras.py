@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperprune.export.c.source import numbers
+from hyperprune.training.outcome import is_int8
 
 if TYPE_CHECKING:
     from hyperprune.export.c.write import CExport
@@ -93,6 +94,7 @@ def card(network: TrainedNetwork, export: CExport, number: str) -> str:
         active=f"{about.active:,}",
         masked=f"{about.masked:,}",
         valid=valid,
+        of="its int8 weights" if is_int8(about.candidate) else "float32",
         flash=f"{size.flash:,}",
         ram=f"{size.ram:,}",
         operations=f"{size.operations:,}",
@@ -192,7 +194,7 @@ CARD = """\
 |---|---|
 | candidate | {candidate} |
 | active weights | {active} of {masked} masked |
-| validation {words} (float32) | {valid} |
+| validation {words} ({of}) | {valid} |
 | numbers | {number} |
 | tables (flash) | {flash} bytes |
 | state and scratch (RAM) | {ram} bytes |

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from hyperprune.training.int8 import quantised
 
 Form = Literal["dense", "csr", "blocks"]
 Number = Literal["float32", "int8"]
@@ -52,14 +55,13 @@ class Packed:
 
 def pack(weight: Tensor, form: Form, number: Number, block: tuple[int, int] = (8, 4)) -> Packed:
     """Pack a matrix (N, K); zeros are left out by `csr`, and blocks of zeros by `blocks`."""
-    dense = weight.detach().float().numpy()
+    dense = weight.detach().float()
     rows, columns = dense.shape
     scales = None
-    values: NDArray[np.generic] = dense
+    values: NDArray[np.generic] = dense.numpy()
     if number == "int8":
-        largest = np.abs(dense).max(1, initial=0.0)
-        scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-        values = np.rint(dense / scales[:, None]).astype(np.int8)
+        whole, of_rows = quantised(dense)
+        values, scales = whole.to(torch.int8).numpy(), of_rows.numpy()
     if form == "dense":
         return Packed(rows, columns, form, number, values, scales=scales)
     if form == "csr":
@@ -69,7 +71,8 @@ def pack(weight: Tensor, form: Form, number: Number, block: tuple[int, int] = (8
     padded = np.zeros((tall * high, broad * wide), values.dtype)
     padded[:rows, :columns] = values
     tiles = padded.reshape(tall, high, broad, wide).transpose(0, 2, 1, 3)  # (tall, broad, r, c)
-    kept = tiles.any((2, 3))
+    kept = np.asarray(tiles.any((2, 3)))
+    kept[0, 0] |= not kept.any()  # C has no empty arrays
     own = tiles[kept]
     if number == "float32":
         own = own.transpose(0, 2, 1)  # a column of the block is one vector

@@ -149,8 +149,8 @@ def _tables(name: str, packed: Packed) -> Iterator[str]:
 
 def _table(kind: str, name: str, values: NDArray[Any]) -> Iterator[str]:
     flat = values.ravel()
-    yield f"static const {kind} {name}[{max(1, flat.size)}] = {{"
-    yield from _lines(numbers(flat) if flat.size else ["0"])
+    yield f"static const {kind} {name}[{flat.size}] = {{"
+    yield from _lines(numbers(flat))
     yield "};"
 
 
