@@ -268,13 +268,13 @@ def check_tangent(make: Make) -> None:
 
 
 def check_spectrum(make: Make) -> None:
-    """Assert that spectra are finite and have an exponent for each number that is carried."""
+    """Assert that spectra are finite and have an exponent for each number that is carried and followed."""
     model = build(make)
-    parts = model.state_parts
-    for kind in ("hidden", "full"):
+    kinds: tuple[StateKind, ...] = ("hidden", "full")
+    for kind in kinds:
         spectrum = lyapunov_spectrum(model, tokens(model, 14, 2), state_kind=kind, burn_in=4)
         assert spectrum.exponents.isfinite().all()
-        sizes = [part.size for part in parts if kind == "full" or part.kind == "hidden"]
+        sizes = [layer.size for layer in step_layers(model.state_parts, kind)]
         assert spectrum.exponents.numel() == sum(sizes)
 
 
