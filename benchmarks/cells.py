@@ -32,12 +32,33 @@ WIDTH, VOCABULARY = 64, 256
 BATCH, BPTT = 20, 70
 COMMON: dict[str, dict[str, Any]] = {
     "stacked_lstm": {"layers": 2, "embedding": WIDTH, "dropout": 0.1},
-    "min_gru": {"layers": 2, "embedding": WIDTH, "expansion": 2, "dropout": 0.1},
-    "min_lstm": {"layers": 2, "embedding": WIDTH, "expansion": 2, "dropout": 0.1},
-    "lru": {"layers": 2, "embedding": WIDTH, "expansion": 2, "dropout": 0.1},
-    "gated_linear": {"layers": 2, "embedding": WIDTH, "expansion": 0, "heads": 4, "dropout": 0.1},
-    "mlstm": {"layers": 2, "embedding": WIDTH, "expansion": 0, "heads": 4, "dropout": 0.1},
-    "slstm": {"layers": 2, "embedding": WIDTH, "expansion": 2, "heads": 4, "dropout": 0.1},
+    "min_gru": {"layers": 2, "embedding": WIDTH, "expansion": 2, "conv": 0, "dropout": 0.1},
+    "min_lstm": {"layers": 2, "embedding": WIDTH, "expansion": 2, "conv": 0, "dropout": 0.1},
+    "lru": {"layers": 2, "embedding": WIDTH, "expansion": 2, "conv": 0, "dropout": 0.1},
+    "gated_linear": {
+        "layers": 2,
+        "embedding": WIDTH,
+        "expansion": 0,
+        "conv": 0,
+        "heads": 4,
+        "dropout": 0.1,
+    },
+    "mlstm": {
+        "layers": 2,
+        "embedding": WIDTH,
+        "expansion": 0,
+        "conv": 0,
+        "heads": 4,
+        "dropout": 0.1,
+    },
+    "slstm": {
+        "layers": 2,
+        "embedding": WIDTH,
+        "expansion": 2,
+        "conv": 0,
+        "heads": 4,
+        "dropout": 0.1,
+    },
 }
 RATE = 0.01
 

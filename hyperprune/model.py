@@ -39,11 +39,13 @@ Gates: TypeAlias = tuple[str, ...] | Mapping[str, int]
 class StatePart:
     """One tensor of the state: the layer it belongs to, its role, and its width n_i.
 
-    `hidden` is what a layer shows to the layer above (h); `memory` is carried beside it (c).
+    `hidden` is what a layer shows to the layer above (h); `memory` is carried beside it (c). A `window` keeps
+    the layer's last inputs as they were, for a convolution: what is there leaves it after some steps, so its
+    exponents are −∞ whatever the weights are, and no spectrum follows it.
     """
 
     layer: int
-    kind: Literal["hidden", "memory"]
+    kind: Literal["hidden", "memory", "window"]
     size: int
 
 
@@ -63,10 +65,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Units:
-    """Units that one dimension of several weights counts together, such as a layer's or an embedding's."""
+    """Units that one dimension of several weights counts together, such as a layer's or an embedding's.
+
+    `silent`: without weights a unit is 0 whatever its vectors are, so that no gradient could bring it back.
+    """
 
     size: int
     places: tuple[Place, ...]
+    silent: bool = False
 
 
 @runtime_checkable
@@ -94,7 +100,8 @@ class RecurrentLM(nn.Module):
 
     One that can be built narrower defines `units() -> Mapping[str, Units]`, its groups of units by name,
     and `narrowed(kept: Mapping[str, Tensor]) -> dict`: the builder's settings that change when of each
-    group the units of a boolean tensor stay, in their order and under the same weights' names.
+    group the units of a boolean tensor stay, in their order and under the same weights' names. `units` may
+    raise PluginError to say why none can go.
     """
 
     state_parts: tuple[StatePart, ...]

@@ -21,33 +21,38 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hyperprune.corpus.record import UNKNOWN, Corpus, vocabulary_of
-from hyperprune.corpus.text import read_words
+from hyperprune.corpus.text import read_characters, read_words
 from hyperprune.errors import CorpusError
 from hyperprune.runtime.caches import cache_folder
 
 LARGE = 4 << 20
 """Bytes of text from which tokens are kept; a smaller one is read again faster than it is found."""
-READING = "words that blanks separate, 1"
+READINGS = (
+    ("words that blanks separate, 1", read_words),
+    ("every character, 1", read_characters),
+)
 """How files become tokens; another way needs another name, so that what is kept is made anew."""
 SPLITS = ("train", "valid", "test")
 
 
-def corpus_from_files(name: str, files: Sequence[Path], *, limit: int = 0) -> Corpus:
-    """Words of three files (train, valid, test) as `corpus_from_words` numbers them.
+def corpus_from_files(
+    name: str, files: Sequence[Path], *, limit: int = 0, characters: bool = False
+) -> Corpus:
+    """Words or characters of three files (train, valid, test) as `corpus_from_words` numbers them.
 
     Blanks separate words, and every line ends with an `<eos>`. Large texts are read once, whatever
     their size, and shared by processes. Raises CorpusError for a file that is no text or is empty.
     """
     try:
         if sum(path.stat().st_size for path in files) < LARGE:
-            return _read(name, files, limit)
-        key = _key(files, limit)
+            return _read(name, files, limit, characters)
+        key = _key(files, limit, characters)
         kept = cache_folder("tokens") / f"{key}.safetensors"
         known = _load(name, kept)
         if known is not None:
             return known
-        corpus = _read(name, files, limit)
-        if _key(files, limit) == key:  # nobody wrote to them meanwhile
+        corpus = _read(name, files, limit, characters)
+        if _key(files, limit, characters) == key:  # nobody wrote to them meanwhile
             _keep(kept, corpus)
         return _load(name, kept) or corpus
     except OSError as error:
@@ -56,28 +61,29 @@ def corpus_from_files(name: str, files: Sequence[Path], *, limit: int = 0) -> Co
         ) from error
 
 
-def _key(files: Sequence[Path], limit: int) -> str:
+def _key(files: Sequence[Path], limit: int, characters: bool) -> str:
     """Hash of what the tokens of a text depend on."""
-    digest = hashlib.sha256(f"{READING} {limit}".encode())
+    digest = hashlib.sha256(f"{READINGS[characters][0]} {limit}".encode())
     for path in files:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
 
 
-def _read(name: str, files: Sequence[Path], limit: int) -> Corpus:
+def _read(name: str, files: Sequence[Path], limit: int, characters: bool) -> Corpus:
     train, *others = files
+    _, read = READINGS[characters]
     counts: Counter[str] = Counter()
-    for words in read_words(train):
+    for words in read(train):
         counts.update(words)
-    seen = {word for path in others for words in read_words(path) for word in words}
+    seen = {word for path in others for words in read(path) for word in words}
     vocabulary = vocabulary_of(counts, seen, limit)
     ids = {word: index for index, word in enumerate(vocabulary)}
     unknown = ids.get(UNKNOWN, 0)
     splits = []
     for path in files:
         tokens = array("i")
-        for words in read_words(path):
+        for words in read(path):
             tokens.extend([ids.get(word, unknown) for word in words])
         splits.append(torch.frombuffer(tokens, dtype=torch.int32))
     return Corpus(name, vocabulary, *splits)

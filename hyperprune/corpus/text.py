@@ -35,6 +35,23 @@ def read_words(path: Path) -> Iterator[list[str]]:
     yield [*([rest] if rest else []), *([END] if last != "\n" else [])]
 
 
+def read_characters(path: Path) -> Iterator[list[str]]:
+    """Characters of a text, and an `<eos>` for every line end, some thousands at a time.
+
+    Raises CorpusError for a file that is no text, or is empty.
+    """
+    held, last = "", ""
+    for piece in pieces(path):
+        piece = held + piece
+        held = "\r" if piece.endswith("\r") else ""  # a line end may go on in the next piece
+        read = piece.removesuffix("\r").replace("\r\n", "\n")
+        last = read[-1:] or last
+        yield [END if sign == "\n" else sign for sign in read]
+    if not last and not held:
+        raise CorpusError(f"{path} is empty; expected a text")
+    yield [*held, *([END] if held or last != "\n" else [])]
+
+
 def pieces(path: Path) -> Iterator[str]:
     """Text of a file, a piece at a time; raises CorpusError for a file that is no UTF-8 text.
 

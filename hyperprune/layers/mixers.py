@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hyperprune.layers.linear_scan import linear_scan, outer_scan
-from hyperprune.model import Gates
+from hyperprune.model import Gates, Place, Units
 
 CAP = 15.0
 """Soft bound of an exponential input gate's logarithm (Beck et al. 2025, arXiv 2503.13427)."""
@@ -29,10 +29,18 @@ class Mixer(nn.Module):
 
     size: int
     gates: Gates
+    heads = 1
 
     @abstractmethod
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (T, B, E) for inputs (T, B, E) and a state (B, n), and the state after them."""
+
+    def units(self) -> Units | None:
+        """Its inner units, by its own parameters' names; with heads, the i-th of every head is one.
+
+        None where they are normed together, so that each is felt by the others whatever it sends.
+        """
+        return None
 
 
 class LinearMixer(Mixer):
@@ -63,6 +71,10 @@ class MinGRU(LinearMixer):
         states = linear_scan(torch.sigmoid(-update), torch.sigmoid(update) * candidate, h)
         return self.out(states), states[-1]
 
+    def units(self) -> Units:
+        """A unit has a row in each gate, and what it sends out."""
+        return _gated_units(self)
+
     def moduli(self, x: Tensor) -> Tensor:
         """1 − z."""
         return torch.sigmoid(-self.stacked(x).chunk(2, -1)[0])
@@ -88,6 +100,10 @@ class MinLSTM(LinearMixer):
         odds = functional.logsigmoid(forget) - functional.logsigmoid(enter)  # ln f / i
         states = linear_scan(torch.sigmoid(odds), torch.sigmoid(-odds) * candidate, h)
         return self.out(states), states[-1]
+
+    def units(self) -> Units:
+        """As those of minGRU."""
+        return _gated_units(self)
 
     def moduli(self, x: Tensor) -> Tensor:
         """f'."""
@@ -135,10 +151,27 @@ class LRU(LinearMixer):
         states = _turned(turned, cos, sin)
         return self.out(states) + self.direct * x, states[-1]
 
+    def units(self) -> Units:
+        """A unit is a complex number, which without weights is 0 at every step."""
+        parts = (0, len(self.nu))
+        own = [Place(name, 0) for name in ("nu", "theta", "gamma")]
+        places = (
+            Place("stacked.weight", 0, parts),
+            *own,
+            Place("out.weight", 1, parts, sends=True),
+        )
+        return Units(len(self.nu), places, silent=True)
+
     def moduli(self, x: Tensor) -> Tensor:
         """|λ|, the same at every step."""
         size = torch.exp(-self.nu.exp()).repeat(2)
         return size.expand(*x.shape[:-1], -1)
+
+
+def _gated_units(mixer: MinGRU | MinLSTM) -> Units:
+    starts = tuple(range(0, len(mixer.stacked.bias), mixer.size))
+    rows = [Place(f"stacked.{name}", 0, starts) for name in ("weight", "bias")]
+    return Units(mixer.size, (*rows, Place("out.weight", 1, sends=True)))
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -237,7 +270,7 @@ class SLSTM(Mixer):
 
     def __init__(self, width: int, size: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.units = heads, size
+        self.heads, self.head = heads, size // heads
         self.size = 3 * size
         self.stacked = nn.Linear(width, 4 * size)
         self.recurrent = nn.Parameter(torch.empty(4 * size, size // heads))  # a head's own units
@@ -249,7 +282,7 @@ class SLSTM(Mixer):
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """A step after the other."""
         entered = self.stacked(x)  # (T, B, 4 · units)
-        own = self.recurrent.view(4, self.heads, -1, self.units // self.heads)
+        own = self.recurrent.view(4, self.heads, self.head, self.head)
         shown, c, n = h.to(entered.dtype).chunk(3, -1)
         outputs = []
         for z in entered:
@@ -261,6 +294,13 @@ class SLSTM(Mixer):
             shown = torch.sigmoid(o) * c / n
             outputs.append(shown)
         return self.out(torch.stack(outputs)), torch.cat([shown, c, n], -1)
+
+    def units(self) -> Units:
+        """A head reads its own units alone, and all heads are equally wide."""
+        starts = tuple(range(0, len(self.recurrent), self.head))
+        rows = [Place(name, 0, starts) for name in ("stacked.weight", "stacked.bias", "recurrent")]
+        out = Place("out.weight", 1, starts[: self.heads], sends=True)
+        return Units(self.head, (*rows, Place("recurrent", 1, sends=True), out))
 
 
 class RMSNorm(nn.Module):

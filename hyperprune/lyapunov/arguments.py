@@ -179,4 +179,5 @@ def tracer(model: Any, inputs: Tensor, state: State, kind: StateKind) -> Trace:
     first_step(model, step, inputs[0], state)
     check_step(step, inputs[0], state)
     autodiff.check_stack(step, layers, inputs[0], state)
+    autodiff.check_windows(step, declared, inputs[0], state)
     return lambda inputs, state: autodiff.step_tangent(step, layers, inputs, state)

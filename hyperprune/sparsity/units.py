@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hyperprune.errors import SparsityError
 from hyperprune.model import Place, Units, unwrapped
 from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.masked import Masked
@@ -54,7 +55,8 @@ class UnitBlocks:
         """Layers of what a model says of its units; None where it says nothing.
 
         Only those with a bias: without one a unit whose weights are all 0 has no gradient and could
-        never come back, so that the embedding of an untied network stays as it is.
+        never come back, so that the embedding of an untied network stays as it is. Raises SparsityError
+        where there are no others, PluginError where the model says that none can go.
         """
         inner: Any = unwrapped(model)
         if not hasattr(inner, "units"):
@@ -64,9 +66,15 @@ class UnitBlocks:
         found = {}
         for name, units in inner.units().items():
             places = tuple(place for place in units.places if place.weight in masked)
-            if places and any(place.weight in biases for place in units.places):
+            wakes = not units.silent and any(place.weight in biases for place in units.places)
+            if places and wakes:
                 found[name] = Units(units.size, places)
-        return cls(tensors, found) if found else None
+        if not found:
+            raise SparsityError(
+                'block = "units": no unit of this network could move, since one without weights needs a '
+                "bias to come back, and some of its weights must be masked"
+            )
+        return cls(tensors, found)
 
     @property
     def size(self) -> int:

@@ -132,6 +132,25 @@ def test_ax_looks_for_the_frontier():
     assert max(b - a for a, b in itertools.pairwise([0, *tried, 0.95])) <= 0.25
 
 
+@pytest.mark.parametrize("bound", [None, 1.5])
+def test_ax_weighs_two_things_while_others_train_and_compiles_nothing(bound, monkeypatch):
+    from torch.utils import cpp_extension
+
+    compiled: list[str] = []
+    monkeypatch.setattr(cpp_extension, "load", lambda name, **_: compiled.append(name))
+    words = Space((SPARSITY.dimensions[0], Dimension("w", Values(("a", "b", "c")))))
+    history = [
+        Observation({"s": s, "w": w}, float(k), point=Point(1 + s, 1 - s), bound=bound)
+        for k, (s, w) in enumerate([(0.2, "a"), (0.5, "b"), (0.8, "c")])
+    ]
+    pending = [{"s": 0.3, "w": "c"}, {"s": 0.9, "w": "a"}]
+    first, again = (SEARCHERS["ax"](words, history, pending, 4, initial=2) for _ in range(2))
+    assert first == again
+    assert words.contains(first)
+    assert first not in pending
+    assert compiled == []
+
+
 def test_ax_leaves_the_neighbourhood_of_failures_alone():
     line = Space((Dimension("x", Range(0.0, 1.0)),))
     measured = [Observation({"x": x}, 1.0 + 0.1 * x, 0.01) for x in (0.1, 0.2, 0.3)]

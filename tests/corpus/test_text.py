@@ -7,10 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperprune.builtin.corpora.characters import characters, characters_of
 from hyperprune.corpus import corpus_from_files, corpus_from_words, files, read_text, text
-from hyperprune.corpus.text import read_words
-from hyperprune.corpus.words import words_by_blanks
+from hyperprune.corpus.text import read_characters, read_words
+from hyperprune.corpus.words import encode, reader_of, words_by_blanks
 from hyperprune.errors import CorpusError
+from hyperprune.recipe.records import Data
 
 MARK = "\ufeff"
 
@@ -71,10 +73,15 @@ def test_pieces_of_any_size_give_the_words_of_the_whole(tmp_path_factory, conten
         patch.setattr(text, "PIECE", size)
         if content:
             assert words_of(path) == words_by_blanks(content, {})
+            signs = [sign for some in read_characters(path) for sign in some]
+            assert signs == characters_of(content, {})
+            ended = content.replace("\r\n", "\n").removesuffix("\n") + "\n"
+            assert "".join(signs).replace("<eos>", "\n") == ended
             assert read_text(path) == content.replace("\r\n", "\n")
         else:
-            with pytest.raises(CorpusError, match="is empty"):
-                words_of(path)
+            for reader in (words_of, lambda path: list(read_characters(path))):
+                with pytest.raises(CorpusError, match="is empty"):
+                    reader(path)
 
 
 SPLITS = {"train": "b a b\na c\n", "valid": "a d\n", "test": "b e\n"}
@@ -95,6 +102,22 @@ def test_files_are_the_same_corpus_as_their_words(folder, monkeypatch, limit, la
         assert found.vocabulary == plain.vocabulary
         assert found.sha256 == plain.sha256
         assert found.train.dtype == torch.int32
+
+
+def test_a_text_by_characters(folder, monkeypatch):
+    # "b a b / a c /": the blank three times, a, b and the end of a line twice, c once; d and e are unknown
+    monkeypatch.setattr(files, "LARGE", 0)
+    for _ in range(2):  # read, and found, beside what is kept of its words
+        corpus_from_files("x", folder)
+        found = characters(folder[0].parent)
+        assert found.vocabulary == (" ", "<eos>", "a", "b", "c", "<unk>")
+        assert found.train.tolist() == [3, 0, 2, 0, 3, 1, 2, 0, 4, 1]
+        assert found.test.tolist() == [3, 0, 5, 1]
+    reader = reader_of(Data(corpus="characters"), found.vocabulary)
+    assert torch.equal(encode(reader.words(SPLITS["valid"]), found.vocabulary), found.valid)
+    assert reader.between == ""
+    with pytest.raises(CorpusError, match=r"'characters' needs data\.root"):
+        characters(None)
 
 
 def kept(monkeypatch):

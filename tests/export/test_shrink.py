@@ -21,6 +21,12 @@ CASES = {
     "rhn": {"hidden": 6, "depth": 2, "layers": 2},
     "on_lstm": {"embedding": 6, "hidden": 9, "chunk": 3},
     "awd_lstm_mos": {"embedding": 5, "hidden": 7, "last": 6, "experts": 3},
+    "min_gru": {"hidden": 6, "embedding": 5, "layers": 2, "expansion": 1, "tied": True},
+    "min_lstm": {"hidden": [4, 5], "layers": 2, "feed_forward": [3, 6]},
+    "lru": {"hidden": 4, "embedding": 6, "layers": 2, "expansion": 1},
+    "gated_linear": {"hidden": 6, "heads": 2, "state": 3, "layers": 2, "expansion": 1},
+    "mlstm": {"hidden": 6, "heads": 2, "layers": 2, "expansion": 1},
+    "slstm": {"hidden": 8, "heads": 2, "layers": 2, "expansion": 1},
 }
 
 
@@ -81,7 +87,8 @@ def test_a_network_without_its_dead_units_predicts_the_same(network, tmp_path):
         found, state = other.predict(tokens, other.initial_state(2))
         torch.testing.assert_close(found, wanted, rtol=0, atol=2e-6)
         assert [part.shape[1] for part in state] == [p.size for p in other.model.state_parts]
-    assert sum(part.shape[1] for part in state) < sum(p.shape[1] for p in network.initial_state(1))
+    carried, before = (sum(p.size for p in m.state_parts) for m in (again.model, network.model))
+    assert (carried < before) == any(name.startswith("layer") for name in small.about.cut)
     assert again.shrunk() is again
     assert again.about.total == sum(p.numel() for p in again.model.parameters())
 
@@ -122,3 +129,6 @@ def test_a_model_that_does_not_say_is_refused(finished):
     winner = hyperprune.load_winner(finished)
     with pytest.raises(PluginError, match="does not say where its units stand"):
         replace(winner, model=torch.nn.Linear(2, 2)).shrunk()
+    normed = registry().get("model", "mlstm").bind({"hidden": 4, "heads": 2, "expansion": 0})(5)
+    with pytest.raises(PluginError, match="normed together"):
+        replace(winner, model=normed).shrunk()

@@ -109,7 +109,7 @@ def mlstm(xs, h, m):
 def slstm(xs, h, m):
     W, b, R = (cut(t, m.gates) for t in (m.stacked.weight, m.stacked.bias, m.recurrent))
     shown, c, n = h.chunk(3)
-    wide = m.units // m.heads
+    wide = m.head
     outputs = []
     for x in xs:
         new = []
@@ -129,15 +129,34 @@ def slstm(xs, h, m):
 
 def blocks(xs: list[Tensor], states: list[Tensor], model, cell):
     """Pre-norm residual blocks over one sequence: last features, states, and factors of each layer."""
-    after, factors = [], []
-    for block, h in zip(model.blocks, states, strict=True):
-        y, h, sizes = cell([norm(x, block.norm.weight) for x in xs], h, block.mixer)
+    states, after, factors = list(states), [], []
+    for block in model.blocks:
+        entering, h, window = [norm(x, block.norm.weight) for x in xs], states.pop(0), []
+        if block.conv is not None:
+            entering, left = convolution(entering, states.pop(0), block.conv)
+            window = [left]
+        y, h, sizes = cell(entering, h, block.mixer)
         xs = [x + part for x, part in zip(xs, y, strict=True)]
         if block.up is not None:
             xs = [x + feed(norm(x, block.forward_norm.weight), block) for x in xs]
-        after.append(h)
+        after += [h, *window]
         factors.append(sizes)
     return [norm(x, model.norm.weight) for x in xs], after, factors
+
+
+def convolution(xs, window, m):
+    """Each channel's sum over its last inputs, weighed by its own taps; and the inputs that are kept."""
+    seen = [*window.view(-1, m.width), *xs]
+    outputs = []
+    for t in range(len(xs)):
+        y = torch.stack(
+            [
+                sum(m.taps[j * m.width + c] * seen[t + j][c] for j in range(m.steps)) + m.bias[c]
+                for c in range(m.width)
+            ]
+        )
+        outputs.append(y)
+    return outputs, torch.cat(seen[len(xs) :])
 
 
 def norm(x, weight):

@@ -10,7 +10,7 @@ from torch import nn, optim
 
 from hyperprune.builtin.controls import REMOVALS
 from hyperprune.builtin.models import MODELS
-from hyperprune.errors import SparsityError
+from hyperprune.errors import HyperpruneError, SparsityError
 from hyperprune.export.shrink import living
 from hyperprune.model import Place, Units
 from hyperprune.sparsity import SparseTraining
@@ -22,6 +22,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "rhn": {"hidden": 6, "depth": 2, "layers": 2},
     "on_lstm": {"embedding": 6, "hidden": 9, "chunk": 3},
     "awd_lstm_mos": {"embedding": 5, "hidden": 7, "last": 6, "experts": 3},
+    "min_gru": {"hidden": 6, "embedding": 5, "layers": 2, "expansion": 1, "tied": True},
+    "lru": {"hidden": 4, "embedding": 6, "layers": 2, "expansion": 1},
+    "mlstm": {"hidden": 6, "heads": 2, "layers": 2, "expansion": 1},
+    "slstm": {"hidden": 8, "heads": 2, "layers": 2, "expansion": 1},
 }
 
 
@@ -89,7 +93,7 @@ def checked(model: nn.Module, sparse: SparseTraining, density: float) -> None:
     kept = living({n: masks.get(n, p) for n, p in model.named_parameters()}, units)
     for name, stays in kept.items():
         size = units[name].size
-        whole = name == "embedding" and not model.tied
+        whole = units[name].silent or (name == "embedding" and not model.tied)
         assert int(stays.sum()) == (size if whole else max(1, round(density * size)))
         for place in units[name].places:
             if place.weight in masks:
@@ -122,6 +126,15 @@ def test_every_removal_takes_whole_units_and_a_density_that_falls_is_met(removal
             parameter.grad = torch.randn_like(parameter)
         sparse.step()
     checked(model, sparse, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("mlstm", "normed together"), ("lru", "needs a bias to come back")]
+)
+def test_units_that_cannot_move_are_refused(name: str, said: str) -> None:
+    model = MODELS[name](29, hidden=4, layers=1, expansion=0)
+    with pytest.raises(HyperpruneError, match=said):
+        SparseTraining(model, optim.SGD(model.parameters(), lr=0.1), density=0.5, block="units")
 
 
 def test_masks_go_on_in_their_units_and_others_are_refused() -> None:

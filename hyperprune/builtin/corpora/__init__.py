@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hyperprune.builtin.corpora.arrays import arrays
+from hyperprune.builtin.corpora.characters import characters
 from hyperprune.builtin.corpora.digits import digits
 from hyperprune.builtin.corpora.folder import text
 from hyperprune.builtin.corpora.generated import adding, copying, mackey_glass, parity
@@ -23,4 +24,5 @@ CORPORA: Contributions = {
     "parity": parity,
     "mackey_glass": mackey_glass,
     "bpe": bpe,
+    "characters": characters,
 }

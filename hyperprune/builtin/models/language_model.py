@@ -168,12 +168,12 @@ def gate_starts(gates: int, size: int, first: int = 0) -> tuple[int, ...]:
     return tuple(range(first, first + gates * size, size))
 
 
-def layer_sizes(hidden: int | Sequence[int], layers: int) -> list[int]:
-    """Widths of layers, from one for all or one for each; raises PluginError."""
+def layer_sizes(hidden: int | Sequence[int], layers: int, option: str = "hidden") -> list[int]:
+    """Widths of layers, from one for all or one for each; raises PluginError that names the option."""
     if isinstance(hidden, int):
         return [hidden] * layers
     if len(hidden) != layers:
-        raise PluginError(f"model.hidden has {len(hidden)} widths for {layers} layers")
+        raise PluginError(f"model.{option} has {len(hidden)} widths for {layers} layers")
     return list(hidden)
 
 

@@ -7,46 +7,52 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from hyperprune.builtin.models.options import Dropout, OptionalSize, Positive, Size
+from hyperprune.builtin.models.options import Dropout, OptionalSize, Positive, Size, Sizes
 from hyperprune.errors import PluginError
-from hyperprune.hookspecs import example
+from hyperprune.hookspecs import example, reads_features
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hyperprune.layers.mixers import Mixer
+    from hyperprune.model import Features
 
 
 def _network(
-    vocabulary: int,
-    make: Callable[[int], Mixer],
-    width: int,
+    vocabulary: int | Features,
+    make: Callable[[int, int], Mixer],
     *,
+    conv: int,
     linear: bool = True,
     **common: object,
 ) -> nn.Module:
+    if conv == 1:
+        raise PluginError("conv = 1 sees no input before its own: 0 for none, or 2 and more")
     from hyperprune.builtin.models.residual import LinearLM, ResidualLM
 
     kind = LinearLM if linear else ResidualLM
-    return kind(vocabulary, lambda: make(width), width=width, **common)  # type: ignore[arg-type]
+    return kind(vocabulary, make, conv=conv, **common)  # type: ignore[arg-type]
 
 
-def _check_heads(hidden: int, heads: int) -> None:
-    if hidden % heads:
+def _check_heads(hidden: int | list[int], heads: int) -> None:
+    if any(size % heads for size in ([hidden] if isinstance(hidden, int) else hidden)):
         raise PluginError(f"hidden = {hidden} does not divide among heads = {heads}")
 
 
 def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
     """Make the builder of a cell that `hidden` alone describes."""
 
+    @reads_features
     @example(hidden=6, layers=2, expansion=2)
     def build(
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
-        hidden: Size = 384,
+        hidden: Size | Sizes = 384,
         embedding: OptionalSize = 0,
         layers: Size = 3,
         expansion: OptionalSize = 4,
+        feed_forward: Size | Sizes | None = None,
+        conv: OptionalSize = 4,
         dropout: Dropout = 0.2,
         tied: bool = False,
         init_range: Positive = 0.1,
@@ -55,10 +61,13 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
 
         return _network(
             vocabulary,
-            lambda width: getattr(mixers, cell)(width, hidden),
-            embedding or hidden,
+            lambda width, size: getattr(mixers, cell)(width, size),
+            hidden=hidden,
+            embedding=embedding,
             layers=layers,
             expansion=expansion,
+            feed_forward=feed_forward,
+            conv=conv,
             dropout=dropout,
             tied=tied,
             init_range=init_range,
@@ -71,15 +80,18 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
 def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[..., nn.Module]:
     """Make the builder of a cell whose `hidden` units are dealt out to heads; `expansion` of its example."""
 
+    @reads_features
     @example(hidden=6, heads=2, layers=2, expansion=expansion)
     def build(
-        vocabulary: int,
+        vocabulary: int | Features,
         *,
-        hidden: Size = 384,
+        hidden: Size | Sizes = 384,
         heads: Size = 4,
         embedding: OptionalSize = 0,
         layers: Size = 3,
         expansion: OptionalSize = 4,
+        feed_forward: Size | Sizes | None = None,
+        conv: OptionalSize = 4,
         dropout: Dropout = 0.2,
         tied: bool = False,
         init_range: Positive = 0.1,
@@ -89,11 +101,14 @@ def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[
 
         return _network(
             vocabulary,
-            lambda width: getattr(mixers, cell)(width, hidden, heads),
-            embedding or hidden,
+            lambda width, size: getattr(mixers, cell)(width, size, heads),
+            hidden=hidden,
+            embedding=embedding,
             linear=linear,
             layers=layers,
             expansion=expansion,
+            feed_forward=feed_forward,
+            conv=conv,
             dropout=dropout,
             tied=tied,
             init_range=init_range,
@@ -108,7 +123,8 @@ min_gru = _gated(
     """minGRU in residual blocks: Feng et al. 2024 (arXiv 2410.01201), at their size for characters.
 
     `embedding` is the width of the blocks, 0 as wide as `hidden`; `expansion` times that the width of the
-    feed-forward layer after each recurrence, 0 for none.
+    feed-forward layer after each recurrence, 0 for none, or `feed_forward` says it; `conv` the inputs that
+    a convolution before the recurrence takes of each channel, 0 for none.
     """,
 )
 min_lstm = _gated(
@@ -117,16 +133,19 @@ min_lstm = _gated(
 )
 
 
+@reads_features
 @example(hidden=4, embedding=6, layers=2, expansion=2)
 def lru(
-    vocabulary: int,
+    vocabulary: int | Features,
     *,
-    hidden: Size = 384,
+    hidden: Size | Sizes = 384,
     r_min: Dropout = 0.9,
     r_max: Annotated[float, Field(gt=0, lt=1)] = 0.999,
     embedding: OptionalSize = 0,
     layers: Size = 3,
     expansion: OptionalSize = 4,
+    feed_forward: Size | Sizes | None = None,
+    conv: OptionalSize = 0,
     dropout: Dropout = 0.2,
     tied: bool = False,
     init_range: Positive = 0.1,
@@ -141,26 +160,32 @@ def lru(
 
     return _network(
         vocabulary,
-        lambda width: mixers.LRU(width, hidden, r_min, r_max),
-        embedding or hidden,
+        lambda width, size: mixers.LRU(width, size, r_min, r_max),
+        hidden=hidden,
+        embedding=embedding,
         layers=layers,
         expansion=expansion,
+        feed_forward=feed_forward,
+        conv=conv,
         dropout=dropout,
         tied=tied,
         init_range=init_range,
     )
 
 
-@example(hidden=6, heads=2, state=3, layers=2, expansion=0)
+@reads_features
+@example(hidden=8, heads=2, state=4, layers=2, expansion=0)
 def gated_linear(
-    vocabulary: int,
+    vocabulary: int | Features,
     *,
-    hidden: Size = 384,
+    hidden: Size | Sizes = 384,
     heads: Size = 6,
     state: Size = 16,
     embedding: OptionalSize = 0,
     layers: Size = 3,
     expansion: OptionalSize = 4,
+    feed_forward: Size | Sizes | None = None,
+    conv: OptionalSize = 4,
     dropout: Dropout = 0.2,
     tied: bool = False,
     init_range: Positive = 0.1,
@@ -174,10 +199,13 @@ def gated_linear(
 
     return _network(
         vocabulary,
-        lambda width: mixers.GatedLinear(width, hidden, heads, state),
-        embedding or hidden,
+        lambda width, size: mixers.GatedLinear(width, size, heads, state),
+        hidden=hidden,
+        embedding=embedding,
         layers=layers,
         expansion=expansion,
+        feed_forward=feed_forward,
+        conv=conv,
         dropout=dropout,
         tied=tied,
         init_range=init_range,

@@ -1,61 +1,104 @@
-"""Language models of residual blocks: a norm and a recurrence, a norm and a feed-forward layer."""
+"""Networks of residual blocks: a norm, a convolution and a recurrence, a norm and a feed-forward layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyperprune.builtin.models.language_model import LanguageModel, hidden_parts
+from hyperprune.builtin.models.language_model import LanguageModel, kept_sizes, layer_sizes
+from hyperprune.errors import PluginError
+from hyperprune.layers.convolution import CausalConvolution
 from hyperprune.layers.mixers import LinearMixer, Mixer, RMSNorm
 from hyperprune.lyapunov.tangent import LayerTangent, Scaled, StateKind
-from hyperprune.model import Gates, State
+from hyperprune.model import Features, Gates, Place, State, StatePart, Units
 
 
 class Block(nn.Module):
-    """x ← x + drop(mixer(norm(x))), then x ← x + drop(W₂ gelu(W₁ norm(x))) where it has that part."""
+    """x ← x + drop(mixer(conv(norm(x)))), then x ← x + drop(W₂ gelu(W₁ norm(x))); some have not all of it."""
 
-    def __init__(self, mixer: Mixer, width: int, expansion: int) -> None:
+    def __init__(self, mixer: Mixer, width: int, inner: int, conv: int) -> None:
         super().__init__()
         self.norm, self.mixer = RMSNorm(width), mixer
-        self.forward_norm = RMSNorm(width) if expansion else None
-        self.up = nn.Linear(width, expansion * width) if expansion else None
-        self.down = nn.Linear(expansion * width, width) if expansion else None
+        self.conv = CausalConvolution(width, conv) if conv else None
+        self.forward_norm = RMSNorm(width) if inner else None
+        self.up = nn.Linear(width, inner) if inner else None
+        self.down = nn.Linear(inner, width) if inner else None
 
-    def forward(self, x: Tensor, h: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Inputs (T, B, E) and state (B, n) to outputs (T, B, E) and the next state."""
-        y, h = self.mixer(self.norm(x), h)
+    def parts(self, layer: int) -> tuple[StatePart, ...]:
+        """What it carries: the mixer's state, and the convolution's window."""
+        own = StatePart(layer, "hidden", self.mixer.size)
+        return (own, StatePart(layer, "window", self.conv.window)) if self.conv else (own,)
+
+    def entering(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """What the mixer is given for inputs (T, B, E), and the window that is left where there is one."""
+        x = self.norm(x)
+        if self.conv is None:
+            return x, ()
+        x, window = self.conv(x, state[1])
+        return x, (window,)
+
+    def forward(self, x: Tensor, state: State, dropout: float = 0.0) -> tuple[Tensor, State]:
+        """Inputs (T, B, E) and its own state to outputs (T, B, E) and the next state."""
+        entering, window = self.entering(x, state)
+        y, h = self.mixer(entering, state[0])
         x = x + functional.dropout(y, dropout, self.training)
         if self.forward_norm is not None and self.up is not None and self.down is not None:
             y = self.down(functional.gelu(self.up(self.forward_norm(x))))
             x = x + functional.dropout(y, dropout, self.training)
-        return x, h
+        return x, (h, *window)
+
+    def units(self) -> dict[str, Units]:
+        """Units within its two parts, by their parameters' names; its width is all blocks'."""
+        found, own = {}, self.mixer.units()
+        if own is not None:
+            places = tuple(replace(p, weight=f"mixer.{p.weight}") for p in own.places)
+            found["layer"] = replace(own, places=places)
+        if self.up is not None:
+            rows = (Place("up.weight", 0), Place("up.bias", 0))
+            sent = Place("down.weight", 1, sends=True)
+            found["feed-forward"] = Units(self.up.out_features, (*rows, sent))
+        return found
 
 
 class ResidualLM(LanguageModel):
     """Embedding → dropout → blocks → norm → dropout → decoder.
 
-    Lyapunov state: a mixer's own, a layer each; "full" and "hidden" are the same. Norms and projections lie
-    between layers and are in no layer's own block.
+    Lyapunov state: a mixer's own, a layer each; "full" and "hidden" are the same. Norms, convolutions and
+    projections lie between layers and are in no layer's own block.
     """
 
     def __init__(
         self,
-        vocabulary: int,
-        make: Callable[[], Mixer],
+        vocabulary: int | Features,
+        make: Callable[[int, int], Mixer],
         *,
-        width: int,
+        hidden: int | Sequence[int],
+        embedding: int,
         layers: int,
         expansion: int,
+        feed_forward: int | Sequence[int] | None,
+        conv: int,
         dropout: float,
         tied: bool,
         init_range: float,
     ) -> None:
+        sizes = layer_sizes(hidden, layers)
+        width = embedding or sizes[-1]
+        inner = expansion * width if feed_forward is None else feed_forward
         super().__init__(vocabulary, width, width, tied=tied, init_range=init_range)
-        self.blocks = nn.ModuleList(Block(make(), width, expansion) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            Block(make(width, size), width, wide, conv)
+            for size, wide in zip(sizes, layer_sizes(inner, layers, "feed_forward"), strict=True)
+        )
         self.norm, self.dropout = RMSNorm(width), dropout
-        self.state_parts = hidden_parts([block.mixer.size for block in self._blocks()])
+        self.state_parts = tuple(
+            part for layer, block in enumerate(self._blocks()) for part in block.parts(layer)
+        )
 
     def gates(self) -> Mapping[str, Gates]:
         """What the rows of a mixer's stacked weights are."""
@@ -65,6 +108,40 @@ class ResidualLM(LanguageModel):
             if rest.startswith("stacked.") or (rest == "recurrent" and parameter.dim() == 2):
                 found[name] = self._blocks()[int(block)].mixer.gates
         return found
+
+    def units(self) -> Mapping[str, Units]:
+        """Units within blocks; raises PluginError where there are none that could go.
+
+        The width of the blocks is what all of them add to, and norms feel every unit of it.
+        """
+        found = {
+            f"{part} {index}": replace(
+                units,
+                places=tuple(replace(p, weight=f"blocks.{index}.{p.weight}") for p in units.places),
+            )
+            for index, block in enumerate(self._blocks())
+            for part, units in block.units().items()
+        }
+        if not found:
+            raise PluginError(
+                f"no unit of this network can go: those of {type(self._blocks()[0].mixer).__name__} are "
+                "normed together, so that each is felt by the others, and its blocks share one width and "
+                "have no feed-forward layer (model.expansion)"
+            )
+        return found
+
+    def narrowed(self, kept: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Settings of the network in which of each group's units those of a mask stay."""
+        inner = [
+            int(units.sum()) for name, units in kept.items() if name.startswith("feed-forward ")
+        ]
+        heads = self._blocks()[0].mixer.heads
+        sizes = [heads * size for size in kept_sizes(kept)]
+        return {
+            "embedding": len(self.norm.weight),
+            **({"hidden": sizes} if sizes else {}),
+            **({"feed_forward": inner} if inner else {}),
+        }
 
     def features(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Outputs for tokens (T, B): dropped and undropped, both (T, B, E), and the new state."""
@@ -77,14 +154,20 @@ class ResidualLM(LanguageModel):
         return self._run(self.embed(x_t)[None], state, 0.0)[1]
 
     def _run(self, x: Tensor, state: State, dropout: float) -> tuple[Tensor, State]:
-        new = []
-        for block, h in zip(self._blocks(), state, strict=True):
-            x, h = block(x, h, dropout)
-            new.append(h)
+        new = list[Tensor]()
+        for block, own in self._dealt(state):
+            x, after = block(x, own, dropout)
+            new += after
         return self.norm(x), tuple(new)
 
     def _blocks(self) -> Sequence[Block]:
         return self.blocks  # type: ignore[return-value]
+
+    def _dealt(self, state: State) -> Iterator[tuple[Block, State]]:
+        """Every block with its own part of the state."""
+        parts = iter(state)
+        for block in self._blocks():
+            yield block, tuple(islice(parts, 2 if block.conv else 1))
 
 
 class LinearLM(ResidualLM):
@@ -95,10 +178,10 @@ class LinearLM(ResidualLM):
     ) -> tuple[list[LayerTangent], State]:
         """How much every step scales what a layer carries: see `hyperprune.lyapunov.tangent`."""
         x, tangents, new = self.embed(inputs), list[LayerTangent](), list[Tensor]()
-        for layer, (block, h) in enumerate(zip(self._blocks(), state, strict=True)):
+        for layer, (block, own) in enumerate(self._dealt(state)):
             assert isinstance(block.mixer, LinearMixer)
-            moduli = block.mixer.moduli(block.norm(x))
+            moduli = block.mixer.moduli(block.entering(x, own)[0])
             tangents.append(Scaled(layer, moduli, block.mixer.angles))
-            x, h = block(x, h)
-            new.append(h)
+            x, after = block(x, own)
+            new += after
         return tangents, tuple(new)

@@ -42,9 +42,15 @@ with quiet():
     from ax.core.types import ComparisonOp
     from ax.generators.torch.botorch_modular.surrogate import SurrogateSpec
     from ax.generators.torch.botorch_modular.utils import ModelConfig
+    from botorch.acquisition.multi_objective import logei
     from botorch.models import SingleTaskGP
     from botorch.optim.fit import fit_gpytorch_mll_scipy
     from linear_operator.utils.errors import NotPSDError
+
+# BoTorch would compile a kernel of its own at its first multi-objective rating, for half a minute of
+# processor time, where it finds a compiler. It saves tenths of a second on pools as small as ours, and a
+# suggestion would depend on whether it is there.
+logei._load_attempted = True
 
 OBJECTIVE = "objective"
 SIZE = "size"
@@ -99,8 +105,10 @@ class Rating:
             )
         assert isinstance(adapter, TorchAdapter)
         self.adapter = adapter
-        waiting = [self._features(item) for item in pending]
-        self.pending = {name: [*waiting] for name in self.metrics} if pending else None
+        # Each metric has objects of its own: Ax transforms them in place, metric by metric.
+        self.pending = {
+            name: [self._features(item) for item in pending] for name in self.metrics if pending
+        } or None
 
     def best(self, configurations: Iterable[Configuration]) -> dict[str, Any]:
         """Return the configuration that promises most, the first of equals."""

@@ -39,13 +39,14 @@ class StepLayer:
 
 
 def step_layers(parts: Sequence[StatePart], kind: StateKind) -> list[StepLayer]:
-    """Group state parts into layers, bottom first; "hidden" leaves the memories out."""
+    """Group state parts into layers, bottom first, without windows; "hidden" leaves the memories out too."""
+    followed = {"hidden", "memory"} if kind == "full" else {"hidden"}
     found = []
     for layer in sorted({part.layer for part in parts}):
         chosen = tuple(
             index
             for index, part in enumerate(parts)
-            if part.layer == layer and (kind == "full" or part.kind == "hidden")
+            if part.layer == layer and part.kind in followed
         )
         if chosen:
             found.append(StepLayer(layer, chosen, sum(parts[index].size for index in chosen)))
@@ -172,4 +173,28 @@ def check_stack(step: Step, layers: Sequence[StepLayer], x_t: Tensor, state: Sta
             raise SpectrumError(
                 f"layer {below.layer} depends on the previous state of layer {above.layer}: "
                 "declare both as one layer in state_parts"
+            )
+
+
+def check_windows(step: Step, parts: Sequence[StatePart], x_t: Tensor, state: State) -> None:
+    """Raise SpectrumError where a window depends on what its layer carries: it would not decouple."""
+    for index, window in enumerate(parts):
+        if window.kind != "window":
+            continue
+        own = [
+            i
+            for i, part in enumerate(parts)
+            if part.layer >= window.layer and part.kind != "window"
+        ]
+        leaves = [part.detach().requires_grad_() for part in state]
+        with torch.enable_grad():
+            seen = step(x_t, tuple(leaf.clone() for leaf in leaves))[index].sum()
+        if not seen.requires_grad:
+            continue
+        given = [leaves[i] for i in own]
+        grads = torch.autograd.grad(seen, given, allow_unused=True, materialize_grads=True)
+        if any(bool(grad.any()) for grad in grads):
+            raise SpectrumError(
+                f"part {index} of the state is declared a window of layer {window.layer}'s inputs, and "
+                "depends on what that layer carries: declare it a memory in state_parts"
             )

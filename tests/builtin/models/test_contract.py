@@ -28,8 +28,9 @@ def test_contract(case, check):
     check(make(case))
 
 
-# Of the residual blocks two stand for all: their weights are masked alike, and each takes seconds.
-ALIKE = ("min_lstm", "lru", "gated_linear", "mlstm")
+# Of the residual blocks one stands for all: their weights are masked alike, and each takes seconds. Presets
+# and gates of each of them: test_modern.py.
+ALIKE = ("min_gru", "min_lstm", "lru", "gated_linear", "mlstm")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,24 @@
 """The newer cells against their equations, their scans against steps, their spectra against autodiff."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from reference import modern_cells as oracles
 from tiny import TINY, VOCABULARY
 from torch import nn
 
+from hyperprune.builtin.controls import PRESETS
 from hyperprune.builtin.models import MODELS
-from hyperprune.errors import PluginError
+from hyperprune.errors import PluginError, SpectrumError
+from hyperprune.layers.convolution import CausalConvolution
 from hyperprune.lyapunov import lyapunov_spectrum
+from hyperprune.model import gate_rows
 from hyperprune.runtime.seeds import seeded
+from hyperprune.sparsity import SparseTraining
+from hyperprune.sparsity.parameters import masked_parameters
+from hyperprune.testing.models import check_features
 
 MODERN = ("min_gru", "min_lstm", "lru", "gated_linear", "mlstm", "slstm")
 LINEAR = MODERN[:-1]
@@ -76,15 +85,19 @@ def test_steps_and_segments_of_any_length_agree(case):
 @pytest.mark.parametrize("case", MODERN)
 def test_gradients_are_those_of_differences(case):
     model = network(case)
-    mixer, state = model.blocks[0].mixer, begun(model)[0]
+    block, start = model.blocks[0], begun(model)
+    state = start[: len(block.parts(0))]
     x = torch.randn(5, 2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    names = [name for name, _ in block.named_parameters()]
 
-    def run(x, h, weight):
-        with_weight = {"stacked.weight": weight}
-        return torch.func.functional_call(mixer, with_weight, (x, h))
+    def run(x, *given):
+        parts, weights = given[: len(state)], dict(zip(names, given[len(state) :], strict=True))
+        y, after = torch.func.functional_call(block, weights, (x, parts))
+        return (y, *after)
 
-    given = (x, state, mixer.stacked.weight)
-    assert torch.autograd.gradcheck(run, tuple(g.detach().requires_grad_() for g in given))
+    given = (x, *state, *block.parameters())
+    given = tuple(g.detach().clone().requires_grad_() for g in given)
+    assert torch.autograd.gradcheck(run, given, fast_mode=True)
 
 
 class Plain(nn.Module):
@@ -134,6 +147,7 @@ def test_a_wide_matrix_state_needs_no_matrix_of_its_own_size():
         ("slstm", {"hidden": 6, "heads": 4}, "does not divide"),
         ("gated_linear", {"hidden": 6, "heads": 4}, "does not divide"),
         ("lru", {"r_min": 0.9, "r_max": 0.5}, "is not below"),
+        ("min_gru", {"conv": 1}, "conv = 1 sees no input before its own"),
         ("min_gru", {"hidden": 6, "embedding": 5, "tied": True}, ""),
     ],
 )
@@ -163,3 +177,111 @@ def test_a_scan_is_a_loop():
     column = lambda *values: torch.tensor(values)[:, None, None]  # noqa: E731
     found = linear_scan(column(0.5, 3.0, 0.0), column(1.0, 0.0, 5.0), torch.ones(1, 1))
     assert found.flatten().tolist() == [1.5, 4.5, 5.0]
+
+
+def example_of(case, **options):
+    name, own = TINY[case]
+    with seeded(1, CPU):
+        return MODELS[name](VOCABULARY, **{**own, "expansion": 2, "conv": 3, **options})
+
+
+@pytest.mark.parametrize("case", MODERN)
+def test_projections_are_masked_convolutions_and_norms_are_not(case):
+    model = example_of(case)
+    masked = {name for name, _ in masked_parameters(model)}
+    own = ["mixer.stacked.weight", "mixer.out.weight", "up.weight", "down.weight"]
+    own += ["mixer.recurrent"] * (case == "slstm")
+    ends = {"encoder.weight", "decoder.weight"}
+    assert masked == ends | {f"blocks.{layer}.{name}" for layer in (0, 1) for name in own}
+    left = {name for name, _ in model.named_parameters()} - masked
+    assert {f"blocks.1.{name}" for name in ("norm.weight", "conv.taps", "conv.bias")} < left
+    assert {"norm.weight", "blocks.0.forward_norm.weight"} < left
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("case", MODERN)
+def test_presets_train_it_sparsely(case, preset):
+    model = example_of(case)
+    tokens = text(9, 4)
+
+    def backward():
+        model.zero_grad()
+        model.training_loss(tokens[:-1], tokens[1:], model.initial_state(4))[0].backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    sparse = SparseTraining(
+        model, optimizer, density=0.3, preset=preset, total_steps=8, gradients=backward
+    )
+    moves = PRESETS[preset]()["update"] != "never"
+    first, total = sparse.masks, sum(sparse.counts().values())
+    with seeded(2, CPU):
+        for _ in range(4):
+            backward()
+            sparse.step(update=moves)
+    masks = sparse.masks
+    if preset == "gradual":  # it began dense
+        assert sum(sparse.counts().values()) < total
+    else:
+        assert sum(sparse.counts().values()) == total
+    assert all(not model.get_parameter(name)[~mask].any() for name, mask in masks.items())
+    moved = {name for name, mask in masks.items() if not torch.equal(mask, first[name])}
+    assert {f"blocks.{i}.mixer.stacked.weight" for i in (0, 1)} <= moved if moves else not moved
+
+
+@pytest.mark.parametrize("case", MODERN)
+def test_gates_keep_the_shares_they_are_given(case):
+    model = example_of(case)
+    shares = [1.0 + i for i in range(len(model.blocks[0].mixer.gates))]
+    ends = [name for name, _ in masked_parameters(model) if "stacked" not in name]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    by_gate = {"name": "by_gate", "shares": shares}
+    sparse = SparseTraining(
+        model, optimizer, density=0.2, init=by_gate, growth=by_gate, exclude=ends, total_steps=4,
+        removal="random", removal_rate=0.9,  # so much that what is left exceeds no gate's share
+    )  # fmt: skip
+    for update in (False, True):
+        if update:
+            for parameter in model.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            sparse.step(update=True)
+        for name, mask in sparse.masks.items():
+            rows = gate_rows(model.gates()[name], len(mask)).values()
+            parts = [mask[own].double() for own in rows]
+            common = math.gcd(*map(len, parts))  # rows that the start deals out to together
+            unit = mask.sum() / sum(s * p.numel() for s, p in zip(shares, parts, strict=True))
+            for share, part in zip(shares, parts, strict=True):
+                room = 1 if update else len(part) // common
+                assert abs(part.sum() - unit * share * part.numel()) <= room
+
+
+@pytest.mark.parametrize("case", MODERN)
+def test_it_reads_features(case):
+    name, options = TINY[case]
+    check_features(lambda size: MODELS[name](size, **options))
+
+
+def test_a_window_is_followed_by_no_spectrum_and_must_be_one():
+    model = Plain(example_of("slstm"))
+    assert [part.kind for part in model.state_parts] == ["hidden", "window"] * 2
+    found = lyapunov_spectrum(model.double(), text(8), burn_in=2)
+    assert len(found.exponents) == 2 * 18  # h, c and n of 6 units, two layers
+    hidden, window = model.state_parts[:2]
+    model.state_parts = (
+        replace(window, size=hidden.size),
+        replace(hidden, size=window.size),
+        *model.state_parts[2:],
+    )  # the other way about: what is called a window is the recurrence
+    with pytest.raises(SpectrumError, match="part 0 of the state is declared a window"):
+        lyapunov_spectrum(model, text(8), burn_in=2)
+
+
+def test_a_convolution_is_a_sum_over_the_last_inputs():
+    # one channel, taps 1, 10, 100 from the oldest; the window holds 1, 2, then 3, 4 come:
+    # 1 + 20 + 300 and 2 + 30 + 400; 3, 4 are kept
+    conv = CausalConvolution(1, 3)
+    with torch.no_grad():
+        conv.taps.copy_(torch.tensor([1.0, 10, 100]))
+        y, window = conv(torch.tensor([3.0, 4])[:, None, None], torch.tensor([[1.0, 2]]))
+    assert y.flatten().tolist() == [321, 432]
+    assert window.tolist() == [[3, 4]]

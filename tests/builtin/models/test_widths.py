@@ -23,6 +23,12 @@ UNEVEN = {
         "latent": 3,
         "tied": False,
     },
+    "min_gru": {"hidden": [5, 3], "embedding": 4, "layers": 2, "feed_forward": [3, 7]},
+    "min_lstm": {"hidden": [3, 5], "layers": 2, "feed_forward": 2},
+    "lru": {"hidden": [2, 3], "embedding": 5, "layers": 2, "expansion": 1},
+    "slstm": {"hidden": [2, 6], "heads": 2, "layers": 2, "expansion": 0},
+    "mlstm": {"hidden": [4, 2], "heads": 2, "layers": 2, "feed_forward": [3, 1]},
+    "gated_linear": {"hidden": [2, 4], "heads": 2, "state": 2, "layers": 2, "expansion": 1},
 }
 
 
@@ -40,5 +46,9 @@ def test_gradients(name):
 def test_a_width_for_each_layer():
     with pytest.raises(PluginError, match="3 widths for 2 layers"):
         MODELS["gru"](VOCABULARY, hidden=[2, 3, 4])
+    with pytest.raises(PluginError, match="feed_forward has 1 widths for 2 layers"):
+        MODELS["min_gru"](VOCABULARY, hidden=4, layers=2, feed_forward=[2])
+    with pytest.raises(PluginError, match="does not divide"):
+        MODELS["slstm"](VOCABULARY, hidden=[4, 3], heads=2, layers=2)
     with pytest.raises(PluginError, match="a layer without a unit"):
         MODELS["on_lstm"](VOCABULARY, chunks=[[0, 0], [1]], layers=2, tied=False)

@@ -16,7 +16,10 @@ TINY = {
     "on_lstm untied": ("on_lstm", {"embedding": 5, "hidden": 8, "chunk": 2, "tied": False}),
     "awd_lstm_mos": ("awd_lstm_mos", {"embedding": 5, "hidden": 7, "last": 6, "experts": 3}),
     "min_gru": ("min_gru", {"hidden": 6, "layers": 2, "expansion": 2}),
-    "min_lstm": ("min_lstm", {"hidden": 5, "embedding": 6, "layers": 2, "expansion": 0}),
+    "min_lstm": (
+        "min_lstm",
+        {"hidden": 5, "embedding": 6, "layers": 2, "expansion": 0, "conv": 0},
+    ),
     "lru": ("lru", {"hidden": 4, "embedding": 6, "layers": 2, "expansion": 2}),
     "gated_linear": (
         "gated_linear",
