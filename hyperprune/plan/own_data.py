@@ -18,6 +18,8 @@ from hyperprune.recipe.write import inline
 
 DRIVING, LONGEST = 8, 45
 """Sequences that drive a spectrum, and their steps, where there are so many."""
+MOST = 32
+"""Sequences that drive it where they are short."""
 IN_TIME = {"split": "time"}
 
 
@@ -83,18 +85,17 @@ def find(said: str, task: str | None) -> Found:
 
 
 def driving_of(data: Sequences) -> Driving:
-    """So many sequences and steps as the validation split has, up to the default's 8 × 45.
+    """So many sequences and steps as the validation split has, up to the default's 8 × 45 steps in all.
 
     Series that are too few are cut into pieces, as forecasts do.
     """
     lengths = sorted(data.valid.lengths.tolist(), reverse=True)
-    sequences = min(DRIVING, len(lengths))
+    longest = lengths[min(DRIVING, len(lengths)) - 1]
     if data.valid.y is None:
-        sequences, each = DRIVING, -(-DRIVING // len(lengths))
-        longest = (lengths[min(DRIVING, len(lengths)) - 1] - 1) // each  # one step is foretold
-    else:
-        longest = lengths[sequences - 1]
+        longest = (longest - 1) // -(-DRIVING // len(lengths))  # one step is foretold
     whole = max(1, min(LONGEST, longest))
+    able = sum(length >= whole for length in lengths)
+    sequences = DRIVING if data.valid.y is None else min(able, MOST, DRIVING * LONGEST // whole)
     burn_in = 2 * whole // 9 if whole >= 20 else 0  # 10 of 45
     return Driving(sequences, burn_in, whole - burn_in)
 

@@ -1,5 +1,6 @@
 """Every architecture, and a plugin's, is traced, stored as CSR or int8, and written as ONNX."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import hyperprune
 from hyperprune.errors import RunError
 from hyperprune.export.fast import CompiledNetwork, compiled
 from hyperprune.export.network import TrainedNetwork
-from hyperprune.export.step import sequence_program
+from hyperprune.export.step import sequence_program, step_module
 from hyperprune.plugins import registry
 from hyperprune.recipe.records import Model
 from hyperprune.testing.tiny import TinyModel
@@ -71,12 +72,17 @@ def test_a_sparse_step_computes_what_the_model_does(network):
 
 
 @pytest.mark.parametrize("network", quickly(*STACKS, "slstm"), indirect=True)
-def test_int8_is_near(network):
-    fast = compiled(network, "int8")
-    mine, _ = predictions(fast)
+def test_a_step_that_other_weights_traced_serves_and_int8_is_near(network):
+    other = copy.deepcopy(network.model)
+    for parameter in other.parameters():
+        parameter.data.fill_(0.1)
+    step = step_module(replace(network, model=other))
+    kinds = {kind: CompiledNetwork(network, kind, step) for kind in ("dense", "int8")}
     wanted, _ = predictions(network)
-    assert (mine - wanted).abs().max() < 0.3
-    assert fast.nbytes < CompiledNetwork(network, "dense").nbytes
+    torch.testing.assert_close(predictions(kinds["dense"])[0], wanted, rtol=0, atol=1e-5)
+    assert (predictions(kinds["int8"])[0] - wanted).abs().max() < 0.3
+    assert kinds["int8"].nbytes < kinds["dense"].nbytes
+    assert not torch.allclose(step(torch.tensor([0]), network.initial_state(1))[0][0], wanted[0, 0])
 
 
 @pytest.mark.parametrize("network", quickly(*STACKS, "gated_linear"), indirect=True)

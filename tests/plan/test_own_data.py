@@ -83,8 +83,8 @@ def test_a_table_of_words_and_a_corpus_by_name(tmp_path):
     ("lengths", "answered", "driving"),
     [
         ([100] * 20, True, (8, 10, 35)),
-        ([30] * 20, True, (8, 6, 24)),
-        ([8] * 20, True, (8, 0, 8)),
+        ([30] * 20, True, (12, 6, 24)),  # 360 steps in all
+        ([8] * 20, True, (20, 0, 8)),
         ([50, 9, 40], True, (3, 0, 9)),  # all three, to the end of the shortest
         ([81], False, (8, 0, 10)),  # eight pieces of the 80 steps that have one after them
         ([1000], False, (8, 10, 35)),
