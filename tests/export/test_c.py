@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -88,6 +89,41 @@ def test_a_number_keeps_its_bits():
     assert numbers(values)[1] == "-3.0f"
     back = np.array([float(said.rstrip("f")) for said in numbers(values)], np.float32)
     assert np.array_equal(back, values)
+
+
+ACTIVATIONS = """\
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+%s
+int main(void)
+{
+    double sigmoid = 0, tanhs = 0, exps = 0;
+    for (int k = -400000; k <= 400000; k++) {
+        const float x = (float)k * 2e-4f;
+        const double e = exp((double)x);
+        sigmoid = fmax(sigmoid, fabs((double)hp_sigmoid(x) - e / (1 + e)));
+        tanhs = fmax(tanhs, fabs((double)hp_tanh(x) - tanh((double)x)));
+        exps = fmax(exps, fabs((double)hp_exp(x) / e - 1));
+    }
+    printf("%%g %%g %%g %%g %%g", sigmoid, tanhs, exps, (double)hp_tanh(1e9f), (double)hp_sigmoid(-1e9f));
+    return 0;
+}
+"""
+
+
+@needs_compiler
+def test_activations_err_by_less_than_is_stated(tmp_path):
+    kernels = (resources.files("hyperprune.export.c") / "kernels.c").read_text()
+    (tmp_path / "main.c").write_text(ACTIVATIONS % kernels)
+    command = [compiler(), "-std=c99", "-O2", "main.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+    sigmoid, tanh, exp, one, zero = map(float, said.split())
+    assert max(sigmoid, tanh, exp) < 3e-7
+    assert one == 1
+    assert 0 <= zero < 1e-37
 
 
 class Pieces(nn.Module):
