@@ -1,5 +1,6 @@
 """C that is written computes what the network does: compiled, run and compared, where a compiler is."""
 
+import shutil
 import subprocess
 from dataclasses import replace
 from importlib import resources
@@ -221,6 +222,37 @@ def test_forms_agree_and_touch_no_other_memory(network, number, matrices, flags)
     wanted, _ = network.predict(torch.tensor(tokens)[:, None], network.initial_state(1))
     room = 1e-5 if number == "float32" else 0.1
     assert np.abs(found - wanted[:, 0].numpy()).max() < room
+
+
+ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
+CROSS = """\
+#!/bin/sh
+# Compiles for another processor; what is linked is run by its emulator.
+aarch64-linux-gnu-gcc -static "$@" || exit 1
+[ -f main ] && mv main main.elf && printf '#!/bin/sh\\nexec qemu-aarch64 %s/main.elf\\n' "$PWD" > main
+[ -f main ] && chmod +x main
+exit 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(shutil.which, ARM)), reason="no compiler and emulator for NEON")
+@pytest.mark.parametrize("network", ["gru"], indirect=True)
+@pytest.mark.parametrize("number", ["float32", "int8"])
+@pytest.mark.parametrize("matrices", ["dense", "8x4"])
+def test_neon_agrees(network, number, matrices, tmp_path):
+    (tmp_path / "cc").write_text(CROSS)
+    (tmp_path / "cc").chmod(0o755)
+    program = program_of(network)
+    packed, tables = packed_of(network, program, number, matrices)
+    made = render(program, packed, tables, "net", "a test", number)
+    files = {"net.h": made.header, "net.c": made.source}
+    tokens = [0, 3, 1, 2, 2, 0]
+    found, plain = (
+        run_c(files, "net", program.outputs, tokens, flags=("-O2",), cc=cc)
+        for cc in (str(tmp_path / "cc"), compiler())
+    )
+    assert np.abs(found - plain).max() < 1e-5  # sums of int8 are exact, whatever adds them
 
 
 @needs_compiler
