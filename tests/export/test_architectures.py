@@ -12,6 +12,7 @@ from hyperprune.export.fast import CompiledNetwork, compiled
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.step import sequence_program, step_module
 from hyperprune.plugins import registry
+from hyperprune.recipe.records import Model
 from hyperprune.testing.tiny import TinyModel
 
 MODELS = [*registry().names("model"), "plugin"]
@@ -93,6 +94,44 @@ def test_onnx_is_written_and_checked(network, tmp_path):
     )
     mine, wanted = predictions(again, 2), predictions(network, 2)
     torch.testing.assert_close(mine[0], wanted[0], rtol=0, atol=1e-4)
+
+
+RESIDUAL = ("gated_linear", "lru", "min_gru", "min_lstm", "mlstm", "slstm")
+
+
+def one_at_a_time(network, tokens):
+    """Log-probabilities of tokens (T, 1), each given by itself with the state that the last one left."""
+    state, found = network.initial_state(1), []
+    for token in tokens:
+        predicted, state = network.predict(token[None], state)
+        found.append(predicted)
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("network", RESIDUAL, indirect=True)
+def test_residual_blocks_are_kept_compactly_and_streamed(network, request, tmp_path):
+    name = request.node.callspec.params["network"]
+    own = Model(name=name, options=registry().get("model", name).target.example)
+    recipe = network.recipe.model_copy(update={"model": own})
+    about = network.about.model_copy(update={"recipe": recipe})
+    network = replace(network, about=about)
+    tokens = torch.arange(7)[:, None] % len(network.vocabulary)
+    wanted, _ = network.predict(tokens, network.initial_state(1))
+    again = hyperprune.load_exported(network.export("compact", tmp_path / "w.hyp").path)
+    torch.testing.assert_close(one_at_a_time(again, tokens), wanted, rtol=0, atol=1e-5)
+    kept = dict(again.model.named_parameters())
+    assert all(not kept[part][~mask].any() for part, mask in network.masks.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", RESIDUAL, indirect=True)
+def test_residual_blocks_are_streamed_as_onnx(network, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    tokens = torch.arange(7)[:, None] % len(network.vocabulary)
+    wanted, _ = network.predict(tokens, network.initial_state(1))
+    again = hyperprune.load_exported(network.export("onnx", tmp_path / "w.onnx", form="step").path)
+    torch.testing.assert_close(one_at_a_time(again, tokens), wanted, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("network", ["stacked_lstm"], indirect=True)
