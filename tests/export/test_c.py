@@ -1,7 +1,9 @@
 """C that is written computes what the network does: compiled, run and compared, where a compiler is."""
 
+import shutil
 import subprocess
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -88,6 +90,41 @@ def test_a_number_keeps_its_bits():
     assert numbers(values)[1] == "-3.0f"
     back = np.array([float(said.rstrip("f")) for said in numbers(values)], np.float32)
     assert np.array_equal(back, values)
+
+
+ACTIVATIONS = """\
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+%s
+int main(void)
+{
+    double sigmoid = 0, tanhs = 0, exps = 0;
+    for (int k = -400000; k <= 400000; k++) {
+        const float x = (float)k * 2e-4f;
+        const double e = exp((double)x);
+        sigmoid = fmax(sigmoid, fabs((double)hp_sigmoid(x) - e / (1 + e)));
+        tanhs = fmax(tanhs, fabs((double)hp_tanh(x) - tanh((double)x)));
+        exps = fmax(exps, fabs((double)hp_exp(x) / e - 1));
+    }
+    printf("%%g %%g %%g %%g %%g", sigmoid, tanhs, exps, (double)hp_tanh(1e9f), (double)hp_sigmoid(-1e9f));
+    return 0;
+}
+"""
+
+
+@needs_compiler
+def test_activations_err_by_less_than_is_stated(tmp_path):
+    kernels = (resources.files("hyperprune.export.c") / "kernels.c").read_text()
+    (tmp_path / "main.c").write_text(ACTIVATIONS % kernels)
+    command = [compiler(), "-std=c99", "-O2", "main.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+    sigmoid, tanh, exp, one, zero = map(float, said.split())
+    assert max(sigmoid, tanh, exp) < 3e-7
+    assert one == 1
+    assert 0 <= zero < 1e-37
 
 
 class Pieces(nn.Module):
@@ -185,6 +222,37 @@ def test_forms_agree_and_touch_no_other_memory(network, number, matrices, flags)
     wanted, _ = network.predict(torch.tensor(tokens)[:, None], network.initial_state(1))
     room = 1e-5 if number == "float32" else 0.1
     assert np.abs(found - wanted[:, 0].numpy()).max() < room
+
+
+ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
+CROSS = """\
+#!/bin/sh
+# Compiles for another processor; what is linked is run by its emulator.
+aarch64-linux-gnu-gcc -static "$@" || exit 1
+[ -f main ] && mv main main.elf && printf '#!/bin/sh\\nexec qemu-aarch64 %s/main.elf\\n' "$PWD" > main
+[ -f main ] && chmod +x main
+exit 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(shutil.which, ARM)), reason="no compiler and emulator for NEON")
+@pytest.mark.parametrize("network", ["gru"], indirect=True)
+@pytest.mark.parametrize("number", ["float32", "int8"])
+@pytest.mark.parametrize("matrices", ["dense", "8x4"])
+def test_neon_agrees(network, number, matrices, tmp_path):
+    (tmp_path / "cc").write_text(CROSS)
+    (tmp_path / "cc").chmod(0o755)
+    program = program_of(network)
+    packed, tables = packed_of(network, program, number, matrices)
+    made = render(program, packed, tables, "net", "a test", number)
+    files = {"net.h": made.header, "net.c": made.source}
+    tokens = [0, 3, 1, 2, 2, 0]
+    found, plain = (
+        run_c(files, "net", program.outputs, tokens, flags=("-O2",), cc=cc)
+        for cc in (str(tmp_path / "cc"), compiler())
+    )
+    assert np.abs(found - plain).max() < 1e-5  # sums of int8 are exact, whatever adds them
 
 
 @needs_compiler

@@ -33,7 +33,8 @@ static {name}_t net;
 int main(void)
 {{
     {kind} given[{count}];
-    {name}_reset(&net);
+    if (sizeof net != {upper}_RAM) return 2;
+    {name}_init(&net);
     while (fread(given, sizeof given, 1, stdin) == 1) {{
         {name}_step(&net, {argument});
         if (fwrite(net.output, sizeof(float), {outputs}, stdout) != {outputs}) return 1;
@@ -82,6 +83,7 @@ class Built:
         features = given.shape[1] if isinstance(given, np.ndarray) else 0
         main = MAIN.format(
             name=self.name,
+            upper=self.name.upper(),
             outputs=width,
             kind="float" if features else "int32_t",
             count=features or 1,

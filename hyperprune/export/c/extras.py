@@ -127,7 +127,7 @@ int main(void)
 {{
     float largest = 0.0f;
     int step, k;
-    {name}_reset(&net);
+    {name}_init(&net);
     for (step = 0; step < {steps}; step++) {{
         {name}_step(&net, inputs[step]);
         for (k = 0; k < {shown}; k++) {{
@@ -168,7 +168,7 @@ int main(void)
 #ifdef CYCLES
     unsigned long long fewest = 0;
 #endif
-{filled}    {name}_reset(&net);
+{filled}    {name}_init(&net);
     started = clock();
     do {{
         int k;
@@ -240,9 +240,10 @@ CARD = """\
 
 static {name}_t net;
 
-{name}_reset(&net);
+{name}_init(&net);
 {name}_step(&net, {step});   /* {how} */
 net.output[k];   /* {answer} */
+{name}_reset(&net);   /* before something new */
 ```
 
 `make` builds and runs the test and the benchmark. C99, nothing but C's own library (`logf` from libm);
