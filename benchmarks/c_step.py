@@ -4,7 +4,7 @@ python benchmarks/c_step.py            # LSTM 1x384, nine tenths of its weights 
 python benchmarks/c_step.py --hidden 128 --sparsity 0.8
 
 Each round times every contender once, in turn, so that whatever else the machine does meets all alike;
-figures are medians over rounds, and ratios are medians of a round's ratios.
+figures are medians over rounds of processor time, and ratios are medians of a round's ratios.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import argparse
 import os
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import torch
 from torch import nn
@@ -74,7 +75,7 @@ def build(model: StackedLSTM, number: str, form: str, folder: Path) -> Path:
         BENCH.format(name="net", upper="NET", filled="", fed=f"(int32_t)((steps + k) % {WORDS})")
     )
     command = [
-        compiler(),
+        compiler() or "cc",
         "-std=c99",
         "-O3",
         "-march=native",
@@ -100,12 +101,12 @@ def torch_step(module: nn.Module, hidden: int) -> float:
     with torch.no_grad():
         for _ in range(20):
             _, state = module(x, state)
-        started = perf_counter()
-        while perf_counter() - started < 0.5:
+        started = process_time()
+        while process_time() - started < 0.5:
             for _ in range(20):
                 _, state = module(x, state)
             steps += 20
-        return 1e6 * (perf_counter() - started) / steps
+        return 1e6 * (process_time() - started) / steps
 
 
 def main() -> None:
@@ -118,8 +119,6 @@ def main() -> None:
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     model = network(given.hidden, given.sparsity)
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls its own quantisation old
         quantised = torch.ao.quantization.quantize_dynamic(model.rnn, {nn.LSTM}, dtype=torch.qint8)

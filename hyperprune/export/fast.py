@@ -23,7 +23,7 @@ from hyperprune.export.products import (
     plain,
 )
 from hyperprune.export.sparse import sparse, sparse_product, sparse_rows
-from hyperprune.export.step import sample, step_module
+from hyperprune.export.step import sample, step_module, with_weights
 from hyperprune.model import State
 
 Kind: TypeAlias = Literal["dense", "sparse", "int8"]
@@ -48,15 +48,18 @@ class CompiledNetwork(nn.Module, Network):
     """A network for streaming: `forward` takes tokens (B,), or inputs (B, F), and state, a step at a time.
 
     `kind` says how its matrices are stored, `seconds` how long a step of each kind took where
-    `auto` chose.
+    `auto` chose. Of a traced `step` of the same architecture it takes a copy, in place of tracing anew.
     """
 
-    def __init__(self, network: TrainedNetwork, kind: Kind) -> None:
+    def __init__(
+        self, network: TrainedNetwork, kind: Kind, step: GraphModule | None = None
+    ) -> None:
         super().__init__()
         self.kind, self.seconds = kind, dict[str, float]()
         self.about: About = network.about
         self._widths = [part.shape[1:] for part in network.initial_state(1)]
-        self.run = rewritten(network, STORAGES[kind])
+        traced = step_module(network) if step is None else with_weights(step, network)
+        self.run = rewritten(traced, STORAGES[kind])
 
     @torch.no_grad()
     def forward(self, token: Tensor, state: State) -> tuple[Tensor, State]:
@@ -100,7 +103,8 @@ def compiled(network: TrainedNetwork, kind: str = AUTO) -> CompiledNetwork:
 
 
 def _fastest(network: TrainedNetwork) -> CompiledNetwork:
-    made = {kind: CompiledNetwork(network, kind) for kind in KINDS}
+    traced = step_module(network)
+    made = {kind: CompiledNetwork(network, kind, traced) for kind in KINDS}
     token, state = sample(network, 1, 1)[0], network.initial_state(1)
     seconds = interleaved({k: lambda own=own: own(token, state) for k, own in made.items()}, ROUNDS)  # type: ignore[misc]
     chosen = made[min(("dense", "sparse"), key=lambda kind: seconds[kind])]
@@ -121,9 +125,8 @@ def interleaved(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
     return {name: statistics.median(times) for name, times in found.items()}
 
 
-def rewritten(network: TrainedNetwork, storage: Storage) -> GraphModule:
-    """The traced step with every product by a fixed matrix, and every look-up in one, replaced."""
-    module = step_module(network)
+def rewritten(module: GraphModule, storage: Storage) -> GraphModule:
+    """A traced step with every product by a fixed matrix, and every look-up in one, replaced in it."""
     graph, (stored_as, multiplies, looks_up) = module.graph, storage
     matrices: dict[tuple[str, bool], Any] = {}
 

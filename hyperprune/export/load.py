@@ -91,6 +91,14 @@ def _initial(about: About, device: torch.device) -> nn.Module:
 
 def _check_shapes(about: About, weights: Mapping[str, Tensor], where: object) -> None:
     """Raise RunError where weights are another network's, before one is made that fills the memory."""
+    numbers = sum(tensor.numel() for tensor in weights.values())
+    for option in ("layers", "depth"):  # so many would take for ever to make
+        said = about.recipe.model.options.get(option)
+        if isinstance(said, int) and said > numbers:
+            raise RunError(
+                f"{where} does not fit its model {about.recipe.model.name!r}: {option} is {said:,}, and "
+                f"its weights are {numbers:,} numbers"
+            )
     try:
         with torch.device("meta"):
             model = _initial(about, torch.device("meta"))

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
+from torch.fx import GraphModule
 
 from hyperprune.corpus import Corpus, batchify
 from hyperprune.corpus.load import load_corpus
@@ -22,6 +23,7 @@ from hyperprune.export.fast import CompiledNetwork, Kind, interleaved
 from hyperprune.export.files import read_file, write_compact, write_plain
 from hyperprune.export.network import Network, TrainedNetwork
 from hyperprune.export.resident import resident
+from hyperprune.export.step import step_module
 from hyperprune.store.facts import first_of
 from hyperprune.store.layout import WINNER
 from hyperprune.store.winner import MEASURES, save_measures, saved_measures
@@ -108,10 +110,14 @@ def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measu
         )
     forms = [form for form in FORMS if not form.dense or dense is not None]
     text = _test_text(network)
+    traced = {False: step_module(network)}
+    if dense is not None:
+        traced[True] = step_module(dense)
     made: dict[str, tuple[int, int | None, CompiledNetwork | TrainedNetwork]] = {}
     told: dict[object, float | None] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network"
+        before = resident()
         for form in forms:
             source = dense if form.dense else network
             assert source is not None
@@ -119,12 +125,11 @@ def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measu
                 write_plain(source, path)
             else:
                 write_compact(source, path, form.dtype)
-            before = resident()
-            run = _made(path, form, told, text)
+            run = _made(path, form, traced[form.dense], told, text)
             _step(run)()
             now = resident()
             grown = None if before is None or now is None else max(0, now - before)
-            made[form.name] = path.stat().st_size, grown, run
+            made[form.name], before = (path.stat().st_size, grown, run), now
     steps = interleaved({name: _step(run) for name, (_, _, run) in made.items()}, ROUNDS)
     segments = interleaved({name: _segment(run) for name, (_, _, run) in made.items()}, 3)
     return [
@@ -142,11 +147,15 @@ def measure(network: TrainedNetwork, dense: TrainedNetwork | None) -> list[Measu
 
 
 def _made(
-    path: Path, form: Form, told: dict[object, float | None], text: Tensor | None
+    path: Path,
+    form: Form,
+    step: GraphModule,
+    told: dict[object, float | None],
+    text: Tensor | None,
 ) -> CompiledNetwork | TrainedNetwork:
     """A form as it is run, with nothing left of what it was made from; `told` gets its perplexity."""
     read = read_file(path)
-    run = CompiledNetwork(read, form.kind) if form.kind else read
+    run = CompiledNetwork(read, form.kind, step) if form.kind else read
     if _said(form) not in told:
         told[_said(form)] = _perplexity(run if form.kind == "int8" else read, text)
     return run

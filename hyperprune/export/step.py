@@ -5,6 +5,7 @@ Of a language model these are tokens and log-probabilities, of other tasks featu
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -146,6 +147,17 @@ def step_module(network: TrainedNetwork) -> GraphModule:
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def with_weights(step: GraphModule, network: TrainedNetwork) -> GraphModule:
+    """A copy of a traced step, with the weights of a network of the same architecture in their place."""
+    own = dict(network.model.named_parameters(remove_duplicate=False))
+    placed = {
+        id(parameter): own[name.removeprefix("model.")]
+        for name, parameter in step.named_parameters()
+    }
+    with quiet():
+        return copy.deepcopy(step, placed)
 
 
 def _traced(

@@ -136,7 +136,7 @@ def _winner(result: RunResult) -> Iterator[tuple[str, str]]:
         yield (
             "as int8",
             f"validation {metric.text(point.rounded_value)} rounded, {metric.text(point.tuned_value)} after "
-            f"{result.int8.epochs} epochs as int8; test {metric.text(result.int8.test_value)} of the "
+            f"{result.int8.after} as int8; test {metric.text(result.int8.test_value)} of the "
             f"{'trained' if point.tuned else 'rounded'} ones, which int8 files hold",
         )
     if len(result.values) > 1:

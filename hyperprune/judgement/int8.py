@@ -28,6 +28,11 @@ class Int8Verdict:
     test_value: float
     finalists: tuple[Int8Point, ...]
 
+    @property
+    def after(self) -> str:
+        """How long finalists were trained as int8, in words."""
+        return f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+
     def point(self, name: str) -> Int8Point | None:
         """A finalist's values; None of whom nothing was trained."""
         return next((item for item in self.finalists if item.name == name), None)

@@ -17,11 +17,10 @@ def int8_words(result: RunResult) -> str:
         f"{safe(own.name)} has a validation {result.metric.words} of {text(own.valid_value)} in float32, "
         f"{text(own.rounded_value)} rounded to int8"
     )
-    epochs = f"{found.epochs} epoch{'s' if found.epochs > 1 else ''}"
     if own.tuned_value is None:
         said += "; its training as int8 failed"
     else:
-        said += f" and {text(own.tuned_value)} after {epochs} as int8"
+        said += f" and {text(own.tuned_value)} after {found.after} as int8"
     kept = "trained" if own.tuned else "rounded"
     said += f"; int8 files hold the {kept} weights (test {text(found.test_value)})"
     values = {

@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 
-from hyperprune.builtin.corpora.pydoc_topics import deal, paragraphs, pydoc
+from hyperprune.builtin.corpora.pydoc_topics import deal, paragraphs, pydoc, words_of
 from hyperprune.corpus import unigram_perplexity
 from hyperprune.errors import CorpusError
 
@@ -14,6 +14,11 @@ def test_paragraphs_are_lower_case_words_and_single_signs():
         ("the", '"', "while", '"', "statement", "<eos>"),
         ("it", "'", "s", "x", "+", "=", "1", ",", "twice", ".", "<eos>"),
     ]
+
+
+def test_a_text_with_unknown_words_marked_is_read_as_the_corpus_has_them():
+    assert words_of("Objects <unk> change.\n", {}) == ["objects", "<unk>", "change", ".", "<eos>"]
+    assert words_of("a < unk", {}) == ["a", "<", "unk", "<eos>"]
 
 
 def test_no_paragraph_is_kept_twice():

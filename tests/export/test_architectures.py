@@ -1,5 +1,6 @@
 """Every architecture, and a plugin's, is traced, stored as CSR or int8, and written as ONNX."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ import hyperprune
 from hyperprune.errors import RunError
 from hyperprune.export.fast import CompiledNetwork, compiled
 from hyperprune.export.network import TrainedNetwork
-from hyperprune.export.step import sequence_program
+from hyperprune.export.step import sequence_program, step_module
 from hyperprune.plugins import registry
+from hyperprune.recipe.records import Model
 from hyperprune.testing.tiny import TinyModel
 
 MODELS = [*registry().names("model"), "plugin"]
@@ -70,12 +72,17 @@ def test_a_sparse_step_computes_what_the_model_does(network):
 
 
 @pytest.mark.parametrize("network", quickly(*STACKS, "slstm"), indirect=True)
-def test_int8_is_near(network):
-    fast = compiled(network, "int8")
-    mine, _ = predictions(fast)
+def test_a_step_that_other_weights_traced_serves_and_int8_is_near(network):
+    other = copy.deepcopy(network.model)
+    for parameter in other.parameters():
+        parameter.data.fill_(0.1)
+    step = step_module(replace(network, model=other))
+    kinds = {kind: CompiledNetwork(network, kind, step) for kind in ("dense", "int8")}
     wanted, _ = predictions(network)
-    assert (mine - wanted).abs().max() < 0.3
-    assert fast.nbytes < CompiledNetwork(network, "dense").nbytes
+    torch.testing.assert_close(predictions(kinds["dense"])[0], wanted, rtol=0, atol=1e-5)
+    assert (predictions(kinds["int8"])[0] - wanted).abs().max() < 0.3
+    assert kinds["int8"].nbytes < kinds["dense"].nbytes
+    assert not torch.allclose(step(torch.tensor([0]), network.initial_state(1))[0][0], wanted[0, 0])
 
 
 @pytest.mark.parametrize("network", quickly(*STACKS, "gated_linear"), indirect=True)
@@ -87,6 +94,44 @@ def test_onnx_is_written_and_checked(network, tmp_path):
     )
     mine, wanted = predictions(again, 2), predictions(network, 2)
     torch.testing.assert_close(mine[0], wanted[0], rtol=0, atol=1e-4)
+
+
+RESIDUAL = ("gated_linear", "lru", "min_gru", "min_lstm", "mlstm", "slstm")
+
+
+def one_at_a_time(network, tokens):
+    """Log-probabilities of tokens (T, 1), each given by itself with the state that the last one left."""
+    state, found = network.initial_state(1), []
+    for token in tokens:
+        predicted, state = network.predict(token[None], state)
+        found.append(predicted)
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("network", RESIDUAL, indirect=True)
+def test_residual_blocks_are_kept_compactly_and_streamed(network, request, tmp_path):
+    name = request.node.callspec.params["network"]
+    own = Model(name=name, options=registry().get("model", name).target.example)
+    recipe = network.recipe.model_copy(update={"model": own})
+    about = network.about.model_copy(update={"recipe": recipe})
+    network = replace(network, about=about)
+    tokens = torch.arange(7)[:, None] % len(network.vocabulary)
+    wanted, _ = network.predict(tokens, network.initial_state(1))
+    again = hyperprune.load_exported(network.export("compact", tmp_path / "w.hyp").path)
+    torch.testing.assert_close(one_at_a_time(again, tokens), wanted, rtol=0, atol=1e-5)
+    kept = dict(again.model.named_parameters())
+    assert all(not kept[part][~mask].any() for part, mask in network.masks.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", RESIDUAL, indirect=True)
+def test_residual_blocks_are_streamed_as_onnx(network, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    tokens = torch.arange(7)[:, None] % len(network.vocabulary)
+    wanted, _ = network.predict(tokens, network.initial_state(1))
+    again = hyperprune.load_exported(network.export("onnx", tmp_path / "w.onnx", form="step").path)
+    torch.testing.assert_close(one_at_a_time(again, tokens), wanted, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("network", ["stacked_lstm"], indirect=True)

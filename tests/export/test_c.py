@@ -1,7 +1,9 @@
 """C that is written computes what the network does: compiled, run and compared, where a compiler is."""
 
+import shutil
 import subprocess
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -22,7 +24,8 @@ from hyperprune.plugins import registry
 from hyperprune.runtime.quiet import quiet
 
 MODELS = registry().names("model")
-FLAGS = ("-O1", "-DHP_PLAIN", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+SANITISED = ("-O1", "-march=native", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+FLAGS = (*SANITISED, "-DHP_PLAIN")
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
 
@@ -87,6 +90,41 @@ def test_a_number_keeps_its_bits():
     assert numbers(values)[1] == "-3.0f"
     back = np.array([float(said.rstrip("f")) for said in numbers(values)], np.float32)
     assert np.array_equal(back, values)
+
+
+ACTIVATIONS = """\
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+%s
+int main(void)
+{
+    double sigmoid = 0, tanhs = 0, exps = 0;
+    for (int k = -400000; k <= 400000; k++) {
+        const float x = (float)k * 2e-4f;
+        const double e = exp((double)x);
+        sigmoid = fmax(sigmoid, fabs((double)hp_sigmoid(x) - e / (1 + e)));
+        tanhs = fmax(tanhs, fabs((double)hp_tanh(x) - tanh((double)x)));
+        exps = fmax(exps, fabs((double)hp_exp(x) / e - 1));
+    }
+    printf("%%g %%g %%g %%g %%g", sigmoid, tanhs, exps, (double)hp_tanh(1e9f), (double)hp_sigmoid(-1e9f));
+    return 0;
+}
+"""
+
+
+@needs_compiler
+def test_activations_err_by_less_than_is_stated(tmp_path):
+    kernels = (resources.files("hyperprune.export.c") / "kernels.c").read_text()
+    (tmp_path / "main.c").write_text(ACTIVATIONS % kernels)
+    command = [compiler(), "-std=c99", "-O2", "main.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+    sigmoid, tanh, exp, one, zero = map(float, said.split())
+    assert max(sigmoid, tanh, exp) < 3e-7
+    assert one == 1
+    assert 0 <= zero < 1e-37
 
 
 class Pieces(nn.Module):
@@ -156,6 +194,8 @@ QUICK = {"gated_linear", "lru", "slstm", "gru", "rhn", "on_lstm", "awd_lstm_mos"
 def test_every_model_in_c(network, tmp_path):
     written = write_c(network, tmp_path / "net", matrices="8x4")
     assert written.checked.difference < 1e-5  # held against PyTorch when it was written
+    card = (tmp_path / "net" / "README.md").read_text()
+    assert f"{written.checked.speed.microseconds:,.2f} microseconds" in card
     assert {"net.c", "net.h", "test.c", "bench.c", "Makefile", "README.md"} == {
         path.name for path in (tmp_path / "net").iterdir()
     }
@@ -164,17 +204,55 @@ def test_every_model_in_c(network, tmp_path):
 @needs_compiler
 @pytest.mark.parametrize("network", ["gru"], indirect=True)
 @pytest.mark.parametrize("number", ["float32", "int8"])
-@pytest.mark.parametrize("matrices", ["smallest", "dense", "csr", "8x4", "4x1"])
-def test_forms_agree_and_touch_no_other_memory(network, number, matrices):
+@pytest.mark.parametrize(
+    ("matrices", "flags"),
+    [
+        ("csr", SANITISED),
+        ("4x1", SANITISED),
+        *((form, flags) for form in ("dense", "8x4") for flags in (SANITISED, FLAGS)),  # both paths
+    ],
+)
+def test_forms_agree_and_touch_no_other_memory(network, number, matrices, flags):
     program = program_of(network)
     packed, tables = packed_of(network, program, number, matrices)
     made = render(program, packed, tables, "net", "a test", number)
     files = {"net.h": made.header, "net.c": made.source}
     tokens = [0, 3, 1, 2, 2, 0]
-    found = run_c(files, "net", program.outputs, tokens, flags=FLAGS, cc=compiler())
+    found = run_c(files, "net", program.outputs, tokens, flags=flags, cc=compiler())
     wanted, _ = network.predict(torch.tensor(tokens)[:, None], network.initial_state(1))
     room = 1e-5 if number == "float32" else 0.1
     assert np.abs(found - wanted[:, 0].numpy()).max() < room
+
+
+ARM = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
+CROSS = """\
+#!/bin/sh
+# Compiles for another processor; what is linked is run by its emulator.
+aarch64-linux-gnu-gcc -static "$@" || exit 1
+[ -f main ] && mv main main.elf && printf '#!/bin/sh\\nexec qemu-aarch64 %s/main.elf\\n' "$PWD" > main
+[ -f main ] && chmod +x main
+exit 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(shutil.which, ARM)), reason="no compiler and emulator for NEON")
+@pytest.mark.parametrize("network", ["gru"], indirect=True)
+@pytest.mark.parametrize("number", ["float32", "int8"])
+@pytest.mark.parametrize("matrices", ["dense", "8x4"])
+def test_neon_agrees(network, number, matrices, tmp_path):
+    (tmp_path / "cc").write_text(CROSS)
+    (tmp_path / "cc").chmod(0o755)
+    program = program_of(network)
+    packed, tables = packed_of(network, program, number, matrices)
+    made = render(program, packed, tables, "net", "a test", number)
+    files = {"net.h": made.header, "net.c": made.source}
+    tokens = [0, 3, 1, 2, 2, 0]
+    found, plain = (
+        run_c(files, "net", program.outputs, tokens, flags=("-O2",), cc=cc)
+        for cc in (str(tmp_path / "cc"), compiler())
+    )
+    assert np.abs(found - plain).max() < 1e-5  # sums of int8 are exact, whatever adds them
 
 
 @needs_compiler
@@ -234,7 +312,8 @@ def test_five_hundred_networks(finished):
         made = render(program, packed, tables, "net", "a case", number)
         files = {"net.h": made.header, "net.c": made.source}
         tokens = rng.integers(0, program.outputs, 12).tolist()
-        found = run_c(files, "net", program.outputs, tokens, cc=compiler())
+        flags = SANITISED if case % 4 else None  # else as the Makefile builds it
+        found = run_c(files, "net", program.outputs, tokens, flags=flags, cc=compiler())
         wanted, _ = network.predict(torch.tensor(tokens)[:, None], network.initial_state(1))
         room = 1e-5 if number == "float32" else 0.3
         off = np.abs(found - wanted[:, 0].numpy()).max()

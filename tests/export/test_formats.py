@@ -260,6 +260,10 @@ def architecture(said, header):
     said["network"]["recipe"]["model"]["options"]["hidden"] = 4096
 
 
+def layers(said, header):
+    said["network"]["recipe"]["model"]["options"]["layers"] = 10**9
+
+
 def plugin(said, header):
     said["network"]["makers"]["model"]["name"] = "absent"
 
@@ -273,7 +277,7 @@ def offsets(said, header):
     header[name]["data_offsets"] = [0, 10**12]
 
 
-@pytest.mark.parametrize("change", [shapes, architecture, plugin, masked, offsets])
+@pytest.mark.parametrize("change", [shapes, architecture, layers, plugin, masked, offsets])
 def test_lies_get_one_sentence(winner, tmp_path, change):
     path = winner.export("compact", tmp_path / "w").path
     lying(path, change)

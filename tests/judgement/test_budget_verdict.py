@@ -1,12 +1,16 @@
 """A run within a budget: exact counts, the dense network in the frontier, the verdict in words."""
 
 import io
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from hyperprune.export.c.write import packed_of, program_of
+import hyperprune
+from hyperprune.export.c.check import compiler
+from hyperprune.export.c.write import packed_of, program_of, write_c
 from hyperprune.judgement.budget import budget_verdict
 from hyperprune.judgement.result import RunResult
 from hyperprune.testing import tiny_run
@@ -102,3 +106,42 @@ def test_the_winner_in_c_keeps_to_a_budget_in_bytes(tmp_path):
     bytes_ = sum({id(item): item.nbytes for item in (*packed.values(), *tables.values())}.values())
     bytes_ += sum(4 * vector.numel() for vector in program.vectors.values())
     assert 0.8 * 6 * 1024 < bytes_ <= 6 * 1024
+
+
+def bytes_of_tables(folder):
+    """What a compiler makes of every constant table of an export, in bytes."""
+    source = (folder / "net.c").read_text()
+    tables = re.findall(r"^static const \w+ (\w+)\[", source, re.MULTILINE)
+    total = " + ".join(f"sizeof {name}" for name in tables)
+    main = f'#include "net.c"\n#include <stdio.h>\nint main(void) {{ printf("%zu", {total}); return 0; }}'
+    (folder / "main.c").write_text(main)
+    subprocess.run([compiler(), "-w", "main.c", "-o", "main", "-lm"], cwd=folder, check=True)
+    return int(subprocess.run([folder / "main"], capture_output=True, check=True).stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+@pytest.mark.parametrize(
+    ("number", "block", "form"),
+    [("float32", "[1, 1]", "csr"), ("float32", "[8, 4]", "8x4"), ("int8", "[8, 4]", "8x4")],
+)
+def test_what_is_exported_keeps_to_64_kib(tmp_path, number, block, form):
+    made = tiny_run(
+        tmp_path,
+        MODEL,
+        "prune.budget=64 KiB",
+        f"prune.budget_dtype={number}",
+        f"prune.block={block}",
+        "space={hidden=[300, 500]}",
+        "search.candidates=2",
+        "final.finalists=2",
+    )
+    for point in made.frontier:
+        network = hyperprune.load_candidate(made.folder, point.name)
+        matrices = "dense" if point.name == DENSE else form
+        export = write_c(
+            network, tmp_path / point.name, number=number, matrices=matrices, name="net"
+        )
+        measured = bytes_of_tables(tmp_path / point.name)
+        assert measured == export.size.flash <= 64 * 1024
+        assert measured > 0.75 * 64 * 1024  # what grew and never learnt is 0, and takes no place

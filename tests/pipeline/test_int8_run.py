@@ -42,6 +42,15 @@ def test_every_finalist_has_three_values(result):
     assert "| as int8 |" in (Path(result.folder) / "card.md").read_text()
 
 
+def test_nothing_else_of_the_result_changes(result, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYPERPRUNE_CACHE", str(tmp_path / "cache"))
+    plain = tiny_run(tmp_path, *SETTINGS, "final.int8_epochs=0").to_json()
+    with_int8 = result.to_json()
+    assert with_int8.pop("int8") is not None
+    assert with_int8.pop("search_epochs") == plain.pop("search_epochs") + 2 * 2
+    assert with_int8 == plain
+
+
 def test_int8_files_hold_what_was_trained(result, tmp_path):
     network = hyperprune.load_winner(result.folder)
     assert network.int8.about.candidate == f"{result.winner}-int8"

@@ -101,7 +101,6 @@ IN_RUN = {
     ],
     "search.default_first": ["search.default_first=false"],
     "train.test_batch": ["train.test_batch=3"],
-    "final.int8_lr": ["final.int8_lr=0.5", "final.int8_epochs=1"],
 }
 """Keys that only a whole run shows."""
 
@@ -123,6 +122,7 @@ ELSEWHERE = {
     "dense.run": "tests/pipeline/test_given.py: another run's network is the reference",
     "dense.weights": "tests/pipeline/test_given.py: the reference is measured, not trained",
     "dense.target": "tests/pipeline/test_given.py: there is no reference but a number",
+    "final.int8_lr": "tests/training/test_int8.py: where the rate of that training begins",
     "final.retries": "tests/reliability/test_mending.py: it counts where memory runs out",
 }
 SECTIONS_ALONE = {"data.options", "model.options", "task.options"}

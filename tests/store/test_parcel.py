@@ -47,6 +47,8 @@ def test_what_ends_early_leaves_its_start(tmp_path):
     assert set(parcel.of_end(tmp_path, {})) == {"start.safetensors"}
     assert parcel.of_end(tmp_path, {"start.safetensors": "sent"}) == {}
     assert set(parcel.to_go_on(tmp_path)) == {"checkpoint.safetensors"}
+    (tmp_path / "given.safetensors").write_bytes(b"of another training")
+    assert set(parcel.to_go_on(tmp_path)) == {"checkpoint.safetensors", "given.safetensors"}
     assert parcel.to_go_on(tmp_path / "nowhere") == {}
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from hyperprune.pipeline.finals import as_int8
 from hyperprune.testing import tiny_recipe, tiny_text
 from hyperprune.training.build import build_trainer, load_task
 from hyperprune.training.int8 import held, quantised, rounded
@@ -55,6 +56,15 @@ def test_a_gradient_is_that_of_rounded_weights():
 def recipe(tmp_path_factory):
     text = tiny_text(tmp_path_factory.mktemp("int8"))
     return tiny_recipe(text, "prune.update=never", "train.optimizer=adam", "train.lr=0.01")
+
+
+def test_rates_are_small_and_masks_stay(recipe):
+    final = recipe.final.model_copy(update={"int8_epochs": 3, "int8_lr": 0.2})
+    own = as_int8(recipe.model_copy(update={"final": final}))
+    assert own.train.lr == pytest.approx(0.2 * 0.01)
+    assert (own.train.epochs, own.train.schedule, own.prune.update) == (3, "cosine", "never")
+    untouched = {"lr", "epochs", "schedule", "warmup", "finetune"}
+    assert own.train.model_dump(exclude=untouched) == recipe.train.model_dump(exclude=untouched)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.1
 """Share of the text that validation, and again test, may take at most."""
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"<unk>|\w+|[^\w\s]")
 _BLANK = re.compile(r"\n\s*\n")
 
 

@@ -35,18 +35,10 @@ def files(
     largest = 1.0 if network.about.language else max(1.0, float(wanted.abs().max()))
     if isinstance(given, np.ndarray):
         rows = ",\n    ".join("{" + ", ".join(numbers(row)) + "}" for row in given)
-        reading = {
-            "inputs": f"static const float inputs[{len(given)}][{given.shape[1]}] = {{\n    {rows}\n}};",
-            "filled": FILLED.format(upper=export.name.upper()),
-            "fed": "x",
-        }
+        inputs = f"static const float inputs[{len(given)}][{given.shape[1]}] = {{\n    {rows}\n}};"
     else:
         tokens = ", ".join(map(str, given))
-        reading = {
-            "inputs": f"static const int32_t inputs[{len(given)}] = {{{tokens}}};",
-            "filled": "",
-            "fed": f"(int32_t)((steps + k) % {len(network.vocabulary)})",
-        }
+        inputs = f"static const int32_t inputs[{len(given)}] = {{{tokens}}};"
     fields = {
         "name": export.name,
         "upper": export.name.upper(),
@@ -55,14 +47,23 @@ def files(
         "shown": len(places),
         "expected": ",\n    ".join(", ".join(numbers(row)) for row in expected),
         "tolerance": f"{(1e-4 if number == 'float32' else 0.5) * largest:.3g}f",
-        **reading,
+        "inputs": inputs,
     }
     return {
         "test.c": TEST.format(**fields),
-        "bench.c": BENCH.format(**fields),
+        "bench.c": bench(network, export.name),
         "Makefile": MAKEFILE.format(**fields),
         "README.md": card(network, export, number),
     }
+
+
+def bench(network: TrainedNetwork, name: str) -> str:
+    """The benchmark's source."""
+    upper = name.upper()
+    if network.about.reads is not None:
+        return BENCH.format(name=name, upper=upper, filled=FILLED.format(upper=upper), fed="x")
+    fed = f"(int32_t)((steps + k) % {len(network.vocabulary)})"
+    return BENCH.format(name=name, upper=upper, filled="", fed=fed)
 
 
 def card(network: TrainedNetwork, export: CExport, number: str) -> str:
@@ -70,10 +71,14 @@ def card(network: TrainedNetwork, export: CExport, number: str) -> str:
     about, size, checked = network.about, export.size, export.checked
     forms = "\n".join(f"| `{name}` | {form} |" for name, form in export.forms.items())
     if checked is None:
+        speed = "not measured"
         said = (
             "**Not checked**: no C compiler was found where it was written. `make test` checks it."
         )
     else:
+        speed = f"{checked.speed.microseconds:,.2f} microseconds"
+        if checked.speed.cycles is not None:
+            speed += f", {checked.speed.cycles:,} cycles of the time stamp counter"
         said = (
             f"Compiled by {checked.compiler.rpartition('/')[2]} and held against PyTorch when it was "
             f"written: outputs differ by at most {checked.difference:.2g}; {checked.said}."
@@ -99,6 +104,7 @@ def card(network: TrainedNetwork, export: CExport, number: str) -> str:
         ram=f"{size.ram:,}",
         operations=f"{size.operations:,}",
         said=said,
+        speed=speed,
         forms=forms,
         name=export.name,
         upper=export.name.upper(),
@@ -121,7 +127,7 @@ int main(void)
 {{
     float largest = 0.0f;
     int step, k;
-    {name}_reset(&net);
+    {name}_init(&net);
     for (step = 0; step < {steps}; step++) {{
         {name}_step(&net, inputs[step]);
         for (k = 0; k < {shown}; k++) {{
@@ -145,6 +151,13 @@ BENCH = """\
 #include <time.h>
 #include "{name}.h"
 
+#ifndef BENCH_SECONDS
+#define BENCH_SECONDS 1.0
+#endif
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#define CYCLES() __builtin_ia32_rdtsc() /* of the time stamp counter */
+#endif
+
 static {name}_t net;
 
 int main(void)
@@ -152,16 +165,31 @@ int main(void)
     long steps = 0;
     clock_t started;
     double seconds;
-{filled}    {name}_reset(&net);
+#ifdef CYCLES
+    unsigned long long fewest = 0;
+#endif
+{filled}    {name}_init(&net);
     started = clock();
     do {{
         int k;
-        for (k = 0; k < 100; k++) {name}_step(&net, {fed});
-        steps += 100;
+#ifdef CYCLES
+        const unsigned long long before = CYCLES();
+        unsigned long long taken;
+#endif
+        for (k = 0; k < 20; k++) {name}_step(&net, {fed});
+#ifdef CYCLES
+        taken = CYCLES() - before;
+        fewest = fewest == 0 || taken < fewest ? taken : fewest;
+#endif
+        steps += 20;
         seconds = (double)(clock() - started) / CLOCKS_PER_SEC;
-    }} while (seconds < 1.0);
-    printf("%.2f microseconds a step, %d bytes of tables, %d of state, %d multiplications\\n",
+    }} while (seconds < BENCH_SECONDS);
+    printf("%.2f microseconds a step, %d bytes of tables, %d of state, %d multiplications",
            1e6 * seconds / (double)steps, {upper}_FLASH, {upper}_RAM, {upper}_OPERATIONS);
+#ifdef CYCLES
+    printf(", %llu cycles", fewest / 20); /* undisturbed: the fewest of all rounds */
+#endif
+    printf("\\n");
     return 0;
 }}
 """
@@ -199,6 +227,7 @@ CARD = """\
 | tables (flash) | {flash} bytes |
 | state and scratch (RAM) | {ram} bytes |
 | multiplications a step | {operations} |
+| a step where it was written | {speed} |
 
 {said}
 
@@ -211,9 +240,10 @@ CARD = """\
 
 static {name}_t net;
 
-{name}_reset(&net);
+{name}_init(&net);
 {name}_step(&net, {step});   /* {how} */
 net.output[k];   /* {answer} */
+{name}_reset(&net);   /* before something new */
 ```
 
 `make` builds and runs the test and the benchmark. C99, nothing but C's own library (`logf` from libm);

@@ -24,8 +24,8 @@ static inline float hp_exp(float x)
 static inline float hp_sigmoid(float x) { return 1.0f / (1.0f + hp_exp(-x)); }
 static inline float hp_tanh(float x) { return 1.0f - 2.0f / (1.0f + hp_exp(2.0f * x)); }
 
-/* Vectors of four, eight or sixteen where the compiler has them (AVX2, NEON, SSE alike); HP_PLAIN leaves
-   them out. */
+/* Vectors of four, eight or sixteen floats where the compiler has them (AVX2, NEON, SSE alike), and int8 with
+   AVX2 or NEON; HP_PLAIN leaves them out. */
 #if defined(__GNUC__) && !defined(HP_PLAIN)
 #define HP_VECTORS 1
 typedef float hp_f8 __attribute__((vector_size(32)));
@@ -34,4 +34,7 @@ typedef float hp_f4 __attribute__((vector_size(16)));
 #if defined(__AVX2__) && !defined(HP_PLAIN)
 #define HP_AVX2 1
 #include <immintrin.h>
+#elif defined(__aarch64__) && defined(__ARM_NEON) && !defined(HP_PLAIN)
+#define HP_NEON 1
+#include <arm_neon.h>
 #endif

@@ -177,6 +177,17 @@ DENSE_INT8 = """\
             _mm256_storeu_si256((__m256i *)(void *)part, a);
             for (n = 0; n < 8; n++) total += part[n];
         }}
+#elif defined(HP_NEON)
+        {{
+            int32x4_t a = vdupq_n_s32(0), b = vdupq_n_s32(0);
+            for (; k + 8 <= {columns}; k += 8) {{
+                const int16x8_t eight = vmovl_s8(vld1_s8(w + k));
+                const int16x8_t at = vld1q_s16(q + k);
+                a = vmlal_s16(a, vget_low_s16(eight), vget_low_s16(at));
+                b = vmlal_s16(b, vget_high_s16(eight), vget_high_s16(at));
+            }}
+            total = vaddvq_s32(vaddq_s32(a, b));
+        }}
 #endif
         for (; k < {columns}; k++) total += (int32_t)w[k] * (int32_t)q[k];
         y[i] = (float)total * scale * {name}_scales[i];
@@ -220,6 +231,19 @@ BLOCKS_INT8 = """\
             _mm256_storeu_si256((__m256i *)(void *)(part + 8), high);
             for (r = 0; r < 8; r++) a[r] = part[2 * r] + part[2 * r + 1];
         }}
+#elif defined(HP_NEON) && {R} == 8 && {C} == 4
+        int32x4_t part[8]; /* a row each, summed across at the end */
+        for (r = 0; r < 8; r++) part[r] = vdupq_n_s32(0);
+        for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{
+            const int8_t *w = {name}_values + k * 32;
+            const int16x4_t at = vld1_s16(q + {name}_at[k]);
+            for (r = 0; r < 4; r++) {{
+                const int16x8_t two = vmovl_s8(vld1_s8(w + 8 * r));
+                part[2 * r] = vmlal_s16(part[2 * r], vget_low_s16(two), at);
+                part[2 * r + 1] = vmlal_s16(part[2 * r + 1], vget_high_s16(two), at);
+            }}
+        }}
+        for (r = 0; r < 8; r++) a[r] = vaddvq_s32(part[r]);
 #else
         for (r = 0; r < {R}; r++) a[r] = 0;
         for (k = {name}_starts[i]; k < {name}_starts[i + 1]; k++) {{

@@ -69,7 +69,7 @@ def render(
     flash = sum(packed.nbytes for packed in every.values())
     flash += sum(v.nbytes for v in vectors.values())
     ram = 4 * (sum(program.state) + max(1, arena) + program.outputs)
-    ram += 2 * wide if quantised else 4 * wide if padded else 0
+    ram += 2 * (wide + wide % 2) if quantised else 4 * wide if padded else 0
     size = Size(flash, ram, sum(m.operations for m in matrices.values()))
     upper = name.upper()
     header = HEADER.format(
@@ -105,7 +105,11 @@ def render(
     statements = "\n".join(
         f"    {BUFFER.sub(lambda m: places[m.group(0)], s)}" for s in program.statements
     )
-    body.append(STEP.format(name=name, statements=statements, argument=argument(program.features)))
+    zeros = "".join(
+        f"    memset(self->s{k}, 0, sizeof self->s{k});\n" for k in range(len(program.state))
+    )
+    given = argument(program.features)
+    body.append(STEP.format(name=name, zeros=zeros, statements=statements, argument=given))
     return Source(header, "\n".join(body), size)
 
 
@@ -202,6 +206,9 @@ typedef struct {{
 {state}{scratch}    float output[{outputs}]; /* {answer} */
 }} {name}_t;
 
+/* Make a network ready: all of it zeros. */
+void {name}_init({name}_t *self);
+
 /* Begin anew: a state of zeros. */
 void {name}_reset({name}_t *self);
 
@@ -260,10 +267,14 @@ static void hp_log_softmax(const float *x, float *y, int n)
 }
 
 STEP = """\
-void {name}_reset({name}_t *self)
+void {name}_init({name}_t *self)
 {{
     memset(self, 0, sizeof *self);
 }}
+
+void {name}_reset({name}_t *self)
+{{
+{zeros}}}
 
 void {name}_step({name}_t *self, {argument})
 {{

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hyperprune.errors import RunError, nearest
 from hyperprune.export.c import extras
-from hyperprune.export.c.check import Checked, compiler, run_c
+from hyperprune.export.c.check import Checked, built, compiler
 from hyperprune.export.c.matrices import Number, Packed, pack, smallest
 from hyperprune.export.c.program import Program, traced, translate
 from hyperprune.export.c.source import Size, render
@@ -82,7 +82,8 @@ def write_c(
     made = render(program, packed, tables, name, text, number, answered(network))  # type: ignore[arg-type]
     files = {f"{name}.h": made.header, f"{name}.c": made.source}
     given, wanted = sampled(network, STEPS)
-    checked = check(files, name, given, wanted, number, language=about.language)
+    bench = extras.bench(network, name)
+    checked = check(files, name, given, wanted, number, bench, language=about.language)
     forms = {program.tables[key][1]: described(item) for key, item in tables.items()}
     forms |= {program.matrices[key][1]: described(item) for key, item in packed.items()}
     export = CExport(target, name, made.size, checked, forms, answered(network))
@@ -193,14 +194,17 @@ def check(
     given: Given,
     wanted: Tensor,
     number: str,
+    bench: str,
     *,
     language: bool = True,
 ) -> Checked | None:
-    """Compile and compare on inputs whose outputs (T, O) are known; None without a compiler."""
+    """Compile, compare on inputs whose outputs (T, O) are known, and time; None without a compiler."""
     cc = compiler()
     if cc is None:
         return None
-    found = torch.from_numpy(run_c(files, name, wanted.shape[1], given, cc=cc).copy())
+    with built(files, name, cc) as program:
+        found = torch.from_numpy(program.outputs(given, wanted.shape[1]).copy())
+        speed = program.speed(bench)
     off = (found - wanted).abs()
     difference = float(off.max())
     if language:
@@ -222,7 +226,7 @@ def check(
             f"the compiled program computes something else than the model (an output differs by "
             f"{difference:.2g}; {said}); not written"
         )
-    return Checked(cc, difference, said)
+    return Checked(cc, difference, said, speed)
 
 
 def sampled(network: TrainedNetwork, steps: int) -> tuple[Given, Tensor]:

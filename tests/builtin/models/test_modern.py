@@ -131,6 +131,25 @@ def test_spectra_are_means_of_logarithms(case):
         torch.testing.assert_close(found, wanted.sort().values, rtol=0, atol=1e-9)
 
 
+def test_an_slstms_spectrum_is_that_of_its_equations():
+    # the lower layer alone: no other is in its block
+    model, tokens = network("slstm"), text(16, 1)
+    found = lyapunov_spectrum(model, tokens, burn_in=4, resolution=-1e9)
+    block, (state, window, *_) = model.blocks[0], (part[0] for part in model.initial_state(1))
+    xs = [oracles.norm(x, block.norm.weight) for x in model.encoder.weight[tokens[:, 0]].detach()]
+    xs, _ = oracles.convolution(xs, window, block.conv)
+    frame, sums = torch.eye(18, dtype=torch.float64), torch.zeros(18, dtype=torch.float64)
+    for t, x in enumerate(xs):
+        move = lambda h, x=x: oracles.slstm([x.detach()], h, block.mixer)[1]  # noqa: E731
+        jacobian = torch.autograd.functional.jacobian(move, state)
+        frame, R = torch.linalg.qr(jacobian @ frame)
+        sums += R.diagonal().abs().log() * (t >= 4)
+        state = move(state).detach()
+    own = found.per_sequence[0][found.layers == 0]
+    wanted = (sums / 12).sort().values
+    torch.testing.assert_close(own.sort().values, wanted, rtol=0, atol=1e-9)
+
+
 def test_a_wide_matrix_state_needs_no_matrix_of_its_own_size():
     # 4 heads of 32 × 33 numbers, 3 layers: a frame would hold 4 224² numbers a layer and sequence.
     with seeded(1, CPU):
