@@ -40,11 +40,11 @@ def characters(
 
     if root is None:
         raise CorpusError(
-            "corpus 'characters' needs data.root: a folder with train.txt, valid.txt, test.txt"
+            "corpus 'unicode_characters' needs data.root: a folder with train.txt, valid.txt, test.txt"
         )
     texts = (read_text(root / f"{split}.txt") for split in SPLITS)
     train, valid, test = (normalised(text, normal_form) for text in texts)
-    return corpus_from_words("characters", train, valid, test, limit=limit)
+    return corpus_from_words("unicode_characters", train, valid, test, limit=limit)
 
 
 def normalised(text: str, normal_form: str) -> str:
@@ -55,4 +55,4 @@ def normalised(text: str, normal_form: str) -> str:
 @hookimpl
 def hyperprune_corpora() -> Contributions:
     """Offer the corpus."""
-    return {"characters": characters}
+    return {"unicode_characters": characters}

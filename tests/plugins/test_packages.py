@@ -19,7 +19,7 @@ PIP = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "
 """No network: what packages need is here already. (To pip, 0 means isolation is off.)"""
 ALL_AT_ONCE = """
 [data]
-corpus = "characters"
+corpus = "unicode_characters"
 root = "{text}"
 [model]
 name = "mgu"

@@ -114,7 +114,9 @@ def test_data_and_model_must_suit_the_task(tmp_path):
     text = ["task.name=language_modelling"]
     with pytest.raises(CorpusError, match="'language_modelling' needs a text"):
         api.run(recipe(tmp_path, *text), folder=tmp_path / "run")
-    with pytest.raises(RecipeError, match="models that read features: gru, on_lstm, rhn, rnn"):
+    with pytest.raises(
+        RecipeError, match="models that read features: .*, gru, .*, rnn, .*stacked_lstm$"
+    ):
         api.run(
             recipe(tmp_path, 'model={name="awd_lstm_mos", embedding=5, hidden=7, last=6}'),
             folder=tmp_path / "run",
