@@ -115,7 +115,7 @@ def test_data_and_model_must_suit_the_task(tmp_path):
     with pytest.raises(CorpusError, match="'language_modelling' needs a text"):
         api.run(recipe(tmp_path, *text), folder=tmp_path / "run")
     with pytest.raises(
-        RecipeError, match="models that read features: .*, gru, .*, rnn, .*stacked_lstm$"
+        RecipeError, match=r"models that read features: .*, gru, .*, rnn, .*stacked_lstm$"
     ):
         api.run(
             recipe(tmp_path, 'model={name="awd_lstm_mos", embedding=5, hidden=7, last=6}'),
