@@ -192,7 +192,7 @@ def compare(root: str, known: dict[str, Any], hidden: dict[str, int]) -> None:
                 run(name, rate, seed, times)
             if name not in known["paces"]:
                 known["paces"][name] = paces(hidden, name)
-                write(known, hidden)
+    write(known, hidden)
 
 
 def write(known: dict[str, Any], hidden: dict[str, int]) -> None:
