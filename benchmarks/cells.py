@@ -32,35 +32,16 @@ from hyperprune.training.build import build_trainer, load_task
 RESULT = Path(__file__).resolve().parent / "results" / "cells.json"
 WIDTH, VOCABULARY = 64, 256
 BATCH, BPTT = 20, 35
+SHARED = {"layers": 2, "embedding": WIDTH, "dropout": 0.1}
+GATED = {**SHARED, "expansion": 2, "conv": 0}
 COMMON: dict[str, dict[str, Any]] = {
-    "stacked_lstm": {"layers": 2, "embedding": WIDTH, "dropout": 0.1},
-    "min_gru": {"layers": 2, "embedding": WIDTH, "expansion": 2, "conv": 0, "dropout": 0.1},
-    "min_lstm": {"layers": 2, "embedding": WIDTH, "expansion": 2, "conv": 0, "dropout": 0.1},
-    "lru": {"layers": 2, "embedding": WIDTH, "expansion": 2, "conv": 0, "dropout": 0.1},
-    "gated_linear": {
-        "layers": 2,
-        "embedding": WIDTH,
-        "expansion": 0,
-        "conv": 0,
-        "heads": 4,
-        "dropout": 0.1,
-    },
-    "mlstm": {
-        "layers": 2,
-        "embedding": WIDTH,
-        "expansion": 0,
-        "conv": 0,
-        "heads": 4,
-        "dropout": 0.1,
-    },
-    "slstm": {
-        "layers": 2,
-        "embedding": WIDTH,
-        "expansion": 2,
-        "conv": 0,
-        "heads": 4,
-        "dropout": 0.1,
-    },
+    "stacked_lstm": SHARED,
+    "min_gru": GATED,
+    "min_lstm": GATED,
+    "lru": GATED,
+    "gated_linear": {**GATED, "expansion": 0, "heads": 4},
+    "mlstm": {**GATED, "expansion": 0, "heads": 4},
+    "slstm": {**GATED, "heads": 4},
 }
 LSTM = "stacked_lstm"
 LONGER = (2, 4, 8)

@@ -22,7 +22,6 @@ from hyperprune.search.goal import Point, fronts
 from hyperprune.search.goal import winner as won
 from hyperprune.search.ranking import spearman
 from hyperprune.store import atomic, layout
-from hyperprune.store.run import Run
 from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
 from hyperprune.terms.metric import Metric
@@ -96,8 +95,8 @@ def conclude(
             for item in every
         ),
         dense_value=aim,
-        dense_test_value=None if dense is None else _test_value(run, DENSE, recipe, task),
-        test_value=_test_value(run, winner.name, settings, task),
+        dense_test_value=None if dense is None else value_of(run, DENSE, recipe, task, "test"),
+        test_value=value_of(run, winner.name, settings, task, "test"),
         active=active,
         masked=masked,
         total=total,
@@ -118,7 +117,7 @@ def conclude(
         margin=margin(losses[winner.name], dense_losses),
         saved_epochs=saved,
         arms=arms_of(
-            run, recipe, lambda name, own: _test_value(run, name, apply(recipe, own), task)
+            run, recipe, lambda name, own: value_of(run, name, apply(recipe, own), task, "test")
         ),
         goal=recipe.search.goal,
         frontier=_frontier(metric, points, masked, fmean(dense_losses))
@@ -214,8 +213,3 @@ def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:
         early_distance=spearman(distances, later) if distances else None,
         early_loss=spearman([c.outcome.epochs[first - 1].valid_loss for c in survivors], later),
     )
-
-
-def _test_value(run: Run, name: str, recipe: Recipe, task: Task) -> float:
-    """The metric of a training's best weights on the test split."""
-    return value_of(run, name, recipe, task, "test")
