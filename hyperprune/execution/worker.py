@@ -22,6 +22,7 @@ from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.plugins.registry import ENDINGS
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.allocation import keep_freed_memory
 from hyperprune.runtime.clock import Clock, part
 from hyperprune.runtime.patience import Note, Silent, at_work, patient, word
 from hyperprune.runtime.signals import by_a_person
@@ -51,6 +52,7 @@ def advance(
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
+    keep_freed_memory()
     spent = _Spent(job, emit) if job.profile else None
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
