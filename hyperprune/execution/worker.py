@@ -30,7 +30,7 @@ from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
-from hyperprune.training.outcome import EpochRecord, Failure, Outcome, recorded
+from hyperprune.training.outcome import EpochRecord, Failure, Outcome, is_further, recorded
 
 PATIENCE = 60.0
 """Seconds to wait for an orphan of a killed run to notice and leave the folder."""
@@ -172,6 +172,7 @@ def _train(
             raise elsewhere[-1]
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
+    measures = not is_further(job.candidate)
     while trainer.epoch < job.epochs:
         began = time.perf_counter()
         with at_work(whose) if whose else nullcontext():
@@ -179,7 +180,9 @@ def _train(
                 metrics = trainer.run_epoch(on_step)
                 word()
                 with part(clock, "spectra"):
-                    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+                    spectrum = (
+                        measure_spectrum(trainer, text, recipe.spectrum) if measures else None
+                    )
             except ENDINGS as error:
                 if whose and not any(error is other for other in elsewhere):  # the network's own
                     raise PluginError(f"{whose} raised {said(error)}") from error
