@@ -30,7 +30,8 @@ def ends(event):
         print(time.time(), flush=True)
         os.killpg(0, signal.SIGKILL)
 if __name__ == "__main__":
-    hyperprune.run("quickstart", folder=sys.argv[1], overrides=[f"search.workers={sys.argv[2]}"], observers=[ends])
+    workers = f"search.workers={sys.argv[2]}"
+    hyperprune.run("quickstart", folder=sys.argv[1], overrides=[workers], observers=[ends])
 """
 TORCH = "import time, torch; print(time.time())"
 

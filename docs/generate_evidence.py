@@ -110,9 +110,9 @@ $ python docs/generate_evidence.py
 $ hyperprune bench replay benchmarks/tables/pydoc.safetensors benchmarks/tables/ptb.safetensors
 ```
 
-The first two commands made the tables `pydoc` and `ptb` when the repeated configurations were still spread over the
-sample; now they are its first, so that a table in the making has its noise floor early. The tables' own
-rows say which they are.
+The first two commands made the tables `pydoc` and `ptb` when the repeated configurations were still spread
+over the sample; now they are its first, so that a table in the making has its noise floor early. The
+tables' own rows say which they are.
 
 The last replays what is compared, on random pools, and loss and the default with every searcher. The rule
 needs every objective with every searcher, `bench report --every`, on the tables that are to decide.
