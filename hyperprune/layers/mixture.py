@@ -12,6 +12,9 @@ ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 27}
 where the weight is wide, since every chunk adds to all of its gradient.
 """
 
+TINY = 1e-30
+"""Sums of exponentials down to this, and up to its inverse, are exact in float32 as they are."""
+
 
 def at_least_float32(x: Tensor) -> Tensor:
     """Lift half precision to float32, where exponentials and sums over a vocabulary are taken."""
@@ -53,6 +56,24 @@ def mixture_log_probabilities(
     return torch.logsumexp(experts + log_prior.unsqueeze(-1), dim=-2)
 
 
+def _exponentials(
+    x: Tensor, matrix: Tensor, bias: Tensor, chosen: Tensor, out: Tensor, *, shifted: bool
+) -> tuple[Tensor, Tensor]:
+    """Fill `out` (n, V) with exponentials of the logits of x (n, E); the chosen logit and the sum (n, 1).
+
+    `shifted` subtracts each row's largest logit from both first, which costs two passes over `out`.
+    """
+    if x.dtype == out.dtype:
+        torch.mm(x, matrix.T, out=out)
+    else:
+        out.copy_(x @ matrix.T)
+    out.add_(bias)
+    if shifted:
+        out.sub_(out.amax(1, keepdim=True))
+    picked = out.gather(1, chosen)
+    return picked, out.exp_().sum(1, keepdim=True)
+
+
 class _MixtureNLL(torch.autograd.Function):
     """`mixture_nll` with its gradient taken chunk by chunk in the forward pass."""
 
@@ -67,11 +88,13 @@ class _MixtureNLL(torch.autograd.Function):
         autocast = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if autocast else weight.dtype
         precise = torch.promote_types(dtype, torch.float32)
+        # Elsewhere a look at the sums would wait for the device, and float16 overflows early.
+        plain = device == "cpu" and dtype != torch.float16
         total = torch.zeros((), dtype=precise, device=latents.device)
         if differentiate:
             d_latents = torch.empty_like(latents, dtype=precise)
             d_prior = torch.empty_like(log_prior, dtype=precise)
-            d_matrix = torch.zeros_like(weight, dtype=precise)
+            d_matrix = torch.empty_like(weight, dtype=precise)
             d_bias = torch.zeros_like(bias, dtype=precise)
         with torch.autocast(device, enabled=False):
             matrix = weight.to(dtype)  # (V, E)
@@ -84,17 +107,11 @@ class _MixtureNLL(torch.autograd.Function):
                 part = slice(start, start + size)
                 x = latents[part].reshape(-1, width).to(dtype)  # (n·K, E)
                 chosen = targets[part].repeat_interleave(experts).unsqueeze(1)  # (n·K, 1)
-                logits = buffer[: len(x)]  # (n·K, V)
-                if dtype == precise:
-                    torch.mm(x, matrix.T, out=logits)
-                else:
-                    logits.copy_(x @ matrix.T)
-                logits.add_(bias)
-                picked = logits.gather(1, chosen)  # (n·K, 1)
-                top = logits.amax(1, keepdim=True)
-                exponentials = logits.sub_(top).exp_()  # (n·K, V), in place of the logits
-                mass = exponentials.sum(1, keepdim=True)  # (n·K, 1)
-                log_expert = (picked - top - mass.log()).view(-1, experts)  # (n, K)
+                logits = buffer[: len(x)]  # (n·K, V), and then their exponentials
+                picked, mass = _exponentials(x, matrix, bias, chosen, logits, shifted=not plain)
+                if plain and not bool(((mass > TINY) & (mass < 1 / TINY)).all()):
+                    picked, mass = _exponentials(x, matrix, bias, chosen, logits, shifted=True)
+                log_expert = (picked - mass.log()).view(-1, experts)  # (n, K)
                 joint = log_prior[part].to(precise) + log_expert
                 log_likelihood = torch.logsumexp(joint, 1, keepdim=True)  # (n, 1)
                 total -= log_likelihood.sum()
@@ -105,16 +122,18 @@ class _MixtureNLL(torch.autograd.Function):
                 # d_logits = factor · (exponentials − mass at the target): the factor of a row is
                 # left to what is narrow, so that no further pass over the vocabulary is needed.
                 factor = share.view(-1, 1) / mass  # (n·K, 1)
-                d_logits = exponentials.scatter_add_(1, chosen, -mass)
+                d_logits = logits.scatter_add_(1, chosen, -mass)
                 d_bias.addmv_(d_logits.T, factor.squeeze(1))
                 d_logits = d_logits.to(dtype)
                 d_x = (d_logits @ matrix).to(precise).mul_(factor)
                 d_latents[part] = d_x.view(-1, experts, width)
                 x = (x * factor).to(dtype)
                 if dtype == precise:
-                    d_matrix.addmm_(d_logits.T, x)
-                else:
+                    d_matrix.addmm_(d_logits.T, x, beta=min(start, 1))  # 0: not yet filled
+                elif start:
                     d_matrix.add_(d_logits.T @ x)
+                else:
+                    d_matrix.copy_(d_logits.T @ x)
         if differentiate:
             grads = (d_latents, d_prior, d_matrix, d_bias)
             ctx.grads = tuple(

@@ -41,6 +41,26 @@ def _weight_gradient(gates: Tensor, before: Tensor, dtype: torch.dtype) -> Tenso
     return product.to(gates.dtype)
 
 
+def _states(x: Tensor, h: Tensor) -> Tensor:
+    """Room for all states (T + 1, B, H), the first of them filled in."""
+    states = x.new_empty(x.shape[0] + 1, *h.shape)
+    states[0] = h
+    return states
+
+
+def _steps(*parts: Tensor) -> list[tuple[Tensor, ...]]:
+    """Views of every step of some (T, …); made together they cost a tenth of what indexing does."""
+    return list(zip(*(part.unbind() for part in parts), strict=True))
+
+
+def _add_product(to: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
+    """Set `out` to `to` + left @ right, the product taken in the dtype of `right`."""
+    if right.dtype == to.dtype:
+        torch.addmm(to, left, right, out=out)
+    else:
+        torch.add(to, left.to(right.dtype) @ right, out=out)
+
+
 class _GRU(torch.autograd.Function):
     """`gru_over_time` and its gradient."""
 
@@ -49,60 +69,55 @@ class _GRU(torch.autograd.Function):
         dtype = _product_dtype(weight)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            x, h, first = x.to(precise), h.to(precise), h.to(precise)
-            T, B, H = *x.shape[:2], h.shape[1]
+            x, H = x.to(precise), h.shape[1]
             across = weight.to(dtype).T.contiguous()  # (H, 3H), as skinny products read it
-            bias = bias.to(precise)
-            gates = x.new_empty(T, B, 2 * H)  # r and z
-            news, gated, outputs = (x.new_empty(T, B, H) for _ in range(3))
-            for t in range(T):
-                if dtype == precise:
-                    z = torch.addmm(bias, h, across)  # (B, 3H)
-                else:
-                    z = torch.mm(h.to(dtype), across).to(precise).add_(bias)
-                torch.add(x[t, :, : 2 * H], z[:, : 2 * H], out=gates[t]).sigmoid_()
-                reset, update = gates[t, :, :H], gates[t, :, H:]
-                gated[t] = z[:, 2 * H :]
-                torch.addcmul(x[t, :, 2 * H :], reset, gated[t], out=news[t]).tanh_()
-                h = torch.lerp(news[t], h, update, out=outputs[t])
-        ctx.save_for_backward(first, weight, gates, news, gated, outputs)
+            # What W_h h is added to: drives and biases of r and z, the bias alone of n.
+            gates = x.clone()  # (T, B, 3H)
+            gates[..., : 2 * H] += bias[: 2 * H]
+            gates[..., 2 * H :] = bias[2 * H :]
+            news = x.new_empty(*x.shape[:2], H)
+            states = _states(x, h)  # (T + 1, B, H)
+            for z, squashed, reset, update, gated, x_t, new, h, output in _steps(
+                gates, gates[..., : 2 * H], *gates.chunk(3, -1), x[..., 2 * H :], news, states[:-1],
+                states[1:],
+            ):  # fmt: skip
+                _add_product(z, h, across, out=z)
+                squashed.sigmoid_()
+                torch.addcmul(x_t, reset, gated, out=new).tanh_()
+                torch.lerp(new, h, update, out=output)
+        ctx.save_for_backward(weight, gates, news, states)
         ctx.dtype = dtype
-        return outputs
+        return states[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor, ...]:
-        first, weight, gates, news, gated, outputs = ctx.saved_tensors
-        T, B, H = outputs.shape
-        with torch.autocast(outputs.device.type, enabled=False):
-            matrix = weight.to(ctx.dtype)
-            reset, update = gates[..., :H], gates[..., H:]
-            before = torch.cat([first.unsqueeze(0), outputs[:-1]])  # (T, B, H)
-            into_new = (1 - update) * (1 - news * news)
-            slopes = torch.stack(  # of the new state in W_h h + b_h of r, z, n, and in n's drive
-                [
-                    into_new * gated * reset * (1 - reset),
-                    (before - news) * update * (1 - update),
-                    into_new * reset,
-                    into_new,
-                ],
-                2,
-            )  # (T, B, 4, H)
-            pulled = torch.empty_like(slopes)
-            flat = pulled.view(T, B, 4 * H)
-            d_h = torch.zeros_like(first)
-            for t in range(T - 1, -1, -1):
-                d_h = d_h + d_outputs[t]
-                torch.mul(d_h.unsqueeze(1), slopes[t], out=pulled[t])
-                through = flat[t, :, : 3 * H]  # (B, 3H)
-                if ctx.dtype == flat.dtype:
-                    d_h = torch.addmm(d_h * update[t], through, matrix)
-                else:
-                    d_h = (through.to(ctx.dtype) @ matrix).to(flat.dtype).addcmul_(d_h, update[t])
-            d_recurrent = flat[..., : 3 * H]
-            d_x = torch.cat([flat[..., : 2 * H], flat[..., 3 * H :]], -1)
+        weight, gates, news, states = ctx.saved_tensors
+        T, B, H = news.shape
+        with torch.autocast(news.device.type, enabled=False):
+            reset, update, gated = gates.chunk(3, -1)
+            before = states[:-1]
+            # Slopes of the new state in W_h h + b_h of n, r, z, in n's drive, and in h; then gradients.
+            # In this order what enters W_h h lies together, and so do the drives.
+            pulled = news.new_empty(T, B, 5, H)
+            into_n, into_r, into_z, into_drive, direct = pulled.unbind(2)
+            torch.mul(1 - update, 1 - news * news, out=into_drive)
+            torch.mul(into_drive, reset, out=into_n)
+            torch.mul(into_n * gated, 1 - reset, out=into_r)
+            torch.mul((before - news) * update, 1 - update, out=into_z)
+            direct.copy_(update)
+            flat = pulled.flatten(2)  # (T, B, 5H)
+            d_recurrent, d_x = flat[..., : 3 * H], flat[..., H : 4 * H]
+            matrix = weight.to(ctx.dtype).roll(H, 0)  # n, r, z
+            d_h = torch.zeros_like(states[0])
+            for d_output, slopes, through, beside in reversed(
+                _steps(d_outputs, pulled, d_recurrent, direct)
+            ):
+                slopes.mul_(d_h.add_(d_output).unsqueeze(1))
+                _add_product(beside, through, matrix, out=d_h)
             d_weight = _weight_gradient(d_recurrent, before, ctx.dtype)
-        return d_x, d_h, d_weight, d_recurrent.sum((0, 1))
+            d_bias = d_recurrent.sum((0, 1))
+        return d_x, d_h, d_weight.roll(-H, 0), d_bias.roll(-H)
 
 
 class _Tanh(torch.autograd.Function):
@@ -113,31 +128,28 @@ class _Tanh(torch.autograd.Function):
         dtype = _product_dtype(weight)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            x, h, first = x.to(precise), h.to(precise), h.to(precise)
+            x = x.to(precise)
             across = weight.to(dtype).T.contiguous()  # (H, H)
-            outputs = torch.empty_like(x)
-            for x_t, output in zip(x, outputs, strict=True):
-                if dtype == precise:
-                    torch.addmm(x_t, h, across, out=output)
-                else:
-                    torch.add(x_t, torch.mm(h.to(dtype), across).to(precise), out=output)
-                h = output.tanh_()
-        ctx.save_for_backward(first, weight, outputs)
+            states = _states(x, h)  # (T + 1, B, H)
+            states[1:] = x
+            for h, output in _steps(states[:-1], states[1:]):
+                _add_product(output, h, across, out=output)
+                output.tanh_()
+        ctx.save_for_backward(weight, states)
         ctx.dtype = dtype
-        return outputs
+        return states[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor, ...]:
-        first, weight, outputs = ctx.saved_tensors
-        with torch.autocast(outputs.device.type, enabled=False):
+        weight, states = ctx.saved_tensors
+        with torch.autocast(states.device.type, enabled=False):
             matrix = weight.to(ctx.dtype)
-            slopes = 1 - outputs * outputs
-            pulled = torch.empty_like(outputs)
-            d_h = torch.zeros_like(first)
-            for t in range(len(outputs) - 1, -1, -1):
-                torch.mul(d_h.add_(d_outputs[t]), slopes[t], out=pulled[t])
-                d_h = torch.mm(pulled[t].to(ctx.dtype), matrix).to(outputs.dtype)
-            before = torch.cat([first.unsqueeze(0), outputs[:-1]])  # (T, B, H)
-            d_weight = _weight_gradient(pulled, before, ctx.dtype)
+            slopes = 1 - states[1:] * states[1:]
+            pulled = torch.empty_like(slopes)
+            d_h = torch.zeros_like(states[0])
+            for d_output, slope, gradient in reversed(_steps(d_outputs, slopes, pulled)):
+                torch.mul(d_h.add_(d_output), slope, out=gradient)
+                d_h = torch.mm(gradient.to(ctx.dtype), matrix).to(d_h.dtype)
+            d_weight = _weight_gradient(pulled, states[:-1], ctx.dtype)
         return pulled, d_h, d_weight

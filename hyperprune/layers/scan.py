@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Saved: TypeAlias = tuple[Tensor, ...]
 
@@ -104,6 +105,7 @@ class _Scan(torch.autograd.Function):
         return torch.stack(outputs), c
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor, d_c: Tensor | None) -> tuple[Tensor | None, ...]:
         cell, weights, mask, dtype = ctx.cell, ctx.weights, ctx.mask, ctx.dtype
         depth = len(weights)
@@ -112,16 +114,16 @@ class _Scan(torch.autograd.Function):
         with torch.autocast(ctx.device, enabled=False):
             stacked = tuple(torch.stack(parts) for parts in zip(*ctx.saved, strict=True))
             steps = list(zip(*(part.unbind() for part in cell.derivative(stacked)), strict=True))
-            for t in range(d_outputs.shape[0] - 1, -1, -1):
-                d_h = d_h + d_outputs[t]
+            for t, d_output in reversed(list(enumerate(d_outputs.unbind()))):
+                d_h = d_h + d_output
                 for k in range(depth - 1, -1, -1):
                     d_z, d_direct, d_c = cell.pull(d_h, d_c, steps[t * depth + k])
                     d_gates[k].append(d_z)
                     d_h = torch.mm(d_z.to(dtype), weights[k]).to(d_z.dtype)  # (B, H)
-                    if mask is not None:
-                        d_h = d_h * mask
-                    if d_direct is not None:
-                        d_h = d_h + d_direct
+                    if mask is None:
+                        d_h = d_h if d_direct is None else d_h.add_(d_direct)
+                    else:
+                        d_h = d_h * mask if d_direct is None else torch.addcmul(d_direct, d_h, mask)
             d_weights, d_biases = [], []
             for k in range(depth - 1, -1, -1):
                 d_z = torch.stack(d_gates[k][::-1])  # (T, B, G)

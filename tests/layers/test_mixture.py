@@ -67,6 +67,17 @@ def test_extreme_logits_stay_finite():
     assert weight.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("shift", [-200.0, 200.0])  # e^±200 is 0 or infinite in float32
+def test_what_all_words_share_changes_nothing(shift):
+    latents, prior, weight, bias, targets = inputs(torch.float32)
+    found = []
+    for offset in (0.0, shift):
+        loss = mixture_nll(latents, prior.log_softmax(-1), weight, bias + offset, targets)
+        found.append([loss, *torch.autograd.grad(loss, (latents, weight, bias))])
+    for got, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_evaluation_takes_no_gradient():
     latents, prior, weight, bias, targets = inputs()
     with torch.no_grad():
