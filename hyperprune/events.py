@@ -85,7 +85,7 @@ class EpochFinished:
 
 @dataclass(frozen=True)
 class SpectrumMeasured:
-    """An epoch's spectrum and loss are known: measured now, or by an earlier sitting or run."""
+    """An epoch's loss is known, and its spectrum if it has one: now, or by an earlier sitting or run."""
 
     candidate: str
     epoch: int
@@ -93,7 +93,7 @@ class SpectrumMeasured:
     distance: float | None  # None for the dense reference
     standard_error: float | None
     noise: float | None  # same-model noise of the distance
-    largest: float  # largest exponent, nats per step
+    largest: float | None  # largest exponent, nats per step; None where no spectrum was measured
     floored: int
     lost: float | None = None  # directions lost below the resolution, mean over sequences
     exponents: int | None = None  # of how many

@@ -23,6 +23,7 @@ from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RunError
 from hyperprune.lyapunov.record import WITHOUT_RESOLUTION
 from hyperprune.recipe import Recipe, default_configuration, dumps, space_of
+from hyperprune.runtime.allocation import keep_freed_memory
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Configuration, Space, key_of
 from hyperprune.store import atomic
@@ -108,6 +109,7 @@ def make_table(
             raise RunError(f"{path} was made by another recipe; give another path")
         unpack(table, folder)
     torch.set_num_threads(recipe.train.threads or 1)
+    keep_freed_memory()
     for number, row in enumerate(rows):
         file = folder / f"{row.name}.safetensors"
         if number % shard[1] != shard[0] or file.exists():

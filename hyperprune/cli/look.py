@@ -80,8 +80,10 @@ def export_data(
 def watch(folder: RunFolder) -> None:
     """Look at a run that was started elsewhere, until it ends; Ctrl-C leaves it running."""
     from hyperprune.judgement.standing import standing
-    from hyperprune.ui import tables
+    from hyperprune.ui.candidates import candidate_table
     from hyperprune.ui.follow import following
+    from hyperprune.ui.runs import unfinished
+    from hyperprune.ui.verdict import result_facts
 
     standing(folder)  # an error for what is no run, before the screen is taken
     following(folder, screen(), sys.stdout)
@@ -89,8 +91,8 @@ def watch(folder: RunFolder) -> None:
     if now.arms:
         show_study(now, "dense")
         return
-    table = tables.candidate_table(now.candidates, now.target, screen().width)
-    show(tables.result_facts(now.result) if now.result else tables.unfinished(now), table)
+    table = candidate_table(now.candidates, now.target, screen().width, now.metric)
+    show(result_facts(now.result) if now.result else unfinished(now), table)
 
 
 def serve(

@@ -174,7 +174,7 @@ def _shrunk(network: TrainedNetwork) -> TrainedNetwork:
 def _measure(run: Path, network: TrainedNetwork, *, winner: bool) -> None:
     from hyperprune.export.load import load_dense
     from hyperprune.export.measure import keep, measure
-    from hyperprune.ui.tables import measure_table
+    from hyperprune.ui.networks import measure_table
 
     rows = measure(network, load_dense(run) if run.is_dir() else None)
     show(measure_table(rows))

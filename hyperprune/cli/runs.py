@@ -184,7 +184,9 @@ def show(
 ) -> None:
     """Print a run's result, its candidates or arms, and where the winner's weights are."""
     from hyperprune.judgement.standing import standing
-    from hyperprune.ui import tables
+    from hyperprune.ui.candidates import candidate_table
+    from hyperprune.ui.networks import topology_table
+    from hyperprune.ui.runs import unfinished
 
     now = standing(folder)
     if format is not None:
@@ -198,27 +200,26 @@ def show(
         return
     if now.result is None:
         show_on_screen(
-            tables.unfinished(now),
-            tables.candidate_table(now.candidates, now.target, screen().width, now.metric),
+            unfinished(now),
+            candidate_table(now.candidates, now.target, screen().width, now.metric),
         )
         return
     _show_result(now.result, as_json=False)
     if now.topology:
         typer.echo()
-        show_on_screen(
-            f"active weights of {now.result.winner}", tables.topology_table(now.topology)
-        )
+        show_on_screen(f"active weights of {now.result.winner}", topology_table(now.topology))
 
 
 def show_study(now: Standing, against: str) -> None:
     """Print a study's table, finished or not."""
     from hyperprune.judgement.study import figures_of
     from hyperprune.judgement.timing import seconds_of
-    from hyperprune.ui import tables
+    from hyperprune.ui.runs import unfinished
     from hyperprune.ui.study import study_view
+    from hyperprune.ui.verdict import study_facts
 
     figures = figures_of(now.arms, seconds_of(Path(now.folder)), against)
-    head = tables.study_facts(now.result) if now.result else tables.unfinished(now)
+    head = study_facts(now.result) if now.result else unfinished(now)
     show_on_screen(head, study_view(figures, now.metric))
 
 
@@ -230,7 +231,7 @@ def _write_table(now: Standing, format: str, against: str) -> None:  # noqa: A00
     from hyperprune.judgement.study import figures_of
     from hyperprune.judgement.timing import seconds_of
     from hyperprune.terms import sheet
-    from hyperprune.ui import tables
+    from hyperprune.ui.candidates import candidate_rows, candidate_sheet
 
     if format not in FORMATS:
         raise RunError(
@@ -241,10 +242,10 @@ def _write_table(now: Standing, format: str, against: str) -> None:  # noqa: A00
         show_json([asdict(item) for item in figures or now.candidates])
         return
     if format == "csv":
-        heads, rows = rows_of(figures) if figures else tables.candidate_rows(now.candidates)
+        heads, rows = rows_of(figures) if figures else candidate_rows(now.candidates)
         text = sheet.comma_separated(heads, rows)
     else:
-        shown = sheet_of(figures, now.metric) if figures else tables.candidate_sheet(now.candidates)
+        shown = sheet_of(figures, now.metric) if figures else candidate_sheet(now.candidates)
         text = {"markdown": sheet.markdown, "latex": sheet.latex}[format](shown)
     typer.echo(safe_lines(text))
 
@@ -345,20 +346,20 @@ def _show_result(result: RunResult, *, as_json: bool, profile: bool = False) -> 
         extra = {"profile": spent.plain()} if spent else {}
         show_json({**result.to_json(), "folder": result.folder, **extra})
         return
-    from hyperprune.ui import tables
+    from hyperprune.ui.candidates import candidate_table
+    from hyperprune.ui.costs import profile_table
+    from hyperprune.ui.verdict import result_facts
 
     if result.arms:
         from hyperprune.judgement.standing import standing
 
         show_study(standing(Path(result.folder)), "dense")
         return
-    table = tables.candidate_table(
-        result.candidates, result.dense_value, screen().width, result.metric
-    )
-    show_on_screen(tables.result_facts(result), table)
+    table = candidate_table(result.candidates, result.dense_value, screen().width, result.metric)
+    show_on_screen(result_facts(result), table)
     if spent is not None:
         typer.echo()
-        show_on_screen("seconds by network and part", tables.profile_table(spent))
+        show_on_screen("seconds by network and part", profile_table(spent))
 
 
 def _show_plan(settled: Settled, *, as_json: bool) -> None:
@@ -367,7 +368,7 @@ def _show_plan(settled: Settled, *, as_json: bool) -> None:
     from rich.text import Text
 
     from hyperprune.plan.estimate import estimate
-    from hyperprune.ui import tables
+    from hyperprune.ui.costs import estimate_facts, plan_facts
     from hyperprune.ui.text import safe
 
     plan, cost = settled.plan, estimate(settled)
@@ -375,4 +376,4 @@ def _show_plan(settled: Settled, *, as_json: bool) -> None:
         show_json({"plan": asdict(plan), "estimate": {**asdict(cost), "epoch": cost.epoch}})
     else:
         notices = (Text(f"note: {safe(notice)}") for notice in settled.notices)
-        show_on_screen(tables.plan_facts(plan), tables.estimate_facts(cost), *notices)
+        show_on_screen(plan_facts(plan), estimate_facts(cost), *notices)

@@ -22,6 +22,7 @@ from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.plugins.registry import ENDINGS
 from hyperprune.recipe.records import Recipe
+from hyperprune.runtime.allocation import keep_freed_memory
 from hyperprune.runtime.clock import Clock, part
 from hyperprune.runtime.patience import Note, Silent, at_work, patient, word
 from hyperprune.runtime.signals import by_a_person
@@ -29,7 +30,7 @@ from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
 from hyperprune.task import Task
 from hyperprune.training.build import build_trainer, load_task, measure_spectrum, spectrum_text
-from hyperprune.training.outcome import EpochRecord, Failure, Outcome, recorded
+from hyperprune.training.outcome import EpochRecord, Failure, Outcome, is_further, recorded
 
 PATIENCE = 60.0
 """Seconds to wait for an orphan of a killed run to notice and leave the folder."""
@@ -51,6 +52,7 @@ def advance(
     candidate's fault, and both leave the last checkpoint to go on from. Whatever else is raised,
     also what is no Exception, ends the candidate.
     """
+    keep_freed_memory()
     spent = _Spent(job, emit) if job.profile else None
     recipe = Recipe.model_validate(job.recipe)
     use(recipe.plugins)
@@ -170,6 +172,7 @@ def _train(
             raise elsewhere[-1]
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
+    measures = not is_further(job.candidate)
     while trainer.epoch < job.epochs:
         began = time.perf_counter()
         with at_work(whose) if whose else nullcontext():
@@ -177,7 +180,9 @@ def _train(
                 metrics = trainer.run_epoch(on_step)
                 word()
                 with part(clock, "spectra"):
-                    spectrum = measure_spectrum(trainer, text, recipe.spectrum)
+                    spectrum = (
+                        measure_spectrum(trainer, text, recipe.spectrum) if measures else None
+                    )
             except ENDINGS as error:
                 if whose and not any(error is other for other in elsewhere):  # the network's own
                     raise PluginError(f"{whose} raised {said(error)}") from error

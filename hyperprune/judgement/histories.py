@@ -25,7 +25,7 @@ class History:
     value: tuple[float, ...]  # of the metric
     distance: tuple[float | None, ...]  # None for the dense reference, or where it is not known
     error: tuple[float | None, ...]
-    largest: tuple[float, ...]  # largest exponent, nats per step
+    largest: tuple[float | None, ...]  # largest exponent, nats per step
     lost: tuple[float | None, ...] = ()  # lost directions, mean over sequences, where recorded
 
 

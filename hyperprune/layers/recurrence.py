@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from hyperprune.layers.scan import add_product, by_step, product_dtype, state_room
+
 
 def gru_over_time(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Outputs (T, B, H) of a GRU layer from drives x = W_x input + b_x (T, B, 3H) and h (B, H).
@@ -30,35 +32,10 @@ def tanh_over_time(x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
     return outputs
 
 
-def _product_dtype(weight: Tensor) -> torch.dtype:
-    device = weight.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-
-
 def _weight_gradient(gates: Tensor, before: Tensor, dtype: torch.dtype) -> Tensor:
     """Σ_t gates_tᵀ before_t: (T, B, G) and (T, B, H) to (G, H)."""
     product = gates.flatten(0, 1).to(dtype).T @ before.flatten(0, 1).to(dtype)
     return product.to(gates.dtype)
-
-
-def _states(x: Tensor, h: Tensor) -> Tensor:
-    """Room for all states (T + 1, B, H), the first of them filled in."""
-    states = x.new_empty(x.shape[0] + 1, *h.shape)
-    states[0] = h
-    return states
-
-
-def _steps(*parts: Tensor) -> list[tuple[Tensor, ...]]:
-    """Views of every step of some (T, …); made together they cost a tenth of what indexing does."""
-    return list(zip(*(part.unbind() for part in parts), strict=True))
-
-
-def _add_product(to: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Set `out` to `to` + left @ right, the product taken in the dtype of `right`."""
-    if right.dtype == to.dtype:
-        torch.addmm(to, left, right, out=out)
-    else:
-        torch.add(to, left.to(right.dtype) @ right, out=out)
 
 
 class _GRU(torch.autograd.Function):
@@ -66,7 +43,7 @@ class _GRU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        dtype = _product_dtype(weight)
+        dtype = product_dtype(weight)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             x, H = x.to(precise), h.shape[1]
@@ -76,12 +53,12 @@ class _GRU(torch.autograd.Function):
             gates[..., : 2 * H] += bias[: 2 * H]
             gates[..., 2 * H :] = bias[2 * H :]
             news = x.new_empty(*x.shape[:2], H)
-            states = _states(x, h)  # (T + 1, B, H)
-            for z, squashed, reset, update, gated, x_t, new, h, output in _steps(
+            states = state_room(len(x), h, x)  # (T + 1, B, H)
+            for z, squashed, reset, update, gated, x_t, new, h, output in by_step(
                 gates, gates[..., : 2 * H], *gates.chunk(3, -1), x[..., 2 * H :], news, states[:-1],
                 states[1:],
             ):  # fmt: skip
-                _add_product(z, h, across, out=z)
+                add_product(z, h, across, out=z)
                 squashed.sigmoid_()
                 torch.addcmul(x_t, reset, gated, out=new).tanh_()
                 torch.lerp(new, h, update, out=output)
@@ -111,10 +88,10 @@ class _GRU(torch.autograd.Function):
             matrix = weight.to(ctx.dtype).roll(H, 0)  # n, r, z
             d_h = torch.zeros_like(states[0])
             for d_output, slopes, through, beside in reversed(
-                _steps(d_outputs, pulled, d_recurrent, direct)
+                by_step(d_outputs, pulled, d_recurrent, direct)
             ):
                 slopes.mul_(d_h.add_(d_output).unsqueeze(1))
-                _add_product(beside, through, matrix, out=d_h)
+                add_product(beside, through, matrix, out=d_h)
             d_weight = _weight_gradient(d_recurrent, before, ctx.dtype)
             d_bias = d_recurrent.sum((0, 1))
         return d_x, d_h, d_weight.roll(-H, 0), d_bias.roll(-H)
@@ -125,15 +102,14 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
-        dtype = _product_dtype(weight)
+        dtype = product_dtype(weight)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(precise)
             across = weight.to(dtype).T.contiguous()  # (H, H)
-            states = _states(x, h)  # (T + 1, B, H)
-            states[1:] = x
-            for h, output in _steps(states[:-1], states[1:]):
-                _add_product(output, h, across, out=output)
+            states = state_room(len(x), h, x)  # (T + 1, B, H)
+            for x_t, h, output in by_step(x, states[:-1], states[1:]):
+                add_product(x_t, h, across, out=output)
                 output.tanh_()
         ctx.save_for_backward(weight, states)
         ctx.dtype = dtype
@@ -148,7 +124,7 @@ class _Tanh(torch.autograd.Function):
             slopes = 1 - states[1:] * states[1:]
             pulled = torch.empty_like(slopes)
             d_h = torch.zeros_like(states[0])
-            for d_output, slope, gradient in reversed(_steps(d_outputs, slopes, pulled)):
+            for d_output, slope, gradient in reversed(by_step(d_outputs, slopes, pulled)):
                 torch.mul(d_h.add_(d_output), slope, out=gradient)
                 d_h = torch.mm(gradient.to(ctx.dtype), matrix).to(d_h.dtype)
             d_weight = _weight_gradient(pulled, states[:-1], ctx.dtype)

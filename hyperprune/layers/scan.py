@@ -1,7 +1,8 @@
 """Run a cell over time with a hand-written backward pass, where torch has no fused kernel.
 
 Automatic differentiation of a loop adds up one weight gradient a step. Here the steps' gate
-gradients are kept instead, and each weight's gradient is one large product after the loop.
+gradients are kept instead, and each weight's gradient is one large product after the loop. All steps
+work in rooms made for all of them: what a small step costs is the number of calls, not arithmetic.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Saved: TypeAlias = tuple[Tensor, ...]
 class Cell(Protocol):
     """The pointwise part of a recurrence: gate inputs z (B, G) and state to the next state.
 
-    h (B, H) meets the recurrent weights; c is carried beside it, or None.
+    h (B, H) meets the recurrent weights; c is carried beside it, or None. `forward` defines a step.
+    `advance` and `pull` are it and its gradient in place, on a step's views (see `by_step`) of rooms
+    for N steps in turn.
     """
 
     def forward(
@@ -28,15 +31,39 @@ class Cell(Protocol):
         """Next h, next c, and what the derivative needs."""
         ...
 
-    def derivative(self, saved: Saved) -> Saved:
-        """Coefficients of `pull` from what many steps saved, stacked along a new first dimension."""
+    def room(self, z: Tensor, h: Tensor, c: Tensor | None) -> tuple[Saved, list[Saved]]:
+        """What `forward` saves, for all steps, yet to be filled in, and each step's views.
+
+        z (N, B, G); h and c (N + 1, B, H), the first being the states before all steps.
+        """
         ...
 
-    def pull(
-        self, d_h: Tensor, d_c: Tensor | None, coefficients: Saved
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Gradients of z, of the previous h other than through z (None: zero), and of c."""
+    def advance(self, *views: Tensor) -> None:
+        """Fill in what a step saves and its next states; its z may be used up."""
         ...
+
+    def derivative(self, saved: Saved) -> Saved:
+        """Coefficients of a gradient from what steps saved, (…, B, …) each, in memory of their own."""
+        ...
+
+    def gradients(
+        self, coefficients: Saved, d_h: Tensor, d_c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, list[Saved], Tensor | None]:
+        """Where `pull` leaves gradients: of z (N, B, G), of the previous h other than through z (N, B,
+        H; None: zero), each step's views, and of the first c.
+
+        d_h (B, H) holds the gradient of a step's h at each `pull`; d_c is that of the last c.
+        """
+        ...
+
+    def pull(self, *views: Tensor) -> None:
+        """Fill in a step's gradients; the steps' order is the last one first."""
+        ...
+
+
+def by_step(*parts: Tensor) -> list[Saved]:
+    """Views of each step of some (N, …); made together they cost a tenth of what indexing does."""
+    return list(zip(*(part.unbind() for part in parts), strict=True))
 
 
 def scan(
@@ -53,14 +80,49 @@ def scan(
     x (T, B, G); h, c, mask (B, H); weights (G, H) and biases (G), one a depth k. Returns all
     outputs h (T, B, H), each after the last depth, and the last c. Matrix products follow autocast.
     """
-    outputs, last = _Scan.apply(  # type: ignore[no-untyped-call]
-        cell, x, h, c, mask, len(weights), *weights, *biases
-    )
-    return outputs, last
+    differentiable = (x, h, *(() if c is None else (c,)), *weights, *biases)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in differentiable):
+        outputs, last = _Scan.apply(  # type: ignore[no-untyped-call]
+            cell, x, h, c, mask, len(weights), *weights, *biases
+        )
+        return outputs, last
+    dtype, outputs = product_dtype(weights[0]), []
+    precise = torch.promote_types(dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        across = [weight.to(dtype).T.contiguous() for weight in weights]  # (H, G)
+        h, c = h.to(precise), c if c is None else c.to(precise)
+        for x_t in x.to(precise) + biases[0]:
+            for k, matrix in enumerate(across):
+                seen = (h if mask is None else h * mask).to(dtype)  # (B, H)
+                z = torch.mm(seen, matrix).to(precise) + (x_t if k == 0 else biases[k])
+                h, c, _ = cell.forward(z, h, c)
+            outputs.append(h)
+    return torch.stack(outputs), c
+
+
+def product_dtype(weight: Tensor) -> torch.dtype:
+    """What matrix products with a weight are taken in: autocast's dtype, or the weight's."""
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+
+
+def add_product(to: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
+    """Set `out` to `to` + left @ right, the product taken in the dtype of `right`."""
+    if right.dtype == to.dtype:
+        torch.addmm(to, left, right, out=out)
+    else:
+        torch.add(to, left.to(right.dtype) @ right, out=out)
+
+
+def state_room(steps: int, first: Tensor, like: Tensor) -> Tensor:
+    """Room for the states after so many steps and the first, which is filled in: (N + 1, B, H)."""
+    room = like.new_empty(steps + 1, *first.shape)
+    room[0] = first
+    return room
 
 
 class _Scan(torch.autograd.Function):
-    """`scan` and its gradient."""
+    """`scan` and its gradient. Steps are counted as t · depth + k."""
 
     @staticmethod
     def forward(
@@ -74,61 +136,60 @@ class _Scan(torch.autograd.Function):
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor | None]:
         device = x.device.type
-        autocast = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if autocast else parameters[0].dtype
+        dtype = product_dtype(parameters[0])
         precise = torch.promote_types(dtype, torch.float32)
-        keep = any(ctx.needs_input_grad)
         with torch.autocast(device, enabled=False):
             # Skinny products are a third faster on a CPU with the weight laid out as it is read.
-            weights = [weight.to(dtype).T.contiguous() for weight in parameters[:depth]]  # (H, G)
-            biases = [bias.to(precise) for bias in parameters[depth:]]
-            x, h = x.to(precise) + biases[0], h.to(precise)  # (T, B, G)
-            c = None if c is None else c.to(precise)
-            outputs, saved, inputs = [], [], []
-            for x_t in x:
-                for k in range(depth):
-                    seen = (h if mask is None else h * mask).to(dtype)  # (B, H)
-                    offset = x_t if k == 0 else biases[k]
-                    if dtype == precise:
-                        z = torch.addmm(offset, seen, weights[k])  # (B, G)
-                    else:
-                        z = torch.mm(seen, weights[k]).to(precise) + offset
-                    h, c, kept = cell.forward(z, h, c)
-                    if keep:
-                        saved.append(kept)
-                        inputs.append(seen)
-                outputs.append(h)
-        if keep:
-            ctx.cell, ctx.saved, ctx.inputs, ctx.mask = cell, saved, inputs, mask
-            ctx.weights = [weight.to(dtype) for weight in parameters[:depth]]
-            ctx.dtype, ctx.device = dtype, device
-        return torch.stack(outputs), c
+            across = [weight.to(dtype).T.contiguous() for weight in parameters[:depth]]  # (H, G)
+            T, B, G = x.shape
+            z = x.new_empty(T, depth, B, G, dtype=precise)
+            torch.add(x, parameters[depth], out=z[:, 0])
+            for k in range(1, depth):
+                z[:, k] = parameters[depth + k]
+            z = z.flatten(0, 1)  # (T·depth, B, G)
+            hidden = state_room(len(z), h, z)
+            memory = None if c is None else state_room(len(z), c, z)
+            saved, steps = cell.room(z, hidden, memory)
+            seen = torch.empty_like(hidden[0])
+            for n, (z_n, h_n, step) in enumerate(
+                zip(z.unbind(), hidden.unbind()[:-1], steps, strict=True)
+            ):
+                if mask is not None:
+                    h_n = torch.mul(h_n, mask, out=seen)
+                add_product(z_n, h_n, across[n % depth], out=z_n)
+                cell.advance(*step)
+        ctx.cell, ctx.dtype, ctx.depth, ctx.mask = cell, dtype, depth, mask
+        ctx.weights, ctx.hidden, ctx.rooms = parameters[:depth], hidden, saved
+        return hidden[depth::depth], None if memory is None else memory[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor, d_c: Tensor | None) -> tuple[Tensor | None, ...]:
-        cell, weights, mask, dtype = ctx.cell, ctx.weights, ctx.mask, ctx.dtype
-        depth = len(weights)
-        d_h = torch.zeros_like(d_outputs[0])  # (B, H)
-        d_gates: list[list[Tensor]] = [[] for _ in range(depth)]
-        with torch.autocast(ctx.device, enabled=False):
-            stacked = tuple(torch.stack(parts) for parts in zip(*ctx.saved, strict=True))
-            steps = list(zip(*(part.unbind() for part in cell.derivative(stacked)), strict=True))
-            for t, d_output in reversed(list(enumerate(d_outputs.unbind()))):
-                d_h = d_h + d_output
-                for k in range(depth - 1, -1, -1):
-                    d_z, d_direct, d_c = cell.pull(d_h, d_c, steps[t * depth + k])
-                    d_gates[k].append(d_z)
-                    d_h = torch.mm(d_z.to(dtype), weights[k]).to(d_z.dtype)  # (B, H)
-                    if mask is None:
-                        d_h = d_h if d_direct is None else d_h.add_(d_direct)
-                    else:
-                        d_h = d_h * mask if d_direct is None else torch.addcmul(d_direct, d_h, mask)
+        cell, mask, dtype, depth = ctx.cell, ctx.mask, ctx.dtype, ctx.depth
+        with torch.autocast(d_outputs.device.type, enabled=False):
+            matrices = [weight.to(dtype) for weight in ctx.weights]
+            d_h = torch.zeros_like(ctx.hidden[0])  # (B, H)
+            coefficients = cell.derivative(ctx.rooms)
+            d_z, direct, steps, d_c = cell.gradients(coefficients, d_h, d_c)
+            nothing = torch.zeros_like(d_h)
+            beside = [nothing] * len(d_z) if direct is None else direct.unbind()
+            arriving = d_outputs.unbind()
+            gates = d_z.unbind()
+            for n in reversed(range(len(gates))):
+                if n % depth == depth - 1:
+                    d_h.add_(arriving[n // depth])
+                cell.pull(*steps[n])
+                if mask is None:
+                    add_product(beside[n], gates[n], matrices[n % depth], out=d_h)
+                else:
+                    pulled = torch.mm(gates[n].to(dtype), matrices[n % depth])
+                    torch.addcmul(beside[n], pulled.to(d_h.dtype), mask, out=d_h)
+            seen = ctx.hidden[:-1] if mask is None else ctx.hidden[:-1] * mask
+            d_z, seen = d_z.unflatten(0, (-1, depth)), seen.unflatten(0, (-1, depth))
             d_weights, d_biases = [], []
-            for k in range(depth - 1, -1, -1):
-                d_z = torch.stack(d_gates[k][::-1])  # (T, B, G)
-                seen = torch.stack(ctx.inputs[k::depth]).flatten(0, 1)  # (T·B, H)
-                d_weights.append((d_z.flatten(0, 1).to(dtype).T @ seen).to(d_z.dtype))
-                d_biases.append(d_z.sum((0, 1)))
-        d_x = d_z  # of the first depth, which x enters
-        return None, d_x, d_h, d_c, None, None, *d_weights[::-1], *d_biases[::-1]
+            for k in range(depth):
+                rows = d_z[:, k].flatten(0, 1)  # (T·B, G)
+                d_weight = rows.to(dtype).T @ seen[:, k].flatten(0, 1).to(dtype)
+                d_weights.append(d_weight.to(rows.dtype))
+                d_biases.append(rows.sum(0))
+        return None, d_z[:, 0], d_h, d_c, None, None, *d_weights, *d_biases

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,21 +14,35 @@ from hyperprune.optim.contract import Optimizer
 from hyperprune.optim.snt_asgd import SNTASGD
 
 
+def _step(kind: type[torch.optim.Optimizer]) -> Callable[..., Any]:
+    """torch's step without its wrapper, which imports torch's compiler for the sake of compiled steps."""
+    inner = inspect.unwrap(kind.step)
+
+    @torch.no_grad()
+    def step(self: torch.optim.Optimizer, closure: Callable[[], float] | None = None) -> Any:
+        return inner(self, closure)
+
+    return step
+
+
 class SGD(Optimizer, torch.optim.SGD):
     """torch's SGD."""
 
+    step = _step(torch.optim.SGD)
     keeps_zeros = True
 
 
 class Adam(Optimizer, torch.optim.Adam):
     """torch's Adam."""
 
+    step = _step(torch.optim.Adam)
     keeps_zeros = True
 
 
 class AdamW(Optimizer, torch.optim.AdamW):
     """torch's AdamW."""
 
+    step = _step(torch.optim.AdamW)
     keeps_zeros = True
 
 

@@ -33,7 +33,7 @@ class DenseReference:
             return
         known = run.outcome(DENSE)
         if recipe.dense.given:
-            whole = known is not None and not self.folder.lost(len(known.epochs))
+            whole = known is not None and not self.folder.lost(known.epochs)
             self._there = known if whole else adopt(session.settled, self.folder)
             (key,) = recipe.dense.given
             session.notify(events.Notice(f"the dense reference is given by dense.{key}"))

@@ -52,7 +52,7 @@ def _found(settled: Settled, path: Path) -> tuple[Run, Outcome]:
     epochs = settled.recipe.train.epochs
     if outcome is None or outcome.failure is not None or len(outcome.epochs) < epochs:
         raise RunError(f"the dense reference of {path} is not finished")
-    if lost := run.training(DENSE).lost(epochs):
+    if lost := run.training(DENSE).lost(outcome.epochs):
         raise RunError(f"{lost[0]} is gone")
     return run, outcome
 

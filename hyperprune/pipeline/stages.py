@@ -48,7 +48,8 @@ def propose(session: Session, dense: DenseReference) -> list[Candidate]:
 
     def finish_next() -> None:
         nonlocal met
-        if not finished and max(len(pending), len(recorded)) < recipe.search.candidates:
+        more = max(len(pending), len(recorded)) < recipe.search.candidates
+        if more and not finished and getattr(executor, "beside", True):
             with part(session.clock, "suggestions"):
                 _prepare(session, searcher)  # every worker is busy: now it costs least
         dense.wait()  # what candidates are judged against

@@ -68,7 +68,7 @@ def start(
     )
     known = session.run.outcome(name, until=epoch)
     if known is not None:
-        lost = () if known.failure else folder.lost(len(known.epochs), weights=weights)
+        lost = () if known.failure else folder.lost(known.epochs, weights=weights)
         if not lost and (known.failure is not None or len(known.epochs) >= epoch):
             return Started(job, outcome=known)
         if lost:

@@ -115,7 +115,7 @@ def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator
     if outcome is not None and outcome.failure is not None:
         yield Check(name, "note", f"failed: {outcome.failure.cause}")
     elif outcome is not None:
-        for path in folder.lost(len(outcome.epochs), weights=weights):
+        for path in folder.lost(outcome.epochs, weights=weights):
             if finished:
                 yield Check(name, "wrong", f"{path} is gone; bring it back, or run the recipe anew")
             else:

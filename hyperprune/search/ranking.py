@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import rankdata
-
 
 def best(scores: Mapping[str, float], count: int) -> list[str]:
     """Names of the `count` lowest scores, best first; equal scores by name."""
@@ -29,6 +27,8 @@ def survivors(
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Ranks from 1, equal values sharing their mean rank."""
+    from scipy.stats import rankdata  # a second of every start
+
     found: list[float] = rankdata(values).tolist()
     return found
 

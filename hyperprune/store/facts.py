@@ -124,7 +124,7 @@ def check_epochs(records: Sequence[EpochRecord], after: int) -> None:
     for epoch, record in enumerate(records, start=after + 1):
         _expect(record.epoch == epoch, f"epoch {record.epoch} where {epoch} comes next")
         for loss in (record.train_loss, record.valid_loss, record.largest):
-            _expect(abs(loss) <= LARGEST_LOSS, f"a loss or an exponent of {loss}")
+            _expect(loss is None or abs(loss) <= LARGEST_LOSS, f"a loss or an exponent of {loss}")
 
 
 def read_run_record(value: Any, path: Path) -> RunRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -70,18 +70,19 @@ class TrainingFolder:
             tensors = {name: torch.from_numpy(found) for name, found in maps.items()}
             atomic.write_tensors(self.start, tensors, {})
 
-    def lost(self, epochs: int, *, weights: bool = True) -> list[Path]:
-        """Files of a training of so many epochs that are not there any more, best weights if asked."""
-        spectra = [self.spectrum(epoch) for epoch in range(1, epochs + 1)]
+    def lost(self, epochs: Sequence[EpochRecord], *, weights: bool = True) -> list[Path]:
+        """Files of a training of these epochs that are not there any more, best weights if asked."""
+        spectra = [self.spectrum(record.epoch) for record in epochs if record.largest is not None]
         wanted = (*spectra, self.best) if weights else spectra
         return [path for path in wanted if not path.exists()]
 
     def save(
-        self, trainer: Trainer, spectrum: LyapunovSpectrum, history: list[EpochRecord]
+        self, trainer: Trainer, spectrum: LyapunovSpectrum | None, history: list[EpochRecord]
     ) -> None:
-        """Save what an epoch left: spectrum, best weights if they are, checkpoint last."""
+        """Save what an epoch left: spectrum if measured, best weights if they are, checkpoint last."""
         newest = history[-1]
-        atomic.write(self.spectrum(newest.epoch), spectrum.save)
+        if spectrum is not None:
+            atomic.write(self.spectrum(newest.epoch), spectrum.save)
         if newest.cost <= min(record.cost for record in comparable(history)):
             self.save_weights(trainer, newest)
         tensors, state = trainer.state()

@@ -43,7 +43,7 @@ def repeat_of(name: str) -> tuple[str, int]:
 def is_further(name: str) -> bool:
     """Whether a training repeats another from a further seed, or goes on from it as int8.
 
-    It is compared with no spectrum.
+    It is compared with no spectrum, so none of it is measured.
     """
     return repeat_of(name)[0] != name
 
@@ -56,7 +56,7 @@ class EpochRecord:
     train_loss: float  # in the unit of the task
     valid_loss: float
     averaging: bool
-    largest: float  # largest exponent, nats per step
+    largest: float | None  # largest exponent, nats per step; None where no spectrum was measured
     floored: int  # floored R entries of the spectrum
     topology: Mapping[str, Any]
     lost: float | None = None  # lost directions, mean over sequences; None in runs of 0.1
@@ -93,16 +93,16 @@ class EpochRecord:
 
 
 def recorded(
-    metrics: EpochMetrics, spectrum: LyapunovSpectrum, topology: Topology | None
+    metrics: EpochMetrics, spectrum: LyapunovSpectrum | None, topology: Topology | None
 ) -> EpochRecord:
     """What is kept of an epoch: its losses, what its spectrum comes to, and where its weights are."""
     return EpochRecord(
         **asdict(metrics),
-        largest=spectrum.largest,
-        floored=spectrum.floored,
+        largest=spectrum.largest if spectrum else None,
+        floored=spectrum.floored if spectrum else 0,
         topology=topology.plain() if topology else {},
-        lost=spectrum.lost,
-        exponents=len(spectrum.exponents),
+        lost=spectrum.lost if spectrum else None,
+        exponents=len(spectrum.exponents) if spectrum else None,
     )
 
 

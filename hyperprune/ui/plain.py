@@ -106,6 +106,8 @@ def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
 
 
 def _spectrum(event: events.SpectrumMeasured, board: Board) -> tuple[str, str]:
+    if event.largest is None:
+        return event.candidate, f"epoch {event.epoch}: saved"
     lost = f", {lost_of(event.lost, event.exponents)}" if event.lost else ""
     distance = (
         f"LS distance {measured(event.distance, event.standard_error)} "

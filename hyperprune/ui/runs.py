@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -11,8 +12,12 @@ from hyperprune.judgement.comparison import Comparison
 from hyperprune.judgement.glance import Glance
 from hyperprune.plan.disk import show_bytes
 from hyperprune.terms.duration import duration
-from hyperprune.ui.tables import STYLES, plain_table
+from hyperprune.ui.candidates import STYLES
+from hyperprune.ui.tables import facts, plain_table
 from hyperprune.ui.text import configuration, safe, setting
+
+if TYPE_CHECKING:
+    from hyperprune.judgement.standing import Standing
 
 STATES = {"finished": "green", "running": "cyan", "stopped": "yellow", "damaged": "red"}
 
@@ -85,3 +90,20 @@ def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
         for title, value in known.items():
             rows.setdefault(title, []).append(value)
     return list(rows.items())
+
+
+def unfinished(standing: Standing) -> RenderableType:
+    """How far a run is that has no result yet, or why there will be none."""
+    over = standing.ended is not None
+    return facts(
+        [
+            ("run", Text(safe(standing.title or "untitled"), "bold")),
+            ("state", Text("over, without a result" if over else "not finished", "yellow")),
+            ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs"),
+            ("dense target", standing.metric.text(standing.target)),
+            ("cause", safe(standing.ended, 2000))
+            if over
+            else ("go on with", f"hyperprune resume {safe(standing.folder)}"),
+            *([("what to do", "change the recipe, in a new run")] if over else []),
+        ]
+    )

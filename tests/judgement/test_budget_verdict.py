@@ -16,7 +16,7 @@ from hyperprune.judgement.result import RunResult
 from hyperprune.testing import tiny_run
 from hyperprune.training.outcome import DENSE, EpochRecord, Outcome
 from hyperprune.ui.budget import budget_words
-from hyperprune.ui.tables import result_facts
+from hyperprune.ui.verdict import result_facts
 
 MODEL = 'model={name="rnn", layers=1, dropout=0.0}'
 SETTINGS = (

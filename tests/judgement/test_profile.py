@@ -6,7 +6,7 @@ import hyperprune
 from hyperprune.judgement.profile import TRAINING, profile_of
 from hyperprune.store.atomic import read_json
 from hyperprune.testing.tiny import tiny_recipe, tiny_text
-from hyperprune.ui import tables
+from hyperprune.ui.costs import profile_table
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_person_sees_it(run, capsys):
     from rich.console import Console
 
     console = Console(width=200)
-    console.print(tables.profile_table(profile_of(run / "asked")))
+    console.print(profile_table(profile_of(run / "asked")))
     shown = capsys.readouterr().out
     assert "the run itself" in shown
     assert "backward" in shown

@@ -65,7 +65,7 @@ def test_the_bound_is_what_the_dense_network_scores_after_as_many_epochs(result)
 def test_show_says_what_the_search_came_to(result):
     from rich.console import Console
 
-    from hyperprune.ui.tables import result_facts
+    from hyperprune.ui.verdict import result_facts
 
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(result_facts(result))

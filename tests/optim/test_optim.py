@@ -227,7 +227,7 @@ def test_another_networks_state_is_refused() -> None:
         other.load_flat_state(tensors, values)
 
 
-def test_making_an_optimiser_does_not_import_torchs_compiler():
+def test_making_an_optimiser_and_stepping_does_not_import_torchs_compiler():
     """Which takes a second of every process, and is not used."""
     code = """
 import sys
@@ -235,7 +235,10 @@ import torch
 from hyperprune.optim import build_optimizer
 model = torch.nn.Linear(2, 2)
 for name in ("snt_asgd", "sgd", "adam", "adamw"):
-    build_optimizer(name, model, lr=0.1, weight_decay=0.0).zero_grad()
+    optimizer = build_optimizer(name, model, lr=0.1, weight_decay=0.0)
+    optimizer.zero_grad()
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
 assert "torch._dynamo" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

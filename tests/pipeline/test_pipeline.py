@@ -263,6 +263,21 @@ def test_finalists_train_from_several_seeds_and_the_mean_decides(toy_recipe, tmp
     assert result.margin.low < result.margin.value < result.margin.high
     assert result.search_epochs == 4 * 3 + 2 * 2 + 2 * 5
     assert result.dense_epochs == 2 * 5
+    # Nothing is compared with spectra of further seeds, so there are none.
+    spectra = {name: len([*(tmp_path / "run" / name / "spectra").glob("*")]) for name in best}
+    assert spectra == {
+        name: 0 if name.endswith("-s2") else len(epochs)
+        for name, epochs in epochs_of(facts).items()
+    }
+
+
+def epochs_of(facts):
+    """Epochs that the journal knows, by training."""
+    found = {}
+    for fact in facts:
+        if fact["fact"] == "trained":
+            found.setdefault(fact["candidate"], []).extend(fact["epochs"])
+    return found
 
 
 def test_a_repetition_is_the_training_of_another_seed(toy_recipe, tmp_path):

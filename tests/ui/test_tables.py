@@ -5,7 +5,11 @@ from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
 from hyperprune.terms.metric import PERPLEXITY
-from hyperprune.ui import tables, text
+from hyperprune.ui import text
+from hyperprune.ui.candidates import candidate_table
+from hyperprune.ui.costs import plan_facts
+from hyperprune.ui.networks import topology_table
+from hyperprune.ui.verdict import result_facts
 
 
 def candidate(name, state, perplexity, **changes):
@@ -57,7 +61,7 @@ RESULT = RunResult(
 
 
 def test_the_result_says_what_was_won_and_what_it_cost(rendered):
-    lines = [line.rstrip() for line in rendered(tables.result_facts(RESULT), 170).splitlines()]
+    lines = [line.rstrip() for line in rendered(result_facts(RESULT), 170).splitlines()]
     assert lines == [
         "winner                 c003",
         "settings               init=er, removal=set, removal_rate=0.512345",
@@ -79,17 +83,17 @@ def test_a_correlation_over_enough_survivors_is_shown(rendered):
     telling = replace(RESULT, signal=Signal(8, 0.8, None))
     assert (
         "rank correlation with the last known perplexity over 8 survivors: LS distance 0.8, loss –"
-    ) in rendered(tables.result_facts(telling), 150)
+    ) in rendered(result_facts(telling), 150)
 
 
 def test_who_went_out_better_than_the_winner_is_named(rendered):
-    told = rendered(tables.result_facts(replace(RESULT, overlooked="c001")), 200)
+    told = rendered(result_facts(replace(RESULT, overlooked="c001")), 200)
     assert "overlooked             c001 went out after" in told
     assert "final.rescue" in told
 
 
 def test_candidates_are_listed_best_first(rendered):
-    lines = rendered(tables.candidate_table(CANDIDATES, 72.0, 150), 150).splitlines()
+    lines = rendered(candidate_table(CANDIDATES, 72.0, 150), 150).splitlines()
     assert lines[0].split()[:4] == ["candidate", "init", "removal", "removal_rate"]
     assert [line.split()[0] for line in lines[2:]] == ["c003", "c002", "c000", "c001"]
     assert lines[2].split()[1:] == [
@@ -100,7 +104,7 @@ def test_candidates_are_listed_best_first(rendered):
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_a_table_fits_its_window(rendered, width):
-    shown = rendered(tables.candidate_table(CANDIDATES, 72.0, width), width).splitlines()
+    shown = rendered(candidate_table(CANDIDATES, 72.0, width), width).splitlines()
     assert all(len(line) <= width for line in shown)
     starts = [line.split()[0] for line in shown if line.startswith("c0")]
     assert starts == ["c003", "c002", "c000", "c001"]
@@ -110,10 +114,10 @@ def test_no_name_breaks_a_table(rendered):
     hostile = candidate(
         HOSTILE, "failed", None, configuration={HOSTILE: HOSTILE}, cause=HOSTILE, distance=None
     )
-    shown = rendered(tables.candidate_table([hostile], None, 400), 400)
+    shown = rendered(candidate_table([hostile], None, 400), 400)
     assert shown.replace("\n", "").isprintable()
     assert "[bold red]x[/]" in shown
-    facts = tables.result_facts(replace(RESULT, winner=HOSTILE, candidates=(hostile,)))
+    facts = result_facts(replace(RESULT, winner=HOSTILE, candidates=(hostile,)))
     assert rendered(facts, 400).replace("\n", "").isprintable()
 
 
@@ -128,7 +132,7 @@ def test_topology_adds_up(rendered):
         "gates": {"input": 5, "forget": 3},
     }
     topology = {"tensors": [tensor, {**tensor, "name": "encoder.weight", "gates": {}}]}
-    lines = rendered(tables.topology_table(topology), 120).splitlines()
+    lines = rendered(topology_table(topology), 120).splitlines()
     assert lines[2].split() == [
         *("rnn.weight_hh_l0", "8", "×", "4", "32", "8", "0.7500", "2", "2", "0.500"),
         *("input", "5,", "forget", "3"),
@@ -137,7 +141,7 @@ def test_topology_adds_up(rendered):
 
 
 def test_the_plan_names_the_saving(rendered):
-    shown = rendered(tables.plan_facts(plan()), 100)
+    shown = rendered(plan_facts(plan()), 100)
     assert "3 candidates, 10 epochs" in shown
     assert "14 epochs" in shown
     assert "12 epochs of candidates, 1.2 × as many" in shown
@@ -145,11 +149,11 @@ def test_the_plan_names_the_saving(rendered):
 
 @pytest.mark.parametrize("width", range(34, 81))
 def test_no_number_of_a_narrow_table_is_cut(rendered, width):
-    lines = rendered(tables.candidate_table(CANDIDATES, 72.0, width), width, 80).splitlines()
+    lines = rendered(candidate_table(CANDIDATES, 72.0, width), width, 80).splitlines()
     heads = lines[0].split()
     assert heads[0] == "candidate"
     assert heads[-2:] == ["perplexity", "state"]
-    whole = rendered(tables.candidate_table(CANDIDATES, 72.0, 150), 150).splitlines()
+    whole = rendered(candidate_table(CANDIDATES, 72.0, 150), 150).splitlines()
     for item in CANDIDATES:
         (row,) = [line.split() for line in lines if line.startswith(f"{item.name} ")]
         (wanted,) = [line.split() for line in whole if line.startswith(f"{item.name} ")]

@@ -11,6 +11,7 @@ class InProcess:
     """Runs a job when its outcome is waited for; the handle of a job is the job."""
 
     workers = 1
+    beside = False  # whoever waits does the work: loading ahead of need gains nothing
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew

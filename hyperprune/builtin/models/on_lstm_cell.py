@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hyperprune.layers.scan import Saved
+from hyperprune.layers.scan import Saved, by_step
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import Memory, RowScaled
 
@@ -29,127 +29,189 @@ class OrderedCell:
     def __init__(self, chunk: int) -> None:
         self.chunk = chunk
 
+    def chunks(self, rows: int) -> int:
+        """How many chunks a z of so many rows has."""
+        return rows // (4 * self.chunk + 2)
+
     def levels(self, x: Tensor) -> Tensor:
-        """Give each chunk's value (…, n) to what shares it, (…, n) here."""
-        return x
+        """Give each chunk's value (…, n) to its units, (…, H)."""
+        spread: Tensor = x.unsqueeze(-1).expand(*x.shape, self.chunk).flatten(-2)
+        return spread
+
+    def by_chunk(self, x: Tensor) -> Tensor:
+        """View of units (…, H) that `spread` fills and `summed` reads."""
+        view: Tensor = x.unflatten(-1, (-1, self.chunk))  # (…, n, C)
+        return view
+
+    def spread(self, x: Tensor, out: Tensor) -> None:
+        """`levels` into a view `by_chunk`."""
+        out.copy_(x.unsqueeze(-1))
 
     def summed(self, x: Tensor) -> Tensor:
-        """Undo `levels` for a gradient: sums (…, n)."""
-        return x
-
-    def gates(self, z: Tensor) -> tuple[Tensor, ...]:
-        """Split z (…, 2n + 4H): softmaxes (…, n) of both masters, then f, i, g, o (…, n, C)."""
-        n = z.shape[-1] // (4 * self.chunk + 2)
-        masters = torch.softmax(z[..., : 2 * n].view(*z.shape[:-1], 2, n), -1)
-        gates = z[..., 2 * n :].view(*z.shape[:-1], 4, n, self.chunk)
-        f, i, g, o = gates.unbind(-3)
-        p, q = masters.unbind(-2)
-        return p, q, torch.sigmoid(f), torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
+        """Sums over the units of each chunk of a view `by_chunk`, (…, n)."""
+        return x.sum(-1)
 
     def forward(self, z: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor, Saved]:
         """Next h and c (B, H), and what the gradient needs."""
         assert c is not None
-        p, q, f, i, g, o = self.gates(z)
-        F = self.levels(p.cumsum(-1)).unsqueeze(-1)  # (B, n, 1)
-        I = 1 - self.levels(q.cumsum(-1)).unsqueeze(-1)  # noqa: E741
+        n, H = self.chunks(z.shape[-1]), c.shape[-1]
+        masters, both, g, o = z.split([2 * n, 2 * H, H, H], -1)
+        masters = torch.softmax(masters.unflatten(-1, (2, n)), -1)  # (B, 2, n)
+        f, i = torch.sigmoid(both).chunk(2, -1)  # (B, H)
+        g, o = torch.tanh(g), torch.sigmoid(o)
+        F, hidden = self.levels(masters.cumsum(-1)).unbind(-2)  # (B, H)
+        I = 1 - hidden  # noqa: E741
         overlap = F * I
-        keep = torch.addcmul(F - overlap, f, overlap)  # (B, n, C)
+        keep = torch.addcmul(F - overlap, f, overlap)
         write = torch.addcmul(I - overlap, i, overlap)
-        before = c.view(f.shape)
-        memory = torch.addcmul(write * g, keep, before)
+        memory = torch.addcmul(write * g, keep, c)
         squashed = torch.tanh(memory)
-        new_h, new_c = (o * squashed).view(c.shape), memory.view(c.shape)
-        return new_h, new_c, (p, q, f, i, g, o, F, I, keep, write, before, squashed)
+        return o * squashed, memory, (masters, f, i, g, o, F, I, keep, write, c, squashed)
+
+    def room(self, z: Tensor, h: Tensor, c: Tensor | None) -> tuple[Saved, list[Saved]]:
+        """The four gates take the place of theirs in z, g excepted."""
+        assert c is not None
+        n, H = self.chunks(z.shape[-1]), c.shape[-1]
+        masters_in, gates = z.split([2 * n, 4 * H], -1)
+        both, g_in, o = gates.split([2 * H, H, H], -1)
+        g, squashed = torch.empty_like(c[1:]), torch.empty_like(c[1:])
+        masters = z.new_empty(*z.shape[:2], 2, n)
+        levels, written = (z.new_empty(*z.shape[:2], 2, H) for _ in range(2))
+        f, i = both.chunk(2, -1)
+        F, I = levels.unbind(-2)  # noqa: E741
+        keep, write = written.unbind(-2)
+        saved = (masters, f, i, g, o, F, I, keep, write, c[:-1], squashed)
+        overlap, one = torch.empty_like(c[0]), torch.ones_like(c[0])
+        shared = (torch.empty_like(masters[0]), overlap, overlap.unsqueeze(-2), one)
+        steps = by_step(
+            masters_in.unflatten(-1, (2, n)), gates, g_in, both.unflatten(-1, (2, H)), levels,
+            self.by_chunk(levels), written,
+            *saved, c[1:], h[1:],
+        )  # fmt: skip
+        return saved, [(*shared, *step) for step in steps]
+
+    def advance(self, *views: Tensor) -> None:
+        """`forward` in place."""
+        (sums, overlap, wide, one, masters_in, gates, g_in, both, levels, chunks, written,
+         masters, _, _, g, o, F, I, keep, write, c, squashed, memory, output) = views  # noqa: E741 # fmt: skip
+        torch.softmax(masters_in, -1, out=masters)
+        self.spread(torch.cumsum(masters, -1, out=sums), chunks)
+        torch.sub(one, I, out=I)
+        torch.tanh(g_in, out=g)
+        gates.sigmoid_()
+        torch.mul(F, I, out=overlap)
+        torch.sub(levels, wide, out=written).addcmul_(both, wide)
+        torch.mul(write, g, out=memory).addcmul_(keep, c)
+        torch.mul(o, torch.tanh(memory, out=squashed), out=output)
 
     def derivative(self, saved: Saved) -> Saved:
-        """Slopes of c' in f, i and g's inputs (…, B, 3, n, C) and in F and I (…, B, n, C); of h' in
-        o's input and in c' (…, B, n, C); ∂c'/∂c; and both softmaxes (…, B, n).
+        """Slopes (…, B, 7H + 2n) of c' in c, F, −I; room for the masters; of c' in f, i and g's inputs
+        and of h' in o's; of h' in c' (…, B, H); and the masters' softmaxes (…, B, 2, n).
         """
-        p, q, f, i, g, o, F, I, keep, write, before, squashed = saved  # noqa: E741
+        masters, f, i, g, o, F, I, keep, write, before, squashed = saved  # noqa: E741
+        n, H = masters.shape[-1], f.shape[-1]
+        slopes = f.new_empty(*f.shape[:-1], 7 * H + 2 * n)
+        of_c, of_F, of_I, _, of_f, of_i, of_g, of_o = slopes.split([H, H, H, 2 * n, H, H, H, H], -1)
         overlap = F * I
-        into_f = before * overlap * f * (1 - f)
-        into_i = g * overlap * i * (1 - i)
-        into_g = write * (1 - g * g)
-        # ∂f̂/∂F = 1 + (f − 1) I and ∂î/∂F = (i − 1) I; for I the other way round.
-        into_F = before * (1 + (f - 1) * I) + g * (i - 1) * I
-        into_I = before * (f - 1) * F + g * (1 + (i - 1) * F)
-        into_o = squashed * o * (1 - o)
-        slope = o * (1 - squashed * squashed)
-        gates = torch.stack([into_f, into_i, into_g], -3)
-        return gates, into_F, into_I, into_o, slope, keep, p, q
+        forgot, kept_out = before * (1 - f), g * (1 - i)
+        shared = forgot + kept_out
+        # ∂f̂/∂F = 1 − (1 − f) I and ∂î/∂F = −(1 − i) I; for I the other way round.
+        of_c.copy_(keep)
+        torch.addcmul(before, I, shared, value=-1, out=of_F)
+        torch.mul(F, shared, out=of_I).sub_(g)
+        torch.mul(forgot.mul_(overlap), f, out=of_f)
+        torch.mul(kept_out.mul_(overlap), i, out=of_i)
+        torch.mul(write, 1 - g * g, out=of_g)
+        torch.mul(squashed, o * (1 - o), out=of_o)
+        return slopes, o * (1 - squashed * squashed), masters
 
-    def pull(
-        self, d_h: Tensor, d_c: Tensor | None, coefficients: Saved
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Gradients of z (B, 2n + 4H) and of the previous c (B, H)."""
-        gates, into_F, into_I, into_o, slope, keep, p, q = coefficients
-        d_h = d_h.view(slope.shape)  # (B, n, C)
-        d_memory = d_h * slope
-        if d_c is not None:
-            d_memory = d_memory + d_c.view(slope.shape)
-        d_F = self.summed((d_memory * into_F).sum(-1))  # (B, n)
-        d_I = self.summed((d_memory * into_I).sum(-1))
-        d_z = torch.cat(
-            [
-                cumax_backward(d_F, p),
-                cumax_backward(-d_I, q),
-                (d_memory.unsqueeze(1) * gates).flatten(1),
-                (d_h * into_o).flatten(1),
-            ],
-            1,
-        )
-        return d_z, None, (d_memory * keep).flatten(1)
+    def gradients(
+        self, coefficients: Saved, d_h: Tensor, d_c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, list[Saved], Tensor | None]:
+        """Gradients take the slopes' place."""
+        slopes, slope, masters = coefficients
+        n, H = masters.shape[-1], slope.shape[-1]
+        of_state, of_z = slopes.split([3 * H, 2 * n + 4 * H], -1)
+        of_masters, gates, of_o = of_z.split([2 * n, 3 * H, H], -1)
+        of_state = of_state.unflatten(-1, (3, H))
+        d_memory = torch.empty_like(d_h)
+        shared = (d_h, d_memory, d_memory.unsqueeze(-2))
+        steps = by_step(
+            of_state, self.by_chunk(of_state[..., 1:, :]), gates.unflatten(-1, (3, H)), of_o,
+            of_masters.unflatten(-1, (2, n)), slope, masters,
+        )  # fmt: skip
+        d_memories = of_state[..., 0, :].unbind()  # of the c before each step
+        last = torch.zeros_like(d_h) if d_c is None else d_c
+        after = (*d_memories[1:], last)
+        steps = [(*shared, later, *step) for later, step in zip(after, steps, strict=True)]
+        return of_z, None, steps, d_memories[0]
+
+    def pull(self, *views: Tensor) -> None:
+        """Of z and of the previous c."""
+        (d_h, d_memory, wide, d_c, of_state, of_levels, gates, of_o, of_masters, slope,
+         masters) = views  # fmt: skip
+        torch.addcmul(d_c, d_h, slope, out=d_memory)
+        of_state.mul_(wide)
+        gates.mul_(wide)
+        of_o.mul_(d_h)
+        of_masters.copy_(cumax_backward(self.summed(of_levels), masters))
 
 
 class UnevenCell(OrderedCell):
-    """The same for chunks of different sizes, from which units were cut out: every unit of the H is a
-    group of its own, n in the shapes above, that is given the master gates of its chunk.
-    """
+    """The same for chunks of different sizes, from which units were cut out."""
 
     def __init__(self, counts: Sequence[int]) -> None:
         super().__init__(1)
-        self.chunks = len(counts)
         of = [chunk for chunk, count in enumerate(counts) for _ in range(count)]
-        shares = [[float(chunk == own) for own in of] for chunk in range(self.chunks)]
+        shares = [[float(chunk == own) for own in of] for chunk in range(len(counts))]
         self.of = torch.tensor(shares, device="cpu")  # (chunks, H)
 
+    def chunks(self, rows: int) -> int:
+        """How many chunks there are."""
+        return len(self.of)
+
     def levels(self, x: Tensor) -> Tensor:
-        """Each chunk's value (…, chunks) for its units, (…, H)."""
+        """Give each chunk's value (…, n) to its units, (…, H)."""
         return x @ self.of.to(x)
 
-    def summed(self, x: Tensor) -> Tensor:
-        """Sums over the units (…, H) of each chunk."""
-        return x @ self.of.to(x).T
+    def by_chunk(self, x: Tensor) -> Tensor:
+        """View of units (…, H) that `spread` fills and `summed` reads."""
+        return x
 
-    def gates(self, z: Tensor) -> tuple[Tensor, ...]:
-        """Split z (…, 2·chunks + 4H): softmaxes (…, chunks) of both masters, then gates (…, H, 1)."""
-        n = self.chunks
-        masters = torch.softmax(z[..., : 2 * n].view(*z.shape[:-1], 2, n), -1)
-        f, i, g, o = z[..., 2 * n :].view(*z.shape[:-1], 4, -1, 1).unbind(-3)
-        p, q = masters.unbind(-2)
-        return p, q, torch.sigmoid(f), torch.sigmoid(i), torch.tanh(g), torch.sigmoid(o)
+    def spread(self, x: Tensor, out: Tensor) -> None:
+        """`levels` into a view `by_chunk`."""
+        torch.matmul(x, self.of.to(x), out=out)
+
+    def summed(self, x: Tensor) -> Tensor:
+        """Sums over the units of each chunk of a view `by_chunk`, (…, n)."""
+        return x @ self.of.to(x).T
 
 
 def cumax_backward(gradient: Tensor, softmax: Tensor) -> Tensor:
-    """Gradient of cumsum(softmax(z)) with respect to z, both (B, n)."""
-    inner = gradient.flip(-1).cumsum(-1).flip(-1)  # of the softmax
-    return softmax * (inner - (softmax * inner).sum(-1, keepdim=True))
+    """Gradient of cumsum(softmax(z)) with respect to z, all (…, n).
+
+    Of the softmax it is each entry's sum with those after it, and less the whole sum is as good: what
+    is the same for all entries of a softmax moves nothing.
+    """
+    inner = gradient - gradient.cumsum(-1)
+    back: Tensor = torch._softmax_backward_data(inner, softmax, -1, softmax.dtype)
+    return back
 
 
 class OrderedMemory(LayerTangent):
     """∂c'/∂h: the three gates that write, as row scalings, and both masters through cumax.
 
-    `into_F`, `into_I` (T, B, n, C): ∂c'/∂F and ∂c'/∂I; `p`, `q` (T, B, n): the masters' softmaxes;
-    `W_F`, `W_I` (n, H): their recurrent weights.
+    `into` (T, B, 2, H): ∂c'/∂F and −∂c'/∂I; `masters` (T, B, 2, n): their softmaxes; `weights` (2, n,
+    H): their recurrent weights.
     """
 
     def __init__(
         self,
         cell: OrderedCell,
         gates: RowScaled,
-        masters: tuple[Tensor, Tensor],
-        weights: tuple[Tensor, Tensor],
-        into: tuple[Tensor, Tensor],
+        masters: Tensor,
+        weights: Tensor,
+        into: Tensor,
     ) -> None:
         self.layer, self.size = gates.layer, gates.size
         self.cell, self.gates = cell, gates
@@ -158,14 +220,11 @@ class OrderedMemory(LayerTangent):
     def block(self, t: int, rows: slice) -> Tensor:
         """The derivative at step t: (b, H, H)."""
         block = self.gates.block(t, rows)
-        for sign, softmax, weight, into in zip(
-            (1, -1), self.masters, self.weights, self.into, strict=True
-        ):
-            s = softmax[t, rows].unsqueeze(-1)  # (b, n, 1)
+        for k, weight in enumerate(self.weights):
+            s = self.masters[t, rows, k].unsqueeze(-1)  # (b, n, 1)
             through = s * (weight - (s * weight).sum(-2, keepdim=True))  # softmax: (b, n, H)
-            cumulated = self.cell.levels((sign * through.cumsum(-2)).mT).mT
-            scaled = into[t, rows].unsqueeze(-1) * cumulated.unsqueeze(-2)  # (b, n, C, H)
-            block += scaled.flatten(1, 2)
+            cumulated = self.cell.levels(through.cumsum(-2).mT).mT  # (b, H, H)
+            block += self.into[t, rows, k].unsqueeze(-1) * cumulated
         return block
 
 
@@ -187,11 +246,14 @@ def ordered_layer(
         outputs.append(h)
         kept.append(saved)
     stacked = tuple(torch.stack(parts) for parts in zip(*kept, strict=True))
-    into, into_F, into_I, into_o, slope, keep, p, q = cell.derivative(stacked)
-    n = p.shape[-1]
+    slopes, slope, masters = cell.derivative(stacked)
+    n, H = masters.shape[-1], h.shape[-1]
+    keep, into, _, into_gates, into_o = slopes.split([H, 2 * H, 2 * n, 3 * H, H], -1)
     W = weight[2 * n :].view(4, -1, weight.shape[1])  # (4, H, H): f, i, g, o
-    gates = RowScaled(layer, W[:3], into.flatten(-2))
-    memory = OrderedMemory(cell, gates, (p, q), (weight[:n], weight[n : 2 * n]), (into_F, into_I))
-    output = RowScaled(layer, W[3:], into_o.flatten(-2).unsqueeze(-2))
-    tangent = Memory(layer, memory, output, slope.flatten(-2), keep.flatten(-2), kind)
+    gates = RowScaled(layer, W[:3], into_gates.unflatten(-1, (3, H)))
+    memory = OrderedMemory(
+        cell, gates, masters, weight[: 2 * n].view(2, n, -1), into.unflatten(-1, (2, H))
+    )
+    output = RowScaled(layer, W[3:], into_o.unsqueeze(-2))
+    tangent = Memory(layer, memory, output, slope, keep, kind)
     return torch.stack(outputs), (h, c), tangent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hyperprune.layers.scan import Saved
+from hyperprune.layers.scan import Saved, by_step
 from hyperprune.lyapunov.tangent import LayerTangent
 from hyperprune.lyapunov.tangent.cells import Product, RowScaled
 
@@ -34,22 +34,54 @@ class HighwayCell:
         new, transform, carry = torch.tanh(z_h), torch.sigmoid(z_t), torch.sigmoid(z_c)
         return torch.addcmul(new * transform, h, carry), None, (h, new, transform, carry)
 
+    def room(self, z: Tensor, h: Tensor, c: Tensor | None) -> tuple[Saved, list[Saved]]:
+        """The gates take the place of z."""
+        saved = (h[:-1], *z.chunk(len(GATES[self.coupled]), -1))
+        return saved, by_step(h[1:], *saved)
+
+    def advance(self, *views: Tensor) -> None:
+        """`forward` in place."""
+        output, h, new, *gates = views
+        new.tanh_()
+        for gate in gates:
+            gate.sigmoid_()
+        if self.coupled:
+            torch.lerp(h, new, gates[0], out=output)
+        else:
+            torch.mul(new, gates[0], out=output).addcmul_(h, gates[1])
+
     def derivative(self, saved: Saved) -> Saved:
         """Slopes of the next state in each gate's input (…, B, gates, H), and the carry (…, B, H)."""
         h, new, transform, *own = saved
-        carry = own[0] if own else 1 - transform
-        through = transform * (1 - transform)
-        slopes = [transform * (1 - new * new), (new if own else new - h) * through]
+        carry = own[0].clone() if own else 1 - transform
+        slopes = h.new_empty(*h.shape[:-1], len(GATES[self.coupled]), h.shape[-1])
+        into_new, into_transform, *into_carry = slopes.unbind(-2)
+        torch.mul(transform, 1 - new * new, out=into_new)
         if own:
-            slopes.append(h * carry * (1 - carry))
-        return torch.stack(slopes, -2), carry
+            torch.mul(new * transform, 1 - transform, out=into_transform)
+            torch.mul(h * carry, 1 - carry, out=into_carry[0])
+        else:
+            torch.mul((new - h).mul_(transform), carry, out=into_transform)
+        return slopes, carry
 
-    def pull(
-        self, d_h: Tensor, d_c: Tensor | None, coefficients: Saved
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Gradients of z (B, G) and, by the carry, of the previous state (B, H)."""
+    def gradients(
+        self, coefficients: Saved, d_h: Tensor, d_c: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, list[Saved], Tensor | None]:
+        """Gradients take the coefficients' place."""
         slopes, carry = coefficients
-        return (d_h.unsqueeze(-2) * slopes).flatten(-2), d_h * carry, None
+        wide = d_h.unsqueeze(-2)  # (B, 1, H)
+        return (
+            slopes.flatten(-2),
+            carry,
+            [(*own, d_h, wide) for own in by_step(slopes, carry)],
+            None,
+        )
+
+    def pull(self, *views: Tensor) -> None:
+        """Of z, and by the carry of the previous state."""
+        slopes, carry, d_h, wide = views
+        slopes.mul_(wide)
+        carry.mul_(d_h)
 
 
 def highway_layer(

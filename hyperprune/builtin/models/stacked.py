@@ -23,6 +23,7 @@ from hyperprune.builtin.models.language_model import (
     stack_units,
 )
 from hyperprune.layers.cells import GRU_GATES, LSTM_GATES, gru_step, lstm_step, tanh_step
+from hyperprune.layers.dropout import dropout
 from hyperprune.layers.recurrence import gru_over_time, tanh_over_time
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import LayerRun, gru_layer, lstm_layer, tanh_layer
@@ -53,7 +54,7 @@ class Uneven(nn.Module):
         for layer in range(self.layers):
             own = weights[4 * layer : 4 * layer + 4]
             if layer:
-                x = functional.dropout(x, self.dropout, self.training)
+                x = dropout(x, self.dropout, self.training)
             if self.fused is nn.LSTM:
                 h, c = state[2 * layer : 2 * layer + 2]
                 x, h, c = torch.lstm(x, (h[None], c[None]), own, *options)
@@ -118,24 +119,24 @@ class Stacked(LanguageModel):
 
     def by_torch(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """`features` on torch's module."""
-        x = functional.dropout(self.embed(tokens), self.dropout, self.training)  # (T, B, E)
+        x = dropout(self.embed(tokens), self.dropout, self.training)  # (T, B, E)
         if isinstance(self.rnn, Uneven):
             raw, state = self.rnn(x, state)
-            return functional.dropout(raw, self.dropout, self.training), raw, state
+            return dropout(raw, self.dropout, self.training), raw, state
         stacked = stack_state(state, self.carried)
         raw, carried = self.rnn(x, stacked if self.carried == 2 else stacked[0])  # (T, B, H)
         state = flat_state(carried if self.carried == 2 else (carried,))
-        return functional.dropout(raw, self.dropout, self.training), raw, state
+        return dropout(raw, self.dropout, self.training), raw, state
 
     def by_layers(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """`features` layer by layer, where that trains faster; drops what `by_torch` drops."""
         assert self.over_time is not None
         x, new = self.embed(tokens), []
         for layer, h in enumerate(state):
-            x = functional.dropout(x, self.dropout, self.training)
+            x = dropout(x, self.dropout, self.training)
             x = self.over_time(x, h, *self.weights(layer))  # (T, B, H)
             new.append(x[-1])
-        return functional.dropout(x, self.dropout, self.training), x, tuple(new)
+        return dropout(x, self.dropout, self.training), x, tuple(new)
 
     def units(self) -> Mapping[str, Units]:
         """Where the units of the embedding and of the layers stand."""
