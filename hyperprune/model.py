@@ -40,8 +40,8 @@ class StatePart:
     """One tensor of the state: the layer it belongs to, its role, and its width n_i.
 
     `hidden` is what a layer shows to the layer above (h); `memory` is carried beside it (c). A `window` keeps
-    the layer's last inputs as they were, for a convolution: what is there leaves it after some steps, so its
-    exponents are −∞ whatever the weights are, and no spectrum follows it.
+    the layer's last inputs, or what is projected of them, for a convolution: what is there leaves it after
+    some steps, so its exponents are −∞ whatever the weights are, and no spectrum follows it.
     """
 
     layer: int

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class CausalConvolution(nn.Module):
-    """y_t = b + Σ_{j<K} w_j ⊙ x_{t−j}: every channel by itself, over its last K inputs.
+    """y_t = b + Σ_{j<K} w_j ⊙ x_{t−j}: every channel by itself, over its last K inputs; then a SiLU or none.
 
     The K − 1 inputs before a segment are its window (B, (K − 1)·E), oldest first. All w lie in one vector:
     they are no projection, so what masks matrices passes them by.
     """
 
-    def __init__(self, width: int, steps: int) -> None:
+    def __init__(self, width: int, steps: int, *, silu: bool = False) -> None:
         super().__init__()
-        self.width, self.steps = width, steps
+        self.width, self.steps, self.silu = width, steps, silu
         self.window = (steps - 1) * width
         self.taps, self.bias = (
             nn.Parameter(torch.empty(steps * width)),
@@ -30,4 +31,4 @@ class CausalConvolution(nn.Module):
         y = self.bias
         for j, tap in enumerate(self.taps.view(self.steps, self.width)):  # the oldest input first
             y = y + tap * seen[j : j + len(x)]
-        return y, seen[len(x) :].transpose(0, 1).flatten(1)
+        return functional.silu(y) if self.silu else y, seen[len(x) :].transpose(0, 1).flatten(1)

@@ -22,21 +22,24 @@ def _network(
     vocabulary: int | Features,
     make: Callable[[int, int], Mixer],
     *,
-    conv: int,
     linear: bool = True,
     **common: object,
 ) -> nn.Module:
-    if conv == 1:
-        raise PluginError("conv = 1 sees no input before its own: 0 for none, or 2 and more")
     from hyperprune.builtin.models.residual import LinearLM, ResidualLM
 
     kind = LinearLM if linear else ResidualLM
-    return kind(vocabulary, make, conv=conv, **common)  # type: ignore[arg-type]
+    return kind(vocabulary, make, **common)  # type: ignore[arg-type]
 
 
-def _check_heads(hidden: int | list[int], heads: int) -> None:
-    if any(size % heads for size in ([hidden] if isinstance(hidden, int) else hidden)):
+def _check_heads(hidden: int | list[int], heads: int, *, normed: bool = False) -> None:
+    sizes = [hidden] if isinstance(hidden, int) else hidden
+    if any(size % heads for size in sizes):
         raise PluginError(f"hidden = {hidden} does not divide among heads = {heads}")
+    if normed and heads in sizes:
+        raise PluginError(
+            f"hidden = {hidden} leaves a head one unit (heads = {heads}), which its norm would make 0: "
+            "two and more"
+        )
 
 
 def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
@@ -61,13 +64,12 @@ def _gated(cell: str, about: str) -> Callable[..., nn.Module]:
 
         return _network(
             vocabulary,
-            lambda width, size: getattr(mixers, cell)(width, size),
+            lambda width, size: getattr(mixers, cell)(width, size, conv=conv),
             hidden=hidden,
             embedding=embedding,
             layers=layers,
             expansion=expansion,
             feed_forward=feed_forward,
-            conv=conv,
             dropout=dropout,
             tied=tied,
             init_range=init_range,
@@ -96,19 +98,18 @@ def _headed(cell: str, about: str, *, linear: bool, expansion: int) -> Callable[
         tied: bool = False,
         init_range: Positive = 0.1,
     ) -> nn.Module:
-        _check_heads(hidden, heads)
-        from hyperprune.layers import mixers
+        _check_heads(hidden, heads, normed=True)
+        from hyperprune.layers import headed
 
         return _network(
             vocabulary,
-            lambda width, size: getattr(mixers, cell)(width, size, heads),
+            lambda width, size: getattr(headed, cell)(width, size, heads, conv=conv),
             hidden=hidden,
             embedding=embedding,
             linear=linear,
             layers=layers,
             expansion=expansion,
             feed_forward=feed_forward,
-            conv=conv,
             dropout=dropout,
             tied=tied,
             init_range=init_range,
@@ -123,8 +124,8 @@ min_gru = _gated(
     """minGRU in residual blocks: Feng et al. 2024 (arXiv 2410.01201), at their size for characters.
 
     `embedding` is the width of the blocks, 0 as wide as `hidden`; `expansion` times that the width of the
-    feed-forward layer after each recurrence, 0 for none, or `feed_forward` says it; `conv` the inputs that
-    a convolution before the recurrence takes of each channel, 0 for none.
+    feed-forward layer after each recurrence, 0 for none, or `feed_forward` says it; `conv` the steps that
+    a causal convolution takes of each channel, where the cell's paper has it, 0 for none.
     """,
 )
 min_lstm = _gated(
@@ -160,13 +161,12 @@ def lru(
 
     return _network(
         vocabulary,
-        lambda width, size: mixers.LRU(width, size, r_min, r_max),
+        lambda width, size: mixers.LRU(width, size, r_min, r_max, conv=conv),
         hidden=hidden,
         embedding=embedding,
         layers=layers,
         expansion=expansion,
         feed_forward=feed_forward,
-        conv=conv,
         dropout=dropout,
         tied=tied,
         init_range=init_range,
@@ -195,17 +195,16 @@ def gated_linear(
     `hidden` values in `heads` heads, each by `state` keys; other options as `min_gru`.
     """
     _check_heads(hidden, heads)
-    from hyperprune.layers import mixers
+    from hyperprune.layers import headed
 
     return _network(
         vocabulary,
-        lambda width, size: mixers.GatedLinear(width, size, heads, state),
+        lambda width, size: headed.GatedLinear(width, size, heads, state, conv=conv),
         hidden=hidden,
         embedding=embedding,
         layers=layers,
         expansion=expansion,
         feed_forward=feed_forward,
-        conv=conv,
         dropout=dropout,
         tied=tied,
         init_range=init_range,

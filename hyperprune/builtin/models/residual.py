@@ -1,4 +1,4 @@
-"""Networks of residual blocks: a norm, a convolution and a recurrence, a norm and a feed-forward layer."""
+"""Networks of residual blocks: a norm and a recurrence, then a norm and a feed-forward layer."""
 
 from __future__ import annotations
 
@@ -12,45 +12,30 @@ from torch.nn import functional
 
 from hyperprune.builtin.models.language_model import LanguageModel, kept_sizes, layer_sizes
 from hyperprune.errors import PluginError
-from hyperprune.layers.convolution import CausalConvolution
-from hyperprune.layers.mixers import LinearMixer, Mixer, RMSNorm
+from hyperprune.layers.mixers import LinearMixer, Mixer
+from hyperprune.layers.norms import RMSNorm
 from hyperprune.lyapunov.tangent import LayerTangent, Scaled, StateKind
-from hyperprune.model import Features, Gates, Place, State, StatePart, Units
+from hyperprune.model import Features, Gates, Place, State, Units
 
 
 class Block(nn.Module):
-    """x ← x + drop(mixer(conv(norm(x)))), then x ← x + drop(W₂ gelu(W₁ norm(x))); some have not all of it."""
+    """x ← x + drop(mixer(norm(x))), then x ← x + drop(W₂ gelu(W₁ norm(x))), where there is an inner width."""
 
-    def __init__(self, mixer: Mixer, width: int, inner: int, conv: int) -> None:
+    def __init__(self, mixer: Mixer, width: int, inner: int) -> None:
         super().__init__()
         self.norm, self.mixer = RMSNorm(width), mixer
-        self.conv = CausalConvolution(width, conv) if conv else None
         self.forward_norm = RMSNorm(width) if inner else None
         self.up = nn.Linear(width, inner) if inner else None
         self.down = nn.Linear(inner, width) if inner else None
 
-    def parts(self, layer: int) -> tuple[StatePart, ...]:
-        """What it carries: the mixer's state, and the convolution's window."""
-        own = StatePart(layer, "hidden", self.mixer.size)
-        return (own, StatePart(layer, "window", self.conv.window)) if self.conv else (own,)
-
-    def entering(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """What the mixer is given for inputs (T, B, E), and the window that is left where there is one."""
-        x = self.norm(x)
-        if self.conv is None:
-            return x, ()
-        x, window = self.conv(x, state[1])
-        return x, (window,)
-
     def forward(self, x: Tensor, state: State, dropout: float = 0.0) -> tuple[Tensor, State]:
-        """Inputs (T, B, E) and its own state to outputs (T, B, E) and the next state."""
-        entering, window = self.entering(x, state)
-        y, h = self.mixer(entering, state[0])
+        """Inputs (T, B, E) and the mixer's state to outputs (T, B, E) and the next state."""
+        y, after = self.mixer(self.norm(x), state)
         x = x + functional.dropout(y, dropout, self.training)
         if self.forward_norm is not None and self.up is not None and self.down is not None:
             y = self.down(functional.gelu(self.up(self.forward_norm(x))))
             x = x + functional.dropout(y, dropout, self.training)
-        return x, (h, *window)
+        return x, after
 
     def units(self) -> dict[str, Units]:
         """Units within its two parts, by their parameters' names; its width is all blocks'."""
@@ -69,7 +54,7 @@ class ResidualLM(LanguageModel):
     """Embedding → dropout → blocks → norm → dropout → decoder.
 
     Lyapunov state: a mixer's own, a layer each; "full" and "hidden" are the same. Norms, convolutions and
-    projections lie between layers and are in no layer's own block.
+    projections read what a layer is given or what it shows, and are in no layer's own block.
     """
 
     def __init__(
@@ -82,7 +67,6 @@ class ResidualLM(LanguageModel):
         layers: int,
         expansion: int,
         feed_forward: int | Sequence[int] | None,
-        conv: int,
         dropout: float,
         tied: bool,
         init_range: float,
@@ -92,12 +76,12 @@ class ResidualLM(LanguageModel):
         inner = expansion * width if feed_forward is None else feed_forward
         super().__init__(vocabulary, width, width, tied=tied, init_range=init_range)
         self.blocks = nn.ModuleList(
-            Block(make(width, size), width, wide, conv)
+            Block(make(width, size), width, wide)
             for size, wide in zip(sizes, layer_sizes(inner, layers, "feed_forward"), strict=True)
         )
         self.norm, self.dropout = RMSNorm(width), dropout
         self.state_parts = tuple(
-            part for layer, block in enumerate(self._blocks()) for part in block.parts(layer)
+            part for layer, block in enumerate(self._blocks()) for part in block.mixer.parts(layer)
         )
 
     def gates(self) -> Mapping[str, Gates]:
@@ -135,8 +119,7 @@ class ResidualLM(LanguageModel):
         inner = [
             int(units.sum()) for name, units in kept.items() if name.startswith("feed-forward ")
         ]
-        heads = self._blocks()[0].mixer.heads
-        sizes = [heads * size for size in kept_sizes(kept)]
+        sizes = kept_sizes(kept)
         return {
             "embedding": len(self.norm.weight),
             **({"hidden": sizes} if sizes else {}),
@@ -167,7 +150,7 @@ class ResidualLM(LanguageModel):
         """Every block with its own part of the state."""
         parts = iter(state)
         for block in self._blocks():
-            yield block, tuple(islice(parts, 2 if block.conv else 1))
+            yield block, tuple(islice(parts, len(block.mixer.parts(0))))
 
 
 class LinearLM(ResidualLM):
@@ -180,7 +163,7 @@ class LinearLM(ResidualLM):
         x, tangents, new = self.embed(inputs), list[LayerTangent](), list[Tensor]()
         for layer, (block, own) in enumerate(self._dealt(state)):
             assert isinstance(block.mixer, LinearMixer)
-            moduli = block.mixer.moduli(block.entering(x, own)[0])
+            moduli = block.mixer.moduli(block.norm(x), own)
             tangents.append(Scaled(layer, moduli, block.mixer.angles))
             x, after = block(x, own)
             new += after

@@ -26,8 +26,8 @@ UNEVEN = {
     "min_gru": {"hidden": [5, 3], "embedding": 4, "layers": 2, "feed_forward": [3, 7]},
     "min_lstm": {"hidden": [3, 5], "layers": 2, "feed_forward": 2},
     "lru": {"hidden": [2, 3], "embedding": 5, "layers": 2, "expansion": 1},
-    "slstm": {"hidden": [2, 6], "heads": 2, "layers": 2, "expansion": 0},
-    "mlstm": {"hidden": [4, 2], "heads": 2, "layers": 2, "feed_forward": [3, 1]},
+    "slstm": {"hidden": [4, 6], "heads": 2, "layers": 2, "expansion": 0},
+    "mlstm": {"hidden": [6, 4], "heads": 2, "layers": 2, "feed_forward": [3, 1]},
     "gated_linear": {"hidden": [2, 4], "heads": 2, "state": 2, "layers": 2, "expansion": 1},
 }
 
