@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from hyperprune.optim.contract import Optimizer
 
@@ -43,12 +44,16 @@ class SNTASGD(Optimizer):
                 loss = closure()
         self.averaged_steps += self.averaging
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    if group["weight_decay"]:
-                        parameter.add_(parameter, alpha=-group["lr"] * group["weight_decay"])
-                    parameter.add_(parameter.grad, alpha=-group["lr"])
-                if self.averaging:
+            trained = [p for p in group["params"] if p.grad is not None]
+            gradients = [p.grad for p in trained]
+            sgd(
+                trained, gradients, [None] * len(trained), lr=group["lr"],
+                weight_decay=group["weight_decay"], momentum=0.0, dampening=0.0, nesterov=False,
+                maximize=False, has_sparse_grad=False,
+                fused=all(g.layout == torch.strided for g in gradients),
+            )  # fmt: skip
+            if self.averaging:
+                for parameter in group["params"]:
                     self._add_to_sum(parameter)
         return loss
 
