@@ -31,7 +31,7 @@ TRAINED = {
     "train.lr_floor": ["train.lr_floor=0.9", "train.schedule=cosine"],
     "train.weight_decay": ["train.weight_decay=0.1"],
     "train.clip": ["train.clip=0.01"],
-    "train.nonmono": ["train.nonmono=1", "train.optimizer=snt_asgd", "train.lr=20.0"],
+    "train.nonmono": ["train.nonmono=1", "train.optimizer=snt_asgd", "train.lr=16.0"],
     "train.finetune": ["train.finetune=[2]", "train.optimizer=snt_asgd", "train.nonmono=1"],
     "train.batch": ["train.batch=5"],
     "train.micro_batch": ["train.micro_batch=2"],
