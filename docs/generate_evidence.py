@@ -144,7 +144,8 @@ def peers(rows: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
 
 Optuna proposes from the recipe's own space and the same trainer trains, for as many epochs as the recipe's
 own search takes with its dense reference, which only the latter needs (`python benchmarks/peers.py`, one
-thread; mean and standard deviation over seeds). It pays for spectra beside: processor time is in units of ours.
+thread; mean and standard deviation over seeds). It pays for spectra beside: processor time is in units of
+ours.
 
 | recipe | seeds | search | validation perplexity found | dense | networks | processor time |
 |---|---|---|---|---|---|---|"""
