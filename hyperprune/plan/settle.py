@@ -22,9 +22,11 @@ from hyperprune.runtime.patience import patient
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.space import Configuration, Space
 from hyperprune.task import Task
+from hyperprune.terms.blocks import UNITS
 from hyperprune.terms.metric import Metric
 from hyperprune.training.build import (
     build_model,
+    build_trainer,
     check_lengths,
     load_task,
     resolve_device,
@@ -73,6 +75,8 @@ def _settled(recipe: Recipe) -> Settled:
     spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)
     weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
+    if recipe.prune.block == UNITS:  # a network that has none to give says so now
+        build_trainer(recipe, task, sparse=True)
     if recipe.prune.budgeted:
         weights = max(weights, parameter_count(largest_network(recipe, space, task.size)))
     workers, threads = resources(recipe)

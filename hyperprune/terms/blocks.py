@@ -6,7 +6,8 @@ import re
 
 EACH = "none"
 """No blocks: every weight by itself."""
-WHOLE = ("rows", "units", "columns")
+UNITS = "units"
+WHOLE = ("rows", UNITS, "columns")
 LARGEST = 4096
 PATTERN = rf"^({'|'.join((EACH, *WHOLE))}|[0-9]{{1,4}}[x:][0-9]{{1,4}})$"
 """What a schema says of a block; `block_name` says more."""

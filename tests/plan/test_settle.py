@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 
+import hyperprune
+from hyperprune.errors import PluginError
 from hyperprune.pipeline.run import begin
 from hyperprune.plan.settle import settle
 from hyperprune.testing.tiny import tiny_recipe, tiny_text
@@ -42,3 +44,11 @@ def test_a_recipe_is_settled_once(tmp_path, callers):
     assert callers["load_corpus"].pop("training.build") == jobs > 1
     assert callers["space_of"].pop("recipe.space") == 1  # the recipe's own configuration, within it
     assert callers == {name: {"plan.settle": 1} for name in ONCE}
+
+
+def test_a_network_without_units_to_give_is_refused_before_anything_trains(tmp_path):
+    settings = ["prune.block=units", 'model={name="slstm", hidden=8, heads=2, expansion=0, conv=0}']
+    recipe = tiny_recipe(tiny_text(tmp_path / "text"), *settings)
+    with pytest.raises(PluginError, match="no unit of this network can go"):
+        hyperprune.run(recipe, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
