@@ -1,4 +1,3 @@
-import os
 import shutil
 
 import pytest
@@ -10,10 +9,8 @@ from hyperprune.testing.tiny import tiny_run
 def finished(tmp_path_factory):
     """The folder of a finished tiny run, whose text is no longer there."""
     folder = tmp_path_factory.mktemp("export")
-    os.environ["HYPERPRUNE_CACHE"] = str(folder / "cache")
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERPRUNE_CACHE", str(folder / "cache"))
         tiny_run(folder)
-    finally:
-        del os.environ["HYPERPRUNE_CACHE"]
     shutil.rmtree(folder / "text")
     return folder / "run"
