@@ -21,6 +21,7 @@ def pytest_unconfigure():
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """No dense reference is shared between tests, or with the person who runs them."""
+    assert os.environ.get("HYPERPRUNE_CACHE"), "a fixture has taken the suite's cache away"
     monkeypatch.setenv("HYPERPRUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 

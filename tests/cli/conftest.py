@@ -1,4 +1,3 @@
-import os
 import sys
 
 import pytest
@@ -86,12 +85,9 @@ def finished(tiny, tmp_path_factory):
     """The folder of a finished run."""
     from hyperprune.pipeline import run as api
 
-    os.environ["HYPERPRUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    try:
-        result = api.run(tiny, folder=tmp_path_factory.mktemp("runs") / "tiny")
-    finally:
-        del os.environ["HYPERPRUNE_CACHE"]
-    return result.folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERPRUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return api.run(tiny, folder=tmp_path_factory.mktemp("runs") / "tiny").folder
 
 
 @pytest.fixture(autouse=True)
