@@ -75,8 +75,6 @@ def _settled(recipe: Recipe) -> Settled:
     spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)
     weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
-    if recipe.prune.block == UNITS:  # a network that has none to give says so now
-        build_trainer(recipe, task, sparse=True)
     if recipe.prune.budgeted:
         weights = max(weights, parameter_count(largest_network(recipe, space, task.size)))
     workers, threads = resources(recipe)
@@ -85,6 +83,8 @@ def _settled(recipe: Recipe) -> Settled:
             choice = choose(recipe, task)
         recipe = settled(recipe, choice.precision)
         notices = (*notices, f"train.precision is {choice.precision}: {choice.because}")
+    if recipe.prune.block == UNITS:  # a network that has none to give says so now
+        build_trainer(recipe, task, sparse=True)
     return Settled(
         recipe,
         corpus,

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hyperprune.errors import SparsityError
 from hyperprune.sparsity.topk import constant
-from hyperprune.terms.blocks import EACH, block_name, n_of_m
+from hyperprune.terms.blocks import EACH, UNITS, block_name, n_of_m
 
 
 def check_block(value: object) -> str:
@@ -59,7 +59,7 @@ class Grid:
             return cls(shape, 1, wide, shared=False)
         if name == "columns":
             return cls(shape, high, 1, shared=False)
-        if name == "units":
+        if name == UNITS:
             equal = len({rows.stop - rows.start for rows in gates.values()}) == 1
             stacked = len(gates) if equal and high % len(gates) == 0 else 1
             return cls(shape, 1, wide * stacked, stacked, shared=False)

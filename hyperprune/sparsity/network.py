@@ -20,7 +20,7 @@ from hyperprune.sparsity.parameters import canonical, gates_of, masked_parameter
 from hyperprune.sparsity.saving import given_masks
 from hyperprune.sparsity.summary import Summary
 from hyperprune.sparsity.units import UnitBlocks
-from hyperprune.terms.blocks import EACH
+from hyperprune.terms.blocks import EACH, UNITS
 
 
 class MaskedNetwork:
@@ -45,7 +45,7 @@ class MaskedNetwork:
             )
             for name, weight in masked_parameters(model, exclude)
         ]
-        self._units = UnitBlocks.of(model, self._tensors) if block == "units" else None
+        self._units = UnitBlocks.of(model, self._tensors) if block == UNITS else None
         if self._units is not None:
             for tensor in self._tensors:
                 tensor.grid = None  # its units are also other tensors'
@@ -183,7 +183,7 @@ class MaskedNetwork:
         if given != total:
             source = "masks" if isinstance(masks, Mapping) else masks
             what = "weights" if self._tensors[0].grid is None else "blocks"
-            what = what if self._units is None else "units"
+            what = what if self._units is None else UNITS
             raise SparsityError(
                 f"{source}: found {given} active {what}; the density asks for {total}"
             )

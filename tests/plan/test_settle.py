@@ -52,3 +52,9 @@ def test_a_network_without_units_to_give_is_refused_before_anything_trains(tmp_p
     with pytest.raises(PluginError, match="no unit of this network can go"):
         hyperprune.run(recipe, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_units_and_a_precision_that_is_settled_here_go_together(tmp_path):
+    text = tiny_text(tmp_path / "text")
+    settled = settle(tiny_recipe(text, "prune.block=units", "train.precision=auto"))
+    assert settled.recipe.train.precision in ("float32", "bfloat16")
