@@ -8,7 +8,7 @@ Hyperband pruner, which stops trials early. They get as many epochs as ours spen
 reference among them (which only ours needs), and stop in the middle of a trial when these are spent. What
 is found is the lowest validation perplexity that any network came to. One process, one thread, the three
 turn about; wall and processor time. `--write` keeps each search in benchmarks/results/peers.json as it
-ends, and one that is there is not made again.
+ends, and one that is there is not made again, and what they come to in peers.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from hyperprune.training.build import build_trainer, load_task
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
 OURS = "hyperprune"
+SEARCHES = (OURS, "Optuna, TPE", "Optuna, Hyperband")
 
 
 def ours(recipe: str, seed: int) -> dict[str, Any]:
@@ -121,32 +122,32 @@ def searched(how: str, name: str, seed: int, epochs: int) -> dict[str, Any]:
     return row
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Mean over seeds of what was found and of what it cost beside ours."""
-    lines = ["recipe                search              found          dense  networks  cpu  wall"]
-    for recipe in dict.fromkeys(key.split("/seed")[0] for key in rows):
-        of = {
-            how: [
-                row
-                for key, row in rows.items()
-                if key.startswith(f"{recipe}/seed") and key.endswith(how)
-            ]
-            for how in (OURS, "Optuna, TPE", "Optuna, Hyperband")
-        }
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Mean and deviation over the seeds that all three have searched, of a recipe with two and more."""
+    lines = [
+        "| recipe | seeds | search | validation perplexity found | dense | networks | processor time |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for recipe in dict.fromkeys(key.split("/seed ")[0] for key in rows):
+        of: dict[str, list[Mapping[str, Any]]] = {how: [] for how in SEARCHES}
+        for seed in range(1, len(rows) + 1):
+            keys = [f"{recipe}/seed {seed}/{how}" for how in SEARCHES]
+            if all(key in rows for key in keys):
+                for how, key in zip(SEARCHES, keys, strict=True):
+                    of[how].append(rows[key])
+        own = of[OURS]
+        if len(own) < 2:
+            continue
+        dense = statistics.fmean(row["dense"] for row in own)
         for how, found in of.items():
             values = [row["found"] for row in found]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            dense = statistics.fmean(row["dense"] for row in of[OURS])
-            ratios = [
-                sum(row[key] for row in found) / sum(row[key] for row in of[OURS])
-                for key in ("cpu_s", "wall_s")
-            ]
+            cost = sum(row["cpu_s"] for row in found) / sum(row["cpu_s"] for row in own)
+            networks = statistics.fmean(row["networks"] for row in found)
             lines.append(
-                f"{recipe:20}  {how:18}  {statistics.fmean(values):7.2f} ± {spread:4.2f}"
-                f"  {dense:7.2f}  {statistics.fmean(row['networks'] for row in found):8.1f}"
-                f"  {ratios[0]:.2f}  {ratios[1]:.2f}"
+                f"| `{recipe}` | {len(own)} | {how} | {statistics.fmean(values):.2f} ± "
+                f"{statistics.stdev(values):.2f} | {dense:.2f} | {networks:.1f} | {cost:.2f} |"
             )
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -164,7 +165,7 @@ def main() -> None:
         os.environ["HYPERPRUNE_CACHE"] = cache
         for seed in range(1, given.seeds + 1):
             for recipe in given.recipes:
-                for how in (OURS, "Optuna, TPE", "Optuna, Hyperband"):
+                for how in SEARCHES:
                     key = f"{recipe}/seed {seed}/{how}"
                     if key in rows:
                         continue
@@ -180,6 +181,8 @@ def main() -> None:
                         }
                         RESULTS.write_text(json.dumps(told, indent=1) + "\n")
     print(table(rows))
+    if given.write:
+        RESULTS.with_suffix(".md").write_text(table(rows))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ python docs/generate_evidence.py
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hyperprune.bench import together
@@ -16,7 +14,7 @@ from hyperprune.bench.report import section
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "benchmarks" / "tables"
-PEERS = ROOT / "benchmarks" / "results" / "peers.json"
+PEERS = ROOT / "benchmarks" / "results" / "peers.md"
 PAGE = ROOT / "docs" / "evidence.md"
 
 INTRODUCTION = """\
@@ -133,43 +131,15 @@ epochs, in which the dense reference and spectra are counted for whoever uses th
 """
 
 
-def peers(rows: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """What whole searches found beside what one writes by hand around Optuna, in as many epochs.
-
-    A recipe's seeds count where all three searches have made them.
-    """
-    made = dict.fromkeys(tuple(key.split("/seed ")[1].split("/")) for key in rows)
-    names = dict.fromkeys(key.split("/seed ")[0] for key in rows)
-    yield """## Beside a search written by hand
+BESIDE = """\
+## Beside a search written by hand
 
 Optuna proposes from the recipe's own space and the same trainer trains, for as many epochs as the recipe's
 own search takes with its dense reference, which only the latter needs (`python benchmarks/peers.py`, one
 thread; mean and standard deviation over seeds). It pays for spectra beside: processor time is in units of
 ours.
 
-| recipe | seeds | search | validation perplexity found | dense | networks | processor time |
-|---|---|---|---|---|---|---|"""
-    searches = list(dict.fromkeys(how for _, how in made))
-    for name in names:
-        whole = [
-            seed
-            for seed in sorted({seed for seed, _ in made})
-            if all(f"{name}/seed {seed}/{how}" in rows for how in searches)
-        ]
-        found = {how: [rows[f"{name}/seed {s}/{how}"] for s in whole] for how in searches}
-        if len(whole) < 2:
-            continue
-        own = found[searches[0]]
-        dense = statistics.fmean(row["dense"] for row in own)
-        for how, of in found.items():
-            values = [row["found"] for row in of]
-            cost = sum(row["cpu_s"] for row in of) / sum(row["cpu_s"] for row in own)
-            networks = statistics.fmean(row["networks"] for row in of)
-            yield (
-                f"| `{name}` | {len(whole)} | {how} | {statistics.fmean(values):.2f} ± "
-                f"{statistics.stdev(values):.2f} | {dense:.2f} | {networks:.1f} | {cost:.2f} |"
-            )
-    yield """
+{table}
 On the quickstart, whose space is small and whose networks hardly differ, nothing is gained over Optuna's
 estimator, and a third of our processor time goes into spectra.
 """
@@ -180,7 +150,7 @@ def outputs() -> dict[Path, str]:
     found = [json.loads(path.read_text()) for path in sorted(TABLES.glob("*.evidence.json"))]
     sections = ["\n".join(section(item)) for item in found]
     pooled = "\n".join(together.section(found))
-    by_hand = "\n".join(peers(json.loads(PEERS.read_text())["rows"]))
+    by_hand = BESIDE.format(table=PEERS.read_text(encoding="utf-8"))
     return {PAGE: "\n".join([INTRODUCTION, by_hand, pooled, *sections])}
 
 
