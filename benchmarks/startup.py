@@ -2,9 +2,10 @@
 
     python benchmarks/startup.py [--rounds 5] [--write]
 
-Each round starts a process that carries out the quickstart and ends itself at its first step, with one worker
-(in that process) and with two (each a process that imports torch anew). Seconds by the clock from before the
-process is there, which include what else the machine does; a bare `import torch` beside them, in turn.
+Each round starts a process that carries out the quickstart and ends itself once it is told of its first step,
+by the command and from Python, with one worker (in that process) and with two (of their own). Seconds by the
+clock from before the process is there, which include what else the machine does; a bare `import torch` beside
+them, in turn.
 """
 
 from __future__ import annotations
@@ -21,14 +22,22 @@ from pathlib import Path
 
 from hardware import processor
 
-RUN = """
-import os, signal, sys, time
+ENDS = """
+import os, signal, time
 import hyperprune
 from hyperprune.events import StepFinished
 def ends(event):
     if isinstance(event, StepFinished):
         print(time.time(), flush=True)
         os.killpg(0, signal.SIGKILL)
+@hyperprune.hookimpl
+def hyperprune_observers():
+    return {"ends": lambda folder: ends}
+"""
+RUN = """
+import sys
+import hyperprune
+from ends import ends
 if __name__ == "__main__":
     workers = f"search.workers={sys.argv[2]}"
     hyperprune.run("quickstart", folder=sys.argv[1], overrides=[workers], observers=[ends])
@@ -51,17 +60,25 @@ def main() -> None:
     asked = parser.parse_args()
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "first_step.py"
+        script, observer = Path(folder) / "first_step.py", Path(folder) / "ends.py"
         script.write_text(RUN)
+        observer.write_text(ENDS)
+        command = [
+            *(sys.executable, "-m", "hyperprune", "run", "quickstart", "--quiet"),
+            *("--plugin", str(observer), "--observe", "ends"),
+        ]
         for round_ in range(asked.rounds + 1):  # the first warms the disk
             sides = {"import torch": [sys.executable, "-c", TORCH]}
             for workers in ("1", "2"):
                 place = str(Path(folder) / f"{workers}-{round_}")
-                sides[f"first step, workers = {workers}"] = [
-                    sys.executable, str(script), place, workers,
+                sides[f"the command, workers = {workers}"] = [
+                    *command, "--workers", workers, "--out", place,
                 ]  # fmt: skip
-            for name, command in sides.items():
-                taken = seconds(command)
+                sides[f"from Python, workers = {workers}"] = [
+                    sys.executable, str(script), place + "p", workers,
+                ]  # fmt: skip
+            for name, side in sides.items():
+                taken = seconds(side)
                 if round_:
                     found.setdefault(name, []).append(taken)
     result = {

@@ -203,7 +203,8 @@ class Hooks:
         """Executors: `open(crew, *, …) -> Executor`, where candidates train (see `hyperprune.execution`).
 
         Its attribute `fit(asked, *, …) -> (workers, threads)`, where there is one, is asked before a
-        run begins; `about() -> str` tells `hyperprune doctor` what there is to work with.
+        run begins; `prepare(workers, *, …)`, before that, begins with what takes long to start;
+        `about() -> str` tells `hyperprune doctor` what there is to work with.
         """
 
     @hookspec

@@ -110,7 +110,7 @@ def run(
 ) -> None:
     """Carry out a recipe: dense reference, search, rounds, finalists, winner."""
     chosen = [*(settings or []), *_where(workers, executor, address)]
-    settled = _settled(recipe, origin, chosen, plugin or [])
+    settled = _settled(recipe, origin, chosen, plugin or [], begins=not dry_run)
     if dry_run:
         _show_plan(settled, as_json=as_json)
         return
@@ -127,7 +127,7 @@ def run(
 
 
 def _settled(
-    recipe: str | None, origin: Path | None, chosen: list[str], plugins: list[Path]
+    recipe: str | None, origin: Path | None, chosen: list[str], plugins: list[Path], *, begins: bool
 ) -> Settled:
     """A recipe, or that of a run, settled; a download has the screen to itself."""
     if (recipe is None) == (origin is None):
@@ -141,11 +141,15 @@ def _settled(
 
         warn_of_broken_plugins()
         return settled_from(origin, chosen, plugins)
-    from hyperprune.plan.settle import settle
+    from hyperprune.plan.ahead import prepare
     from hyperprune.recipe import load_recipe
 
     loaded = load_recipe(str(recipe), chosen, plugins=plugins)
     warn_of_broken_plugins()
+    if begins:
+        prepare(loaded)
+    from hyperprune.plan.settle import settle  # imports torch, beside what was begun
+
     return settle(loaded)
 
 

@@ -30,6 +30,7 @@ from hyperprune.pipeline.finals import at_target, repeat, tidy, tune
 from hyperprune.pipeline.given import check_given
 from hyperprune.pipeline.session import Session
 from hyperprune.pipeline.stages import halve, propose, rescue
+from hyperprune.plan.ahead import prepare
 from hyperprune.plan.settle import Settled, settle
 from hyperprune.plugins import GROUP, registry, said, use
 from hyperprune.recipe import load_recipe
@@ -66,6 +67,7 @@ def run(
         use(recipe.plugins)
     else:
         recipe = load_recipe(recipe, overrides, plugins=plugins)
+    prepare(recipe)
     return begin(settle(recipe), folder=folder, observers=observers, profile=profile)
 
 
@@ -116,6 +118,7 @@ def resume(
         recipe, notices = check_unchanged(opened, overrides)
         if (folder / layout.RESULT).exists():
             return load_run(folder)
+        prepare(recipe)
         return _carry_out(
             opened,
             _settle_again(opened, recipe),

@@ -129,7 +129,7 @@ class Contribution:
     def ask(self, attribute: str, *given: Any, **options: Any) -> Any:
         """Call what the callable carries as an attribute, with options; None where it has none.
 
-        So a searcher may carry `prepare`, which loads ahead, and an executor `fit`.
+        So searchers and executors may carry `prepare`, which loads ahead, and an executor `fit`.
         """
         answer = getattr(self.target, attribute, None)
         return None if answer is None else replace(self, target=answer)._guarded(options)(*given)

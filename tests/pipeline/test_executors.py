@@ -120,6 +120,25 @@ def test_workers_keep_to_a_gpu_each(monkeypatch):
     assert [slot.device for slot in Processes(Crew(1, 1, False, print, bool))._slots] == []
 
 
+def test_workers_have_the_environment_that_their_run_began_with(monkeypatch):
+    """The process that divides into them may be older than that."""
+    for value in ("before", "now", None):
+        if value is None:
+            monkeypatch.delenv("HYPERPRUNE_OF_A_TEST")
+        else:
+            monkeypatch.setenv("HYPERPRUNE_OF_A_TEST", value)
+        with Processes(Crew(2, 1, False, print, bool)) as executor:
+            for slot in executor._slots:
+                assert slot.pool.submit(os.getenv, "HYPERPRUNE_OF_A_TEST").result() == value
+
+
+def test_workers_find_loaded_what_they_need(monkeypatch):
+    loaded = "'torch' in __import__('sys').modules"
+    with Processes(Crew(1, 1, False, print, bool)) as executor:
+        assert executor._slots[0].pool.submit(eval, loaded).result()
+        assert executor._slots[0].pool.submit(os.getppid).result() != os.getpid()
+
+
 def test_what_a_worker_says_is_told_in_its_name():
     told = []
     with telling("w7", told.append):

@@ -29,9 +29,26 @@ def start(*arguments):
 
 
 def workers_of(pid):
-    """Worker processes of a run that have come to work."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in said(child)]
+    """Worker processes of a run, which divide from one that it started."""
+    return [
+        int(worker)
+        for nursery in children(pid)
+        if is_nursery(nursery)
+        for worker in children(nursery)
+    ]
+
+
+def children(pid):
+    """Processes that one has started."""
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+
+
+def is_nursery(pid):
+    """Whether a process divides into workers, or came from one that does."""
+    return b"forkserver" in said(pid)
 
 
 def said(pid):
@@ -64,7 +81,7 @@ def test_killed_workers_and_parents_leave_a_run_that_goes_on(
     alive = workers_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    until(lambda: not any(b"spawn_main" in said(pid) for pid in alive))  # no orphans
+    until(lambda: not any(is_nursery(pid) for pid in alive))  # no orphans
     facts = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     failed = [fact["failure"] for fact in facts if fact["fact"] == "trained" and fact["failure"]]
     assert all(failure["kind"] == "diverged" for failure in failed)  # the killed one was retried
@@ -98,7 +115,7 @@ def test_workers_stop_when_they_are_asked(session_recipe, tmp_path, tally, numbe
     assert process.returncode == 130, output
     assert f"hyperprune resume {folder}" in output.replace("\n", " ")
     assert "Traceback" not in output
-    until(lambda: not any(b"spawn_main" in said(pid) for pid in alive))
+    until(lambda: not any(is_nursery(pid) for pid in alive))
     tally["stops by signal"] += 1
 
 

@@ -62,6 +62,14 @@ def _fitting(asked: Asked, *, workers_per_gpu: int = 1) -> tuple[int, int]:
     return fitting(asked, workers_per_gpu)
 
 
+def _prepare(workers: int, *, workers_per_gpu: int = 1) -> None:
+    from hyperprune.builtin.executors.nursery import prepare
+    from hyperprune.runtime.machine import cores
+
+    if (workers or cores()) > 1:
+        prepare()
+
+
 def _machine() -> str:
     from hyperprune.runtime.machine import cores, free_memory, gpus
 
@@ -90,6 +98,7 @@ def _ray_here() -> str:
 
 local.fit = _one  # type: ignore[attr-defined]
 processes.fit = _fitting  # type: ignore[attr-defined]
+processes.prepare = _prepare  # type: ignore[attr-defined]
 processes.about = _machine  # type: ignore[attr-defined]
 ray.fit = _room  # type: ignore[attr-defined]
 ray.about = _ray_here  # type: ignore[attr-defined]

@@ -14,10 +14,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -27,6 +26,8 @@ from typing import Any
 
 import torch
 
+from hyperprune.builtin.executors import nursery
+from hyperprune.builtin.executors.nursery import interrupts_blocked
 from hyperprune.builtin.executors.ticket import SILENT, Ticket
 from hyperprune.errors import Stopped
 from hyperprune.events import Event, WorkerChanged, WorkerState
@@ -61,9 +62,17 @@ def fitting(asked: Asked, workers_per_gpu: int) -> tuple[int, int]:
 
 
 def _start_worker(
-    name: str, device: str | None, events: Any, stop: Flag, note: Any, threads: int
+    environment: Mapping[str, str],
+    name: str,
+    device: str | None,
+    events: Any,
+    stop: Flag,
+    note: Any,
+    threads: int,
 ) -> None:
     global _channel
+    os.environ.clear()  # it is that of when the nursery began
+    os.environ.update(environment)
     if device is not None:  # before anything here asks for a GPU
         os.environ[VISIBLE] = device
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and says so by the flag
@@ -89,19 +98,6 @@ def _work(job: Job) -> Outcome:
 
     with telling(name, events.put):
         return work(job, events.put, stop.is_set, tell)
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C from processes that are started within the block, until they can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(eq=False)
@@ -161,12 +157,13 @@ class Processes:
         self.emit, self.stopping = crew.emit, crew.stopping
         self.threads, self.workers = crew.threads, crew.workers
         self._gpus = gpus() if crew.gpu else ()
-        self._context = multiprocessing.get_context("spawn")
+        self._context = nursery.context()
         self._stop = self._context.Event()
         self._waiting: deque[Ticket] = deque()
         self._slots: list[_Slot] = []
 
     def __enter__(self) -> Processes:
+        nursery.prepare()
         self._slots = [self._new_slot(number) for number in range(self.workers)]
         return self
 
@@ -212,7 +209,7 @@ class Processes:
         device = self._gpus[number % len(self._gpus)] if self._gpus else None
         events: Queue[Event] = self._context.Queue()
         note = self._context.RawArray("c", NOTE)
-        given = (name, device, events, self._stop, note, self.threads)
+        given = (dict(os.environ), name, device, events, self._stop, note, self.threads)
         pool = ProcessPoolExecutor(1, self._context, _start_worker, given)
         return _Slot(name, device, pool, events, note)
 
@@ -237,7 +234,7 @@ class Processes:
             if slot.future is None and self._waiting:
                 slot.ticket = self._waiting.popleft()
                 slot.ticket.heard = time.monotonic()
-                with _interrupts_blocked():  # the first job starts the process
+                with interrupts_blocked():  # the first job starts the process
                     slot.future = slot.pool.submit(_work, slot.ticket.job)
                 slot.worker = next(iter((slot.pool._processes or {}).values()), None)
                 self._tell(slot, "working")

@@ -9,8 +9,10 @@ costs a tenth of optimising the acquisition function over mixed settings.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import random as generators
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -66,8 +68,13 @@ def ax(
 
 
 def _prepare() -> None:
-    """Import Ax, which takes seconds."""
-    importlib.import_module("hyperprune.builtin.searchers.ax_model")
+    """Import Ax, which takes seconds, while workers are listened to; who asks it before waits for it."""
+    threading.Thread(target=_import, name="importing Ax").start()
+
+
+def _import() -> None:
+    with contextlib.suppress(Exception):  # raised once more where it is needed
+        importlib.import_module("hyperprune.builtin.searchers.ax_model")
 
 
 ax.prepare = _prepare  # type: ignore[attr-defined]
