@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hyperprune.layers.scan import add_product, by_step, product_dtype, state_room
+from hyperprune.layers.scan import add_product, by_step, product_dtype, state_room, step_dtype
 
 
 def gru_over_time(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Outputs (T, B, H) of a GRU layer from drives x = W_x input + b_x (T, B, 3H) and h (B, H).
 
     weight (3H, H) and bias (3H) are the recurrent ones, gates as r, z, n; r gates W_h h + b_h (Cho et
-    al. 2014, arXiv 1406.1078, torch's variant). Matrix products follow autocast.
+    al. 2014, arXiv 1406.1078, torch's variant). Large products follow autocast.
     """
     outputs: Tensor = _GRU.apply(x, h, weight, bias)  # type: ignore[no-untyped-call]
     return outputs
@@ -43,11 +43,11 @@ class _GRU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        dtype = product_dtype(weight)
+        dtype, of_step = product_dtype(weight), step_dtype(weight, len(h))
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             x, H = x.to(precise), h.shape[1]
-            across = weight.to(dtype).T.contiguous()  # (H, 3H), as skinny products read it
+            across = weight.to(of_step).T.contiguous()  # (H, 3H), as skinny products read it
             # What W_h h is added to: drives and biases of r and z, the bias alone of n.
             gates = x.clone()  # (T, B, 3H)
             gates[..., : 2 * H] += bias[: 2 * H]
@@ -63,7 +63,7 @@ class _GRU(torch.autograd.Function):
                 torch.addcmul(x_t, reset, gated, out=new).tanh_()
                 torch.lerp(new, h, update, out=output)
         ctx.save_for_backward(weight, gates, news, states)
-        ctx.dtype = dtype
+        ctx.dtype, ctx.of_step = dtype, of_step
         return states[1:]
 
     @staticmethod
@@ -85,7 +85,7 @@ class _GRU(torch.autograd.Function):
             direct.copy_(update)
             flat = pulled.flatten(2)  # (T, B, 5H)
             d_recurrent, d_x = flat[..., : 3 * H], flat[..., H : 4 * H]
-            matrix = weight.to(ctx.dtype).roll(H, 0)  # n, r, z
+            matrix = weight.to(ctx.of_step).roll(H, 0)  # n, r, z
             d_h = torch.zeros_like(states[0])
             for d_output, slopes, through, beside in reversed(
                 by_step(d_outputs, pulled, d_recurrent, direct)
@@ -102,17 +102,17 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
-        dtype = product_dtype(weight)
+        dtype, of_step = product_dtype(weight), step_dtype(weight, len(h))
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(precise)
-            across = weight.to(dtype).T.contiguous()  # (H, H)
+            across = weight.to(of_step).T.contiguous()  # (H, H)
             states = state_room(len(x), h, x)  # (T + 1, B, H)
             for x_t, h, output in by_step(x, states[:-1], states[1:]):
                 add_product(x_t, h, across, out=output)
                 output.tanh_()
         ctx.save_for_backward(weight, states)
-        ctx.dtype = dtype
+        ctx.dtype, ctx.of_step = dtype, of_step
         return states[1:]
 
     @staticmethod
@@ -120,12 +120,12 @@ class _Tanh(torch.autograd.Function):
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor, ...]:
         weight, states = ctx.saved_tensors
         with torch.autocast(states.device.type, enabled=False):
-            matrix = weight.to(ctx.dtype)
+            matrix = weight.to(ctx.of_step)
             slopes = 1 - states[1:] * states[1:]
             pulled = torch.empty_like(slopes)
             d_h = torch.zeros_like(states[0])
             for d_output, slope, gradient in reversed(by_step(d_outputs, slopes, pulled)):
                 torch.mul(d_h.add_(d_output), slope, out=gradient)
-                d_h = torch.mm(gradient.to(ctx.dtype), matrix).to(d_h.dtype)
+                d_h = torch.mm(gradient.to(ctx.of_step), matrix).to(d_h.dtype)
             d_weight = _weight_gradient(pulled, states[:-1], ctx.dtype)
         return pulled, d_h, d_weight

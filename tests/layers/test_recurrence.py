@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from hyperprune.builtin.models import MODELS
 from hyperprune.layers.recurrence import gru_over_time, tanh_over_time
+from hyperprune.layers.scan import step_dtype
 
 T, B, E, H = 5, 3, 4, 6
 
@@ -35,8 +36,10 @@ def test_values_and_gradients_are_torchs(kind):
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("few", [0, 10**7], ids=["steps too", "steps in float32"])
 @pytest.mark.parametrize("kind", [nn.GRU, nn.RNN])
-def test_bfloat16_stays_near_float32(kind):
+def test_bfloat16_stays_near_float32(kind, few, monkeypatch):
+    monkeypatch.setattr("hyperprune.layers.scan.FEW", few)
     torch.manual_seed(1)
     net = kind(E, H)
     x, h = torch.randn(T, B, E), torch.randn(B, H)
@@ -50,6 +53,16 @@ def test_bfloat16_stays_near_float32(kind):
     torch.testing.assert_close(half, whole, rtol=0, atol=0.03)
     for one, other in zip(got, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0.03 * float(other.abs().max()))
+
+
+def test_products_of_few_numbers_are_float32_on_a_cpu():
+    small, large = torch.empty(4, 5), torch.empty(5000, 1000)
+    assert step_dtype(small, 2) == torch.float32
+    assert step_dtype(small.double(), 2) == torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        assert step_dtype(small, 2) == torch.float32
+        assert step_dtype(large, 2) == torch.float32
+        assert step_dtype(large, 3) == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["gru", "rnn"])

@@ -47,7 +47,8 @@ def test_gpu_agrees(case):
 
 
 @pytest.mark.parametrize("case", TINY)
-def test_bf16_stays_near(case):
+def test_bf16_stays_near(case, monkeypatch):
+    monkeypatch.setattr("hyperprune.layers.scan.FEW", 0)  # products of single steps too
     model = make(case)().eval()
     text = torch.randint(VOCABULARY, (6, 3), generator=torch.Generator().manual_seed(1))
     losses = []
