@@ -10,7 +10,7 @@ import pytest
 import hyperprune
 from hyperprune import events
 from hyperprune.builtin.executors.worker_processes import Processes
-from hyperprune.errors import PluginError, RunError, Stopped
+from hyperprune.errors import CorpusError, PluginError, RunError, Stopped
 from hyperprune.execution import Crew
 from hyperprune.execution.telling import LONGEST, MOST, telling
 from hyperprune.figures import timeline
@@ -170,3 +170,31 @@ def test_an_executor_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(registry().contributions, ("executor", "mine"), item)
     with pytest.raises(PluginError, match="executor 'mine' of test raised OSError: no such"):
         tiny_run(tmp_path, "search.executor=mine")
+
+
+def test_an_executor_is_told_ahead_of_how_many_workers_are_asked_for(tmp_path, monkeypatch):
+    from hyperprune.builtin.executors import local
+    from hyperprune.plugins import Contribution, registry
+
+    told = []
+
+    def mine(crew, *, where="here"):
+        """As the local one."""
+        return local(crew)
+
+    mine.prepare = lambda workers, *, where="here": told.append((workers, where))
+    item = Contribution("executor", "mine", mine, "test", "0")
+    monkeypatch.setitem(registry().contributions, ("executor", "mine"), item)
+    overrides = ["search.executor={name='mine', where='there'}", "search.candidates=2"]
+    lost = ["data.corpus=ptb", f"data.root={tmp_path / 'nowhere'}"]
+    with pytest.raises(CorpusError):  # what settling refuses was prepared for
+        tiny_run(tmp_path, *overrides, *lost, "search.workers=auto")
+    assert told == [(0, "there")]
+
+    def fails(workers, *, where):
+        raise OSError("no such cluster")
+
+    mine.prepare = fails
+    with pytest.raises(PluginError, match="executor 'mine' of test raised OSError: no such"):
+        tiny_run(tmp_path, *overrides)
+    assert not (tmp_path / "run").exists()
