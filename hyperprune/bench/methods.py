@@ -57,7 +57,8 @@ def default_early() -> Early:
 
 def default_method(searcher: str | None = None) -> Method:
     """The search of a recipe that says nothing."""
-    early, hedge = default_early(), Rounds().hedge
+    early = default_early()
+    hedge = Rounds().hedge and early != BY_LOSS  # a round that keeps by loss has nothing to hedge
     return by(early, searcher or Search().searcher.name, hedge=hedge)
 
 
@@ -74,16 +75,22 @@ def methods(
     objectives: Sequence[Early] = PREREGISTERED,
     every: bool = False,
 ) -> list[Method]:
-    """Every objective, hedged and not, on random pools; loss and the default with each searcher; baselines.
+    """Every objective, hedged and not, on random pools, and the baselines.
+
+    Loss, loss with distance, and the default with each searcher.
 
     `searchers` are all that are registered unless given. With `every`, each objective with each of them.
     """
     names = registry().names("searcher") if searchers is None else list(searchers)
     proposers: list[str | None] = [None, *names] if every else [None]
     found = [by(e, s, hedge=h) for e in objectives for h in (False, True) for s in proposers]
-    # A round that keeps by loss has nothing to hedge.
     found = [m for m in found if not (m.hedge and m.early == BY_LOSS)]
-    for method in [by(BY_LOSS, s) for s in names] + [default_method(s) for s in names]:
+    pair = preregistered("pair")
+    for method in (
+        *(by(BY_LOSS, s) for s in names),
+        *(by(pair, s, hedge=True) for s in names),
+        *(default_method(s) for s in names),
+    ):
         if method not in found:
             found.append(method)
     return found + baselines(study)

@@ -43,7 +43,7 @@ class _GRU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        dtype, of_step = product_dtype(weight), step_dtype(weight, len(h))
+        dtype, of_step = product_dtype(weight), step_dtype(weight, h)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             x, H = x.to(precise), h.shape[1]
@@ -102,7 +102,7 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
-        dtype, of_step = product_dtype(weight), step_dtype(weight, len(h))
+        dtype, of_step = product_dtype(weight), step_dtype(weight, h)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(precise)

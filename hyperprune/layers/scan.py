@@ -90,7 +90,7 @@ def scan(
             cell, x, h, c, mask, len(weights), *weights, *biases
         )
         return outputs, last
-    dtype, outputs = step_dtype(weights[0], len(h)), []
+    dtype, outputs = step_dtype(weights[0], h), []
     precise = torch.promote_types(dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         across = [weight.to(dtype).T.contiguous() for weight in weights]  # (H, G)
@@ -110,14 +110,16 @@ def product_dtype(weight: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
-def step_dtype(weight: Tensor, rows: int) -> torch.dtype:
-    """What the products of single steps are taken in: `product_dtype`, or float32 where that is no slower.
+def step_dtype(weight: Tensor, h: Tensor) -> torch.dtype:
+    """What a step's product with h (B, H) is taken in: `product_dtype`, or float32 where that is no slower.
 
     A CPU pays for two casts and the call's preparation at each step, which few numbers are not worth.
     """
     dtype = product_dtype(weight)
-    few = weight.device.type == "cpu" and rows * weight.numel() <= FEW
-    return torch.promote_types(dtype, torch.float32) if few else dtype
+    precise = torch.promote_types(dtype, torch.float32)
+    if dtype == precise or weight.device.type != "cpu":  # a trace must not fix the batch
+        return dtype
+    return precise if len(h) * weight.numel() <= FEW else dtype
 
 
 def add_product(to: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
@@ -150,7 +152,7 @@ class _Scan(torch.autograd.Function):
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor | None]:
         device = x.device.type
-        dtype, of_step = product_dtype(parameters[0]), step_dtype(parameters[0], len(h))
+        dtype, of_step = product_dtype(parameters[0]), step_dtype(parameters[0], h)
         precise = torch.promote_types(dtype, torch.float32)
         with torch.autocast(device, enabled=False):
             # Skinny products are a third faster on a CPU with the weight laid out as it is read.

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
-from hyperprune.errors import PluginError
-from hyperprune.plugins import registry
-from hyperprune.plugins.defaults import SIZED_OBJECTIVE
 from hyperprune.recipe.problems import Problem
-from hyperprune.recipe.records import Choice, Recipe
-from hyperprune.recipe.sizes import check_sizes, comparing
-from hyperprune.recipe.space import resolve
+from hyperprune.recipe.records import Recipe
 from hyperprune.search.space import Space, Values
 from hyperprune.terms.blocks import WHOLE, n_of_m
 
@@ -53,15 +47,3 @@ def check_budget(recipe: Recipe, space: Space) -> Iterator[Problem]:
                 f"found {name!r}; {key} is kept by single weights and by [rows, columns]",
                 also=(key, "space.prune.block", "space.block"),
             )
-
-
-def with_objective(recipe: Recipe) -> Recipe:
-    """The recipe with the loss as its objective where its distance cannot compare its networks."""
-    with contextlib.suppress(PluginError):  # told where the name stands
-        space, problems = resolve(recipe)
-        distance = registry().get("distance", recipe.spectrum.distance.name)
-        apart = any(True for _ in check_sizes(recipe, space)) if not problems else False
-        if apart or (recipe.arms and "widths" not in comparing(distance)):
-            search = recipe.search.model_copy(update={"objective": Choice(name=SIZED_OBJECTIVE)})
-            return recipe.model_copy(update={"search": search})
-    return recipe

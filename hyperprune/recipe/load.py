@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from hyperprune.errors import RecipeError
 from hyperprune.recipe.arms import names_of, read_arms
-from hyperprune.recipe.budget import with_objective
 from hyperprune.recipe.check import check
 from hyperprune.recipe.code import files_from, use_files
 from hyperprune.recipe.presets import expand_presets, reaches
@@ -134,9 +133,6 @@ def read_document(
     problems += expand_presets(document, set(given))
     recipe, found = _record(document)
     problems = [*problems, *_still_news(found, problems)]
-    search = document.get("search")
-    if recipe.prune.budgeted and not (isinstance(search, dict) and "objective" in search):
-        recipe = with_objective(recipe)
     problems += [*_still_news(check(recipe), problems)]
     return recipe, problems
 

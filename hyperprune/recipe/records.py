@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from hyperprune.plugins.defaults import INIT_SCALE, NAMES, SIZED_OBJECTIVE, InitScale
+from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
 from hyperprune.search.goal import Goal
 from hyperprune.terms.blocks import EACH, LARGEST, PATTERN, block_name
 from hyperprune.terms.bytes import PATTERN as BYTES_PATTERN
@@ -316,9 +316,7 @@ class Search(Section):
         "meets the dense target, or the frontier of both; the last two with `prune.sparsity` in the space",
     )
     objective: Choice = Field(
-        default=Choice(name=NAMES["objective"]),
-        description="what is minimised early; loss, where the goal is a small network, and within a "
-        "budget where the distance compares no networks of other sizes",
+        default=Choice(name=NAMES["objective"]), description="what is minimised early"
     )
     candidates: Annotated[int, Field(ge=1, le=10**4)] = 40
     workers: Positive | Literal["auto"] = Field(
@@ -340,14 +338,6 @@ class Search(Section):
         description="seconds that a plugin may take for an answer, or a training from step to step, "
         "before it counts as failed; 0 waits for ever",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_goal(cls, value: Any) -> Any:
-        """A search for a small network minimises the loss early, unless it says otherwise."""
-        if not isinstance(value, Mapping) or value.get("goal", "perplexity") == "perplexity":
-            return value
-        return {"objective": SIZED_OBJECTIVE, **value}
 
 
 class Rounds(Section):

@@ -56,13 +56,15 @@ def test_bfloat16_stays_near_float32(kind, few, monkeypatch):
 
 
 def test_products_of_few_numbers_are_float32_on_a_cpu():
-    small, large = torch.empty(4, 5), torch.empty(5000, 1000)
-    assert step_dtype(small, 2) == torch.float32
-    assert step_dtype(small.double(), 2) == torch.float64
+    small, large, two, three = (
+        torch.empty(size) for size in ((4, 5), (5000, 1000), (2, 5), (3, 5))
+    )
+    assert step_dtype(small, two) == torch.float32
+    assert step_dtype(small.double(), two) == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
-        assert step_dtype(small, 2) == torch.float32
-        assert step_dtype(large, 2) == torch.float32
-        assert step_dtype(large, 3) == torch.bfloat16
+        assert step_dtype(small, two) == torch.float32
+        assert step_dtype(large, two) == torch.float32
+        assert step_dtype(large, three) == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["gru", "rnn"])

@@ -107,7 +107,11 @@ def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(whole
     ("text", "path", "message"),
     [
         ('[dense]\nrun = "a"\ntarget = 3.0', "dense", "found run and target; expected one"),
-        ("[dense]\ntarget = 3.0", "search.objective", "which needs .*spectra.*without: .*loss"),
+        (
+            '[dense]\ntarget = 3.0\n[search]\nobjective = "both"',
+            "search.objective",
+            "which needs .*spectra.*without: .*loss",
+        ),
         (
             '[dense]\nweights = "a"\n[search]\nobjective = "beside_dense"',
             "search.objective",

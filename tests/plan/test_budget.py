@@ -168,13 +168,6 @@ def test_contradictions_are_told(text, overrides, said):
     assert said in str(found.value)
 
 
-def test_the_objective_is_the_loss_where_the_distance_compares_no_widths(text):
-    given = ("prune.active=2000", WIDTHS)
-    assert tiny_recipe(text, *given).search.objective.name == "loss"
-    able = tiny_recipe(text, *given, "spectrum.distance=wasserstein")
-    assert able.search.objective.name != "loss"
-
-
 @pytest.mark.parametrize(
     ("said", "name", "size"),
     [("64 KiB", "64 KiB", 65536), ("1.5mib", "1.5 MiB", 1572864), ("200", "200 B", 200)],

@@ -136,6 +136,8 @@ def test_ranges_have_a_width_that_a_float_holds():
 )
 def test_a_space_of_sizes_needs_a_distance_that_compares_them(space, distance, refused):
     text = f"[model]\nhidden = 8\nlayers = 1\n[space]\n{space}\n[spectrum]\ndistance = '{distance}'"
+    loads(text)  # by loss alone nothing is compared with the distance
+    text += "\n[search]\nobjective = 'both'"
     if refused is None:
         loads(text)
     else:
