@@ -107,10 +107,10 @@ fell, which rounding and the order of units decide, does not. Each table below h
 `ptb` they say the same. On `pydoc` they do not: of what the full-state distance told there, the larger
 part was in the values of lost directions, which are no property of a network, so its advantage over loss
 was not one that another computer would have to find. With resolved exponents no search by a distance,
-alone or with loss, loses less there than the search by loss; the default one is behind it inside the
+alone or with loss, loses less there than the search by loss; `both` is behind it inside the
 noise floor. A number of lost directions stands among the signals, and is none to trust alone.
 
-At equal cost, which these replays count since then, the default is behind: it pays for the dense
+At equal cost, which these replays count since then, `both` is behind: it pays for the dense
 reference and for spectra, and a search by loss has a larger pool for the same epochs. On these two tables,
 whose configurations lie hardly further apart than the noise, no difference is sure; where it points is
 said below, in the tables together.
@@ -133,7 +133,7 @@ The first two commands made the tables `pydoc` and `ptb` when the repeated confi
 over the sample; now they are its first, so that a table in the making has its noise floor early. The
 tables' own rows say which they are.
 
-The last replays what is compared, on random pools, and loss and the default with every searcher. The rule
+The last replays what is compared, on random pools, and loss and `both` with every searcher. The rule
 needs every objective with every searcher, `bench report --every`, on the tables that are to decide.
 
 Replays ask the objectives that runs ask, hedged and not, by the names that
