@@ -57,13 +57,12 @@ def default_early() -> Early:
 
 def default_method(searcher: str | None = None) -> Method:
     """The search of a recipe that says nothing."""
-    early = default_early()
-    hedge = Rounds().hedge and early != BY_LOSS  # a round that keeps by loss has nothing to hedge
-    return by(early, searcher or Search().searcher.name, hedge=hedge)
+    return by(default_early(), searcher or Search().searcher.name, hedge=Rounds().hedge)
 
 
 def by(early: Early, searcher: str | None, *, hedge: bool = False) -> Method:
-    """A search with the recipe's rounds."""
+    """A search with the recipe's rounds; one that keeps by loss has nothing to hedge."""
+    hedge = hedge and early != BY_LOSS
     name = early.name + ("+hedge" if hedge else "")
     return Method(f"{name}, {searcher or 'random pool'}", searcher, early, hedge)
 
@@ -83,17 +82,14 @@ def methods(
     """
     names = registry().names("searcher") if searchers is None else list(searchers)
     proposers: list[str | None] = [None, *names] if every else [None]
-    found = [by(e, s, hedge=h) for e in objectives for h in (False, True) for s in proposers]
-    found = [m for m in found if not (m.hedge and m.early == BY_LOSS)]
     pair = preregistered("pair")
-    for method in (
+    found = [
+        *(by(e, s, hedge=h) for e in objectives for h in (False, True) for s in proposers),
         *(by(BY_LOSS, s) for s in names),
         *(by(pair, s, hedge=True) for s in names),
         *(default_method(s) for s in names),
-    ):
-        if method not in found:
-            found.append(method)
-    return found + baselines(study)
+    ]
+    return [*dict.fromkeys(found), *baselines(study)]
 
 
 def baselines(study: Study) -> list[Method]:

@@ -132,7 +132,7 @@ def test_workers_have_the_environment_that_their_run_began_with(monkeypatch):
                 assert slot.pool.submit(os.getenv, "HYPERPRUNE_OF_A_TEST").result() == value
 
 
-def test_workers_find_loaded_what_they_need(monkeypatch):
+def test_workers_find_loaded_what_they_need():
     loaded = "'torch' in __import__('sys').modules"
     with Processes(Crew(1, 1, False, print, bool)) as executor:
         assert executor._slots[0].pool.submit(eval, loaded).result()
