@@ -25,6 +25,7 @@ class Plan:
     search_epochs: int  # all candidates, rounds and finalists
     full_search_epochs: int  # candidates × full budget
     int8_epochs: int = 0  # that each finalist trains on as int8
+    distances: bool = True  # whether spectra are held against the dense reference's
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def _train(
             raise elsewhere[-1]
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
-    measures = not is_further(job.candidate)
+    measures = recipe.spectrum.measure and not is_further(job.candidate)
     while trainer.epoch < job.epochs:
         began = time.perf_counter()
         with at_work(whose) if whose else nullcontext():

@@ -46,7 +46,7 @@ def distances(run: Source) -> go.Figure:
     """
     view = look(run)
     figure = blank("epoch", "LS distance to the dense reference")
-    sparse = [item for item in view.histories.values() if item.name != DENSE]
+    sparse = [item for item in view.histories.values() if set(item.distance) != {None}]
     _lines(figure, view, sparse, lambda item: item.distance, errors=True)
     return figure
 

@@ -110,7 +110,10 @@ def paper(run: Source) -> go.Figure:
                 line={"color": chosen[name], "width": 2},
                 **place(0, 3),
             )
-    for number, panel in ((1, distances(view)), (2, learning_curves(view))):
+    compared = distances(view)
+    if not (figure.data or compared.data):
+        return blank("rank", "exponent")
+    for number, panel in ((1, compared), (2, learning_curves(view))):
         for trace in panel.data:
             trace.update(showlegend=False, legendgroup=trace.name)
             figure.add_trace(trace, **place(number, 3))

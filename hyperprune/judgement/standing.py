@@ -99,8 +99,9 @@ def recipe_of(run: Run) -> Recipe:
 
 def dense_spectrum(folder: Path, epoch: int) -> LyapunovSpectrum | None:
     """What a candidate's spectrum after an epoch is seen beside; None where the run has none."""
-    given = recipe_of(open_run(folder)).dense
-    if given.target is not None:
+    recipe = recipe_of(open_run(folder))
+    given = recipe.dense
+    if given.target is not None or not recipe.spectrum.measure:
         return None
     return load_spectrum(folder, DENSE, None if given.weights else epoch)[1]
 
@@ -116,7 +117,9 @@ def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, Lyap
         int(path.stem) for path in (training.path / layout.SPECTRA).glob("[0-9]*.safetensors")
     )
     if not stored:
-        raise RunError(f"{name} has no spectrum yet")
+        measures = recipe_of(run).spectrum.measure
+        why = "yet" if measures else "in this run: its recipe says spectrum.measure = false"
+        raise RunError(f"{name} has no spectrum {why}")
     chosen = stored[-1] if epoch is None else epoch
     if chosen not in stored:
         raise RunError(

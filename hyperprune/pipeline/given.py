@@ -62,7 +62,12 @@ def _differences(settled: Settled, run: Run, other: Recipe) -> Iterator[str]:
     texts = [fact["sha256"] for fact in run.journal.facts("corpus")]
     if texts and texts[0] != settled.corpus.sha256:
         yield "another text"
-    own, theirs = dotted(dense_parts(settled.recipe)), dotted(dense_parts(other))
+    own, theirs = dense_parts(settled.recipe), dense_parts(other)
+    if own["spectrum"] is None or theirs["spectrum"] is None:
+        if own.pop("spectrum") is not None:
+            yield "spectrum.measure False (here True)"
+        del theirs["spectrum"]
+    own, theirs = dotted(own), dotted(theirs)
     for key in sorted(own.keys() | theirs.keys()):
         if own.get(key) != theirs.get(key):
             named = key.replace(".options.", ".")
@@ -71,7 +76,7 @@ def _differences(settled: Settled, run: Run, other: Recipe) -> Iterator[str]:
 
 def _copied(settled: Settled, path: Path, folder: TrainingFolder) -> Outcome:
     run, outcome = _found(settled, path)
-    folder.take(run.training(DENSE), len(outcome.epochs))
+    folder.take(run.training(DENSE), outcome.epochs)
     return outcome
 
 
@@ -91,11 +96,9 @@ def _measured(settled: Settled, path: Path, folder: TrainingFolder) -> Outcome:
     trainer = _loaded(settled, path)
     valid = trainer.evaluate(trainer.heldout("valid"))
     train = trainer.evaluate(trainer.heldout("train"))
-    spectrum = measure_spectrum(
-        trainer,
-        spectrum_text(settled.task, settled.recipe.spectrum),
-        settled.recipe.spectrum,
-    )
+    said, spectrum = settled.recipe.spectrum, None
+    if said.measure:
+        spectrum = measure_spectrum(trainer, spectrum_text(settled.task, said), said)
     metrics = EpochMetrics(1, train.loss, valid.loss, False, valid.cost)
     record = recorded(metrics, spectrum, None)
     folder.save(trainer, spectrum, [record])

@@ -59,11 +59,7 @@ def estimate(settled: Settled) -> Estimate:
         held = trainer.heldout("valid")
         piece = [held.make(0)]
         validation = _timed(lambda: trainer.evaluate(piece), device) * len(held)
-        settings = recipe.spectrum
-        short = settings.model_copy(update={"burn_in": 1, "steps": 2, **SIMPLE})
-        text = spectrum_text(settled.task, settings)[:3, :1]
-        share = settings.sequences * (settings.burn_in + settings.steps) / 3
-        spectrum = _timed(lambda: measure_spectrum(trainer, text, short), device) * share
+        spectrum = _time_spectrum(settled, trainer) if recipe.spectrum.measure else 0.0
     epoch = step * steps + validation + spectrum
     return Estimate(
         parameters=settled.weights,
@@ -94,6 +90,15 @@ def _time_steps(trainer: Trainer) -> tuple[float, int]:
         trainer.run_epoch(on_step)
     gaps = [after - before for before, after in pairwise(marks)]
     return statistics.median(gaps[1:] or gaps), length
+
+
+def _time_spectrum(settled: Settled, trainer: Trainer) -> float:
+    """Seconds of a spectrum, from three steps of one sequence."""
+    settings = settled.recipe.spectrum
+    short = settings.model_copy(update={"burn_in": 1, "steps": 2, **SIMPLE})
+    text = spectrum_text(settled.task, settings)[:3, :1]
+    share = settings.sequences * (settings.burn_in + settings.steps) / 3
+    return _timed(lambda: measure_spectrum(trainer, text, short), trainer.device) * share
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:

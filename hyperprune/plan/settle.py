@@ -72,7 +72,8 @@ def _settled(recipe: Recipe) -> Settled:
     corpus = load_corpus(recipe.data)
     task = load_task(recipe, corpus)
     check_lengths(recipe, task)
-    spectrum_text(task, recipe.spectrum)
+    if recipe.spectrum.measure:
+        spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)
     weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
     if recipe.prune.budgeted:

@@ -11,7 +11,7 @@ from hyperprune.plugins.parameters import check_options
 from hyperprune.recipe.budget import check_budget
 from hyperprune.recipe.problems import Problem
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Prune, Recipe
-from hyperprune.recipe.reference import check_dense
+from hyperprune.recipe.reference import check_dense, check_objective
 from hyperprune.recipe.sizes import check_sizes
 from hyperprune.recipe.space import resolve
 from hyperprune.search.rounds import halving
@@ -25,8 +25,9 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     yield from unknown
     yield from check_training(recipe)
     yield from check_goal(recipe)
+    yield from check_dense(recipe)
     if not unknown:
-        yield from check_dense(recipe)
+        yield from check_objective(recipe)
     space, problems = resolve(recipe)
     yield from check_rounds(recipe, None if problems else space.size)
     yield from problems

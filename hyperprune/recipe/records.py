@@ -280,6 +280,11 @@ class Prune(Section):
 class Spectrum(Section):
     """How a Lyapunov spectrum is measured and two are compared."""
 
+    measure: bool = Field(
+        default=True,
+        description="whether spectra are measured, after each epoch; a search whose objective compares "
+        "none may do without, and its candidates then cost their training alone",
+    )
     state: Literal["hidden", "full"] = "full"
     protocol: Literal["standard", "published"] = "standard"
     sequences: Positive = 8

@@ -40,14 +40,14 @@ def dense_key(recipe: Recipe, corpus_hash: str, made_with: dict[str, Any]) -> st
 def dense_parts(recipe: Recipe) -> dict[str, Any]:
     """The settings that a dense reference depends on, by section."""
     said = recipe.model_dump(mode="json")
-    compared = ("distance", "reference", "exponents")  # which change no spectrum
-    spectrum = {k: v for k, v in said["spectrum"].items() if k not in compared}
+    others = ("distance", "reference", "exponents", "measure")  # which change no spectrum
+    spectrum = {k: v for k, v in said["spectrum"].items() if k not in others}
     train = {k: v for k, v in said["train"].items() if k != "threads"}
     return {
         "model": said["model"],
         "train": train,
         **({"task": said["task"]} if "task" in said else {}),
-        "spectrum": spectrum,
+        "spectrum": spectrum if recipe.spectrum.measure else None,
         "seed": recipe.seed,
     }
 
@@ -59,7 +59,7 @@ def fetch(key: str, target: TrainingFolder, epochs: int) -> tuple[EpochRecord, .
         history = read_epochs(atomic.read_json(source.path / HISTORY))
         if len(history) != epochs:
             return None
-        target.take(source, epochs)
+        target.take(source, history)
     except Exception:  # whatever is wrong with a cache, training anew is right
         return None
     return tuple(history)
@@ -74,6 +74,7 @@ def publish(key: str, source: TrainingFolder, history: tuple[EpochRecord, ...]) 
     target = TrainingFolder(cache_root() / key)
     with owned(target.path):
         for record in history:
-            atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
+            if record.largest is not None:
+                atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
         atomic.copy(source.best, target.best)
         atomic.write_json(target.path / HISTORY, [record.plain() for record in history])

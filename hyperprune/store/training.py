@@ -89,9 +89,10 @@ class TrainingFolder:
         metadata = {"trainer": state, "history": [record.plain() for record in history]}
         atomic.write_tensors(self.checkpoint, tensors, metadata)
 
-    def take(self, source: TrainingFolder, epochs: int) -> None:
-        """Copy another training's spectra and best weights; raises where one is missing or damaged."""
-        for epoch in range(1, epochs + 1):
+    def take(self, source: TrainingFolder, epochs: Sequence[EpochRecord]) -> None:
+        """Copy another training's spectra, where measured, and best weights; raises where one is missing
+        or damaged."""
+        for epoch in (record.epoch for record in epochs if record.largest is not None):
             LyapunovSpectrum.load(source.spectrum(epoch))
             atomic.copy(source.spectrum(epoch), self.spectrum(epoch))
         atomic.read_tensors(source.best)

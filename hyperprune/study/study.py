@@ -40,7 +40,7 @@ from hyperprune.store.study import StudyFolder
 from hyperprune.study.result import TrialResult, result, results
 from hyperprune.study.settings import Settings, digest, own_part, prune_part, settle
 from hyperprune.study.trial import Desk, Given, Report, Trial
-from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome, comparable
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome, comparable, told_of
 from hyperprune.training.trainer import copy_into
 
 Turns = Iterator[Trial]
@@ -48,7 +48,7 @@ Turns = Iterator[Trial]
 
 def lsh(
     space: Mapping[str, Any],
-    inputs: Any,
+    inputs: Any = None,
     *,
     epochs: int,
     sparsity: float | None = None,
@@ -69,6 +69,7 @@ def lsh(
         settings of your own (`lr`, `hidden`); a list to choose from, `(low, high)` or `(low, high, "log")`.
     inputs: held-out sequences that drive every spectrum, as the network's forward takes them; token ids
         (T, B) or inputs (T, B, E) for a module with `step`. See `hyperprune.lyapunov_spectrum`.
+        `spectrum={"measure": False}` needs none: the search is by an objective that compares no spectra.
     epochs: of a full training. sparsity: that of `prune`.
     base: values of your own settings where the space names none, and the dense reference's; where it says
         nothing of a setting that varies, the first of its list or the middle of its range.
@@ -87,6 +88,12 @@ def lsh(
         "final": final,
     }
     settings = settle(space, base or {}, sections, epochs=epochs, seed=seed, title=title)
+    if inputs is None and settings.recipe.spectrum.measure:
+        raise RecipeError(
+            [
+                "inputs: found none; expected sequences that drive spectra, or spectrum.measure = False"
+            ]
+        )
     steps = None if "steps" not in (spectrum or {}) else settings.recipe.spectrum.steps
     return Study(settings, inputs, steps, None if folder is None else Path(folder), observers)
 
@@ -255,8 +262,10 @@ class Study:
 
     # ── what trials tell ─────────────────────────────────────────────────────────────────────
 
-    def _measure(self, network: nn.Module) -> LyapunovSpectrum:
+    def _measure(self, network: nn.Module) -> LyapunovSpectrum | None:
         said = self._settings.recipe.spectrum
+        if not said.measure:
+            return None
         return lyapunov_spectrum(
             network,
             self._inputs,
@@ -276,13 +285,11 @@ class Study:
             train_loss=report.train_loss,
             valid_loss=report.loss,
             averaging=False,
-            largest=spectrum.largest,
-            floored=spectrum.floored,
             topology=topology,
-            lost=spectrum.lost,
-            exponents=len(spectrum.exponents),
+            **told_of(spectrum),
         )
-        atomic.write(self._facts.training(name).spectrum(epoch), spectrum.save)
+        if spectrum is not None:
+            atomic.write(self._facts.training(name).spectrum(epoch), spectrum.save)
         history = [*self._candidate(name).outcome.epochs, record]
         if report.loss <= min(item.valid_loss for item in comparable(history)):
             self._facts.save_best(name, _weights(report.network), epoch, report.loss)

@@ -25,12 +25,12 @@ TOO_LARGE = f"one lies within ±{LARGEST_LOSS:g}: report it in another unit"
 
 @dataclass(frozen=True)
 class Report:
-    """What a loop said of an epoch, and the spectrum of its network."""
+    """What a loop said of an epoch, and the spectrum of its network where it is measured."""
 
     network: nn.Module
     loss: float
     train_loss: float
-    spectrum: LyapunovSpectrum
+    spectrum: LyapunovSpectrum | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Desk:
     seed: int
     epochs: int
     varied: frozenset[str]
-    measure: Callable[[nn.Module], LyapunovSpectrum]
+    measure: Callable[[nn.Module], LyapunovSpectrum | None]
     told: Callable[[Trial, int, Report], None]
 
 
@@ -181,7 +181,7 @@ class Trial:
         network: as it would be used (averages, where you average), in whichever mode. train_loss is read by
         objectives over training curves; the validation loss where it is not told. spectrum: one that you
         measured yourself. A loss or a network that is no longer finite ends the trial, and not the study:
-        then the answer is None.
+        then the answer is None, as it is where `spectrum.measure` is false.
         """
         if not self._begun or self._report is not None or self.cause is not None:
             raise RunError(

@@ -98,12 +98,21 @@ def recorded(
     """What is kept of an epoch: its losses, what its spectrum comes to, and where its weights are."""
     return EpochRecord(
         **asdict(metrics),
-        largest=spectrum.largest if spectrum else None,
-        floored=spectrum.floored if spectrum else 0,
         topology=topology.plain() if topology else {},
-        lost=spectrum.lost if spectrum else None,
-        exponents=len(spectrum.exponents) if spectrum else None,
+        **told_of(spectrum),
     )
+
+
+def told_of(spectrum: LyapunovSpectrum | None) -> dict[str, Any]:
+    """What a record keeps of a spectrum, None where none was measured."""
+    if spectrum is None:
+        return {"largest": None, "floored": 0}
+    return {
+        "largest": spectrum.largest,
+        "floored": spectrum.floored,
+        "lost": spectrum.lost,
+        "exponents": len(spectrum.exponents),
+    }
 
 
 def comparable(records: Sequence[EpochRecord]) -> list[EpochRecord]:

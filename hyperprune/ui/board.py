@@ -143,6 +143,11 @@ class Board:
         return self.plan.epochs if self.plan and name == DENSE else self.stage_target
 
     @property
+    def distances(self) -> bool:
+        """Whether spectra are held against the dense reference's."""
+        return self.plan is None or self.plan.distances
+
+    @property
     def target_cost(self) -> float | None:
         """Lowest cost of the dense reference: what candidates are held against."""
         return self.given_target if self.dense.best_cost is None else self.dense.best_cost

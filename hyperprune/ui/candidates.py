@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,18 +14,8 @@ from rich.text import Text
 from hyperprune.judgement.result import CandidateResult
 from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.terms.sheet import Sheet
-from hyperprune.ui.text import (
-    four_places,
-    measured,
-    number,
-    safe,
-    setting,
-    short_names,
-)
-
-if TYPE_CHECKING:
-    pass
 from hyperprune.ui.tables import plain_table
+from hyperprune.ui.text import four_places, measured, number, safe, setting, short_names
 
 STYLES = {"winner": "bold green", "finalist": "green", "eliminated": "dim", "failed": "red"}
 
@@ -90,6 +80,8 @@ LEFT_OUT = {"distance": 67, "epochs": 57, "settings": 49}
 def _narrow_candidates(candidates: Sequence[CandidateResult], width: int, metric: Metric) -> Table:
     columns = ("candidate", "settings", "epochs", "distance", metric.words, "state")
     shown = [name for name in columns if width >= LEFT_OUT.get(name, 0)]
+    if not _compared(candidates):
+        shown = [name for name in shown if name != "distance"]
     table = plain_table(*shown, right=("epochs", "distance", metric.words))
     names = short_names(path for item in candidates for path in item.configuration)
     for item in sorted(candidates, key=partial(_rank, metric)):
@@ -110,21 +102,30 @@ def _narrow_candidates(candidates: Sequence[CandidateResult], width: int, metric
 
 def _wide_candidates(candidates: Sequence[CandidateResult], metric: Metric) -> Table:
     names = short_names(path for item in candidates for path in item.configuration)
-    numbers = ["epochs", "LS distance", "lost", metric.words, "met target"]
+    spectral = ["LS distance", "lost"] if _compared(candidates) else []
+    numbers = ["epochs", *spectral, metric.words, "met target"]
     table = plain_table("candidate", *names.values(), *numbers, "state", right=numbers)
     for item in sorted(candidates, key=partial(_rank, metric)):
         table.add_row(
             Text(safe(item.name), no_wrap=True),
             *(Text(setting(item.configuration.get(path, "–"))) for path in names),
             str(item.epochs),
-            Text(measured(item.distance, item.distance_error), no_wrap=True),
-            number(item.lost),
+            *((_distance(item), number(item.lost)) if spectral else ()),
             _best(item, metric),
             _epoch(item.met_target),
             _state(item),
             style="dim" if item.state == "eliminated" else "",
         )
     return table
+
+
+def _compared(candidates: Sequence[CandidateResult]) -> bool:
+    """Whether spectra say anything of candidates: none has a distance where none was measured."""
+    return any(item.distance is not None for item in candidates)
+
+
+def _distance(item: CandidateResult) -> Text:
+    return Text(measured(item.distance, item.distance_error), no_wrap=True)
 
 
 def _best(item: CandidateResult, metric: Metric) -> Text:

@@ -120,8 +120,8 @@ def relevant(board: Board, room: int) -> tuple[list[Row], list[Row]]:
         best = board.best
 
         def order(row: Row) -> tuple[bool, int, float, str]:
-            distance = row.distance if row.distance is not None else float("inf")
-            return row is not best, RELEVANCE.index(row.state), distance, row.name
+            cost = float("inf") if row.best_cost is None else row.best_cost
+            return row is not best, RELEVANCE.index(row.state), cost, row.name
 
         rows = sorted(rows, key=order)
         chosen = {row.name for row in rows[:room]}

@@ -18,8 +18,10 @@ NARROW = {"candidate": 9, "settings": 10, "epoch": 5, "distance": 8, "metric": 1
 """Columns of a narrow table with their widths; settings have at least theirs."""
 GIVEN_UP = ("settings", "distance", "epoch", "state")
 """What a window too narrow for all of them goes without, in this order: no number is ever cut."""
-FIXED = 9 + 5 + 16 + 5 + 10 + 13 + 7 * 2
+FIXED = 9 + 5 + 10 + 13 + 5 * 2
 """Columns of a wide table that settings leave to the rest, gaps included."""
+SPECTRAL = 16 + 5 + 2 * 2
+"""What distances and lost directions take of it, where spectra are compared."""
 SPARK = 12
 """Columns of a curve of the loss beside each candidate, where there is room for them."""
 COLOURS = {
@@ -42,7 +44,7 @@ def candidate_rows(board: Board, rows: Sequence[Row], width: int, room: int) -> 
     """
     names = short_names(path for row in board.candidates.values() for path in row.configuration)
     taken = [_settings_width(board, path, name) for path, name in names.items()]
-    spare = width - sum(taken) - 2 * len(taken) - FIXED
+    spare = width - sum(taken) - 2 * len(taken) - FIXED - SPECTRAL * board.distances
     if names and spare >= 0:
         return _wide(board, rows, names, taken, sparks=spare >= SPARK + 2), len(rows)
     return _narrow(board, rows, names, width, room)
@@ -62,8 +64,9 @@ def _wide(
     for name, size in zip(names.values(), taken, strict=True):
         table.add_column(Text(name), no_wrap=True, overflow="ellipsis", width=size)
     table.add_column("epoch", justify="right", no_wrap=True, width=5)
-    table.add_column("LS distance", justify="right", no_wrap=True, width=16)
-    table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
+    if board.distances:
+        table.add_column("LS distance", justify="right", no_wrap=True, width=16)
+        table.add_column("lost", justify="right", no_wrap=True, width=5)  # directions
     table.add_column(board.metric.words, justify="right", no_wrap=True, width=10)
     if sparks:
         table.add_column("loss", no_wrap=True, width=SPARK)
@@ -76,8 +79,7 @@ def _wide(
             _name(board, row),
             *(Text(value if row.name != DENSE else "") for value in every),
             f"{row.epoch}" if row.epoch else "–",
-            distance,
-            number(row.lost),
+            *((distance, number(row.lost)) if board.distances else ()),
             _value(board, row),
             *([Text(sparkline(row.losses, SPARK), style="cyan")] if sparks else []),
             _state(row),
@@ -91,9 +93,11 @@ def _narrow(
 ) -> tuple[Table, int]:
     """One column for all settings; columns that do not fit are left out rather than cut."""
     shown = dict(NARROW)
+    if not board.distances:
+        del shown["distance"]
     for name in GIVEN_UP:
         if sum(shown.values()) + len(shown) - 1 > width:
-            del shown[name]
+            shown.pop(name, None)
     own = width - sum(shown.values()) - len(shown) + 1 + shown.get("settings", 0)
     said = {row.name: _settings(row, names, own, lines=1) for row in rows}
     lines = len(rows)

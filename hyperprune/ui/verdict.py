@@ -66,8 +66,7 @@ def result_facts(result: RunResult) -> RenderableType:
                 f"{result.search_epochs:,} for {len(result.candidates)} candidates{against}; "
                 f"dense reference {result.dense_epochs:,}",
             ),
-            ("LS distance", _distance(best)),
-            ("lost directions", _lost(best)),
+            *_spectral(result),
             ("early signal", _signal(result)),
             *_goal(result),
             *_budget(result),
@@ -99,6 +98,13 @@ def study_facts(result: RunResult) -> RenderableType:
             ("run folder", safe(result.folder)),
         ]
     )
+
+
+def _spectral(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
+    """What spectra say of the winner, where any candidate's was held against the dense reference's."""
+    if any(item.distance is not None for item in result.candidates):
+        yield "LS distance", _distance(result.best)
+        yield "lost directions", _lost(result.best)
 
 
 def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:

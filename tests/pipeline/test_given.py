@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import hyperprune
-from hyperprune.errors import RecipeError
-from hyperprune.judgement.standing import dense_spectrum, standing
+from hyperprune.errors import RecipeError, RunError
+from hyperprune.judgement.standing import dense_spectrum, load_spectrum, standing
 from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.recipe import loads
 from hyperprune.store import atomic
@@ -103,6 +103,58 @@ def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(whole
     assert not (tmp_path / "refused").exists()
 
 
+def test_without_spectra_a_search_by_loss_is_the_same_to_the_bit(whole, tmp_path):
+    """Measuring draws nothing and changes nothing: only what it tells is gone."""
+    with_them = run(whole, tmp_path / "with", "search.objective=loss")
+    without = run(whole, tmp_path / "run", "search.objective=loss", "spectrum.measure=false")
+    assert not list((tmp_path / "run").glob("*/spectra/*"))
+    own, other = without.to_json(), with_them.to_json()
+    spectral = {"distance", "distance_error", "distance_noise", "lost", "dense_lost", "exponents"}
+    for item in (*own["candidates"], *other["candidates"]):
+        for key in (*spectral, "rests_on"):
+            item.pop(key, None)
+    for item in (own, other):
+        item.pop("signal")
+    assert own == other
+    name = without.winner
+    for part in ("best.safetensors",):
+        assert (tmp_path / "run" / name / part).read_bytes() == (
+            tmp_path / "with" / name / part
+        ).read_bytes()
+    assert dense_spectrum(tmp_path / "run", 3) is None
+    with pytest.raises(RunError, match=r"spectrum.measure = false"):
+        load_spectrum(tmp_path / "run", name, None)
+    (tmp_path / "run" / "result.json").unlink()
+    assert hyperprune.resume(tmp_path / "run").to_json() == without.to_json()
+
+
+def test_a_reference_with_spectra_serves_a_run_without_and_not_the_other_way_round(whole, tmp_path):
+    folder, _ = whole
+    bare = run(whole, tmp_path / "bare", "search.objective=loss", "spectrum.measure=false")
+    settings = ("search.objective=loss", "spectrum.measure=false", "spectrum.sequences=1")
+    own = run(whole, tmp_path / "run", f"dense.run={folder}", *settings)
+    assert own.dense_value == bare.dense_value
+    again = run(whole, tmp_path / "again", f"dense.run={tmp_path / 'bare'}", *settings)
+    assert again.dense_value == bare.dense_value
+    with pytest.raises(RecipeError, match=r"spectrum.measure False \(here True\)"):
+        run(whole, tmp_path / "refused", f"dense.run={tmp_path / 'bare'}")
+    best = folder / "dense" / "best.safetensors"
+    measured = run(whole, tmp_path / "weights", f"dense.weights={best}", *settings)
+    assert measured.dense_value == bare.dense_value
+    assert not (tmp_path / "weights" / "dense" / "spectra").exists()
+
+
+def test_a_cached_reference_with_spectra_is_another_than_one_without(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYPERPRUNE_CACHE", str(tmp_path / "cache"))
+    bare = ("search.objective=loss", "spectrum.measure=false")
+    for turn in range(2):
+        for number, settings in enumerate((bare, ("search.objective=distance",))):
+            target = tmp_path / f"run{turn}{number}"
+            run(whole, target, *settings)
+            assert (target / "dense" / "spectra").exists() == bool(number)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
@@ -111,6 +163,11 @@ def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(whole
             '[dense]\ntarget = 3.0\n[search]\nobjective = "both"',
             "search.objective",
             "which needs .*spectra.*without: .*loss",
+        ),
+        (
+            '[spectrum]\nmeasure = false\n[search]\npreset = "published"',
+            "search.objective",
+            "'distance', which needs the networks' spectra.*measures none; .*without: .*loss",
         ),
         (
             '[dense]\nweights = "a"\n[search]\nobjective = "beside_dense"',

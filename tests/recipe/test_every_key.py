@@ -119,6 +119,7 @@ ELSEWHERE = {
     "search.executor": "tests/pipeline/test_executors.py: where candidates train is not what comes of it",
     "final.keep": "tests/reliability/test_mending.py: which files stay, not what they hold",
     "search.silence": "tests/reliability/test_strangers.py: a plugin that hangs",
+    "spectrum.measure": "tests/pipeline/test_given.py: no spectrum, and the same trainings",
     "dense.run": "tests/pipeline/test_given.py: another run's network is the reference",
     "dense.weights": "tests/pipeline/test_given.py: the reference is measured, not trained",
     "dense.target": "tests/pipeline/test_given.py: there is no reference but a number",

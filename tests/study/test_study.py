@@ -106,6 +106,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[hyperprune.Study, A
     return asked, loop(asked)
 
 
+def test_without_spectra_any_network_will_do(tmp_path: Path) -> None:
+    """No inputs, and no network that a spectrum could be taken of: losses alone decide."""
+    asked = study(tmp_path, inputs=None, spectrum={"measure": False})
+    for trial in asked:
+        net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+        optimizer = torch.optim.SGD(net.parameters(), lr=trial["lr"])
+        sparse = trial.sparse(net, optimizer, steps=1)
+        for epoch in trial.epochs():
+            net(X[0, :, :1].reshape(2, 4)).sum().backward()
+            sparse.step()
+            assert trial.report(net, (1.0 + trial["lr"]) / epoch) is None
+    assert asked.best.configuration["lr"] == 1e-5
+    assert all(item.distance is None for item in asked.results)
+    assert not list(tmp_path.rglob("spectra"))
+    with pytest.raises(RecipeError, match=r"inputs: found none; expected .*measure = False"):
+        study(inputs=None)
+
+
 def test_turns_come_in_the_order_of_the_search(whole: Any) -> None:
     """dense 1–5; c000 … c003 to 3; the better two to 5."""
     asked, seen = whole

@@ -1,6 +1,7 @@
 import io
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def crowd(count):
         board.tell(events.CandidateProposed(name, {"prune.init": "er"}))
         row = board.row(name)
         row.state = "kept" if number % 7 == 0 else "eliminated"
-        row.distance = float(count - number)
+        row.best_cost = float(count - number)
     return board
 
 
@@ -50,6 +51,17 @@ def test_the_screen_of_a_finished_run(rendered):
     assert lines[8].split() == ["c001", "er", "·", "0.5", "1", "–", "149.00", "failed"]
     assert lines[9].split() == ["c002", "★", "er", "·", "0.5", "4", "0.2000", "93.00", "measured"]
     assert lines[-2:] == ["c001: the loss is nan", "hint"]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_run_that_compares_no_spectra_has_no_columns_for_them(rendered, width):
+    start, *rest = stream()
+    bare = replace(start, plan=replace(start.plan, distances=False))
+    shown = rendered(screen(told([bare, *rest]), width, 50), width, 50)
+    assert "distance" not in shown
+    assert "lost" not in shown
+    assert "0.2000" not in shown
+    assert {"93.00", "measured"} <= set(shown.splitlines()[9].split())
 
 
 def test_a_wide_screen_has_a_column_for_every_setting(rendered):

@@ -162,6 +162,15 @@ def test_no_number_of_a_narrow_table_is_cut(rendered, width):
         assert set(shown) <= set(row), (row, shown)
 
 
+@pytest.mark.parametrize("width", [75, 150])
+def test_a_table_without_spectra_has_no_columns_for_them(rendered, width):
+    bare = [replace(item, distance=None, distance_error=None, lost=None) for item in CANDIDATES]
+    heads = rendered(candidate_table(bare, 72.0, width), width, 80).splitlines()[0]
+    assert "distance" not in heads
+    assert "lost" not in heads
+    assert "distance" in rendered(candidate_table([*bare, *CANDIDATES], 72.0, width), width, 80)
+
+
 def test_settings_have_one_order_everywhere(rendered):
     """A run's events tell settings as they were drawn, its journal sorted: the screens do not show it."""
     drawn = {"prune.removal": "set", "train.lr": 1.0, "prune.init": "er"}
