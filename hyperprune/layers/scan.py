@@ -184,17 +184,18 @@ class _Scan(torch.autograd.Function):
         cell, mask, (dtype, of_step), depth = ctx.cell, ctx.mask, ctx.dtypes, ctx.depth
         with torch.autocast(d_outputs.device.type, enabled=False):
             matrices = [weight.to(of_step) for weight in ctx.weights]
-            d_h = torch.zeros_like(ctx.hidden[0])  # (B, H)
+            d_h = torch.empty_like(ctx.hidden[0]).copy_(d_outputs[-1])  # (B, H)
             coefficients = cell.derivative(ctx.rooms)
             d_z, direct, steps, d_c = cell.gradients(coefficients, d_h, d_c)
-            nothing = torch.zeros_like(d_h)
-            beside = [nothing] * len(d_z) if direct is None else direct.unbind()
-            arriving = d_outputs.unbind()
+            # What arrives at the h before a step from outside: an output's gradient, or nothing.
+            arriving = [torch.zeros_like(d_h)] * len(d_z)
+            arriving[depth::depth] = d_outputs[:-1].to(d_h.dtype).unbind()
+            beside = arriving if direct is None else direct.unbind()
             gates = d_z.unbind()
             for n in reversed(range(len(gates))):
-                if n % depth == depth - 1:
-                    d_h.add_(arriving[n // depth])
                 cell.pull(*steps[n])
+                if direct is not None and n % depth == 0:
+                    beside[n].add_(arriving[n])
                 if mask is None:
                     add_product(beside[n], gates[n], matrices[n % depth], out=d_h)
                 else:

@@ -39,7 +39,7 @@ class OrderedCell:
         return spread
 
     def by_chunk(self, x: Tensor) -> Tensor:
-        """View of units (…, H) that `spread` fills and `summed` reads."""
+        """View of units (…, H) that `spread` fills and `sum` reads."""
         view: Tensor = x.unflatten(-1, (-1, self.chunk))  # (…, n, C)
         return view
 
@@ -47,9 +47,9 @@ class OrderedCell:
         """`levels` into a view `by_chunk`."""
         out.copy_(x.unsqueeze(-1))
 
-    def summed(self, x: Tensor) -> Tensor:
+    def sum(self, x: Tensor, out: Tensor) -> None:
         """Sums over the units of each chunk of a view `by_chunk`, (…, n)."""
-        return x.sum(-1)
+        torch.sum(x, -1, out=out)
 
     def forward(self, z: Tensor, h: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor, Saved]:
         """Next h and c (B, H), and what the gradient needs."""
@@ -134,8 +134,8 @@ class OrderedCell:
         of_state, of_z = slopes.split([3 * H, 2 * n + 4 * H], -1)
         of_masters, gates, of_o = of_z.split([2 * n, 3 * H, H], -1)
         of_state = of_state.unflatten(-1, (3, H))
-        d_memory = torch.empty_like(d_h)
-        shared = (d_h, d_memory, d_memory.unsqueeze(-2))
+        d_memory, inner = torch.empty_like(d_h), torch.empty_like(masters[0])
+        shared = (d_h, d_memory, d_memory.unsqueeze(-2), torch.empty_like(inner), inner)
         steps = by_step(
             of_state, self.by_chunk(of_state[..., 1:, :]), gates.unflatten(-1, (3, H)), of_o,
             of_masters.unflatten(-1, (2, n)), slope, masters,
@@ -148,13 +148,14 @@ class OrderedCell:
 
     def pull(self, *views: Tensor) -> None:
         """Of z and of the previous c."""
-        (d_h, d_memory, wide, d_c, of_state, of_levels, gates, of_o, of_masters, slope,
-         masters) = views  # fmt: skip
+        (d_h, d_memory, wide, of_cumax, inner, d_c, of_state, of_levels, gates, of_o, of_masters,
+         slope, masters) = views  # fmt: skip
         torch.addcmul(d_c, d_h, slope, out=d_memory)
         of_state.mul_(wide)
         gates.mul_(wide)
         of_o.mul_(d_h)
-        of_masters.copy_(cumax_backward(self.summed(of_levels), masters))
+        self.sum(of_levels, of_cumax)
+        of_masters.copy_(cumax_backward(of_cumax, masters, inner))
 
 
 class UnevenCell(OrderedCell):
@@ -175,25 +176,25 @@ class UnevenCell(OrderedCell):
         return x @ self.of.to(x)
 
     def by_chunk(self, x: Tensor) -> Tensor:
-        """View of units (…, H) that `spread` fills and `summed` reads."""
+        """View of units (…, H) that `spread` fills and `sum` reads."""
         return x
 
     def spread(self, x: Tensor, out: Tensor) -> None:
         """`levels` into a view `by_chunk`."""
         torch.matmul(x, self.of.to(x), out=out)
 
-    def summed(self, x: Tensor) -> Tensor:
+    def sum(self, x: Tensor, out: Tensor) -> None:
         """Sums over the units of each chunk of a view `by_chunk`, (…, n)."""
-        return x @ self.of.to(x).T
+        torch.matmul(x, self.of.to(x).T, out=out)
 
 
-def cumax_backward(gradient: Tensor, softmax: Tensor) -> Tensor:
-    """Gradient of cumsum(softmax(z)) with respect to z, all (…, n).
+def cumax_backward(gradient: Tensor, softmax: Tensor, inner: Tensor) -> Tensor:
+    """Gradient of cumsum(softmax(z)) with respect to z, all (…, n); `inner` is room for as much.
 
     Of the softmax it is each entry's sum with those after it, and less the whole sum is as good: what
     is the same for all entries of a softmax moves nothing.
     """
-    inner = gradient - gradient.cumsum(-1)
+    torch.sub(gradient, torch.cumsum(gradient, -1, out=inner), out=inner)
     back: Tensor = torch._softmax_backward_data(inner, softmax, -1, softmax.dtype)
     return back
 
