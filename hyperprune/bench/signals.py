@@ -70,8 +70,8 @@ class Study:
 
     @property
     def target(self) -> float:
-        """The dense network's final validation loss."""
-        return self.dense.valid_losses[-1]
+        """The dense network's lowest validation loss, which is a run's target."""
+        return min(self.dense.valid_losses)
 
     def trained(self, row: int, epoch: int) -> int:
         """Epochs that a row trains when asked for so many: fewer where it diverges before."""
