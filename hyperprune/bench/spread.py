@@ -22,8 +22,9 @@ class Spread:
     """Final validation losses (nats per token) of what a table holds so far.
 
     spread: standard deviation over configurations. noise: over seeds of one configuration, pooled;
-    NaN without repeats. averaging: configurations whose weights are averaged at the end.
-    change: median change of a configuration's loss in the last epoch.
+    NaN without repeats. target: the dense network's lowest loss, NaN without one; met: configurations that
+    come to it. averaging: configurations whose weights are averaged at the end. change: median change of a
+    configuration's loss in the last epoch.
     """
 
     rows: int
@@ -34,6 +35,8 @@ class Spread:
     noise: float
     freedom: int
     dense: tuple[float, ...]
+    target: float
+    met: int
     losses: tuple[float, ...]
     averaging: int
     change: float
@@ -54,6 +57,8 @@ def spread(table: Table) -> Spread:
         if not table.rows[k].dense:
             groups.setdefault(table.rows[k].name.partition("-")[0], []).append(valid[k, -1])
     final = valid[own, -1]
+    dense = [k for k in whole if table.rows[k].dense]
+    target = float(valid[dense[0]].min()) if dense else math.nan
     averaging = table.series["averaging"].double().numpy()
     return Spread(
         len(table.rows),
@@ -63,7 +68,9 @@ def spread(table: Table) -> Spread:
         float(final.std(ddof=1)) if len(own) > 1 else math.nan,
         pooled_deviation(list(groups.values())),
         sum(len(group) - 1 for group in groups.values()),
-        tuple(float(valid[k, -1]) for k in whole if table.rows[k].dense),
+        tuple(float(valid[k, -1]) for k in dense),
+        target,
+        int((final <= target).sum()),
         tuple(float(loss) for loss in final),
         int(averaging[own, -1].sum()),
         float(np.median(np.abs(valid[own, -1] - valid[own, -2]))) if own else math.nan,
@@ -82,10 +89,17 @@ def lines(found: Spread) -> list[str]:
             f"spread {found.spread:.4f} nats, noise floor {found.noise:.4f} "
             f"({found.freedom} degrees of freedom): ratio {found.ratio:.1f}, {enough}"
         )
+    target = (
+        "not known yet"
+        if math.isnan(found.target)
+        else f"{found.met} of {found.configurations} configurations come to the dense network's lowest, "
+        f"{math.exp(found.target):.1f}"
+    )
     return [
         f"rows          {found.rows} of {found.planned}, {found.failed} failed",
         f"dense         validation perplexity {dense}",
         f"others        {found.configurations} configurations: {perplexities}",
+        f"target        {target}",
         f"settled       {found.averaging} of {found.configurations} average their weights at the "
         f"end; the last epoch moves the median loss by {found.change:.4f} nats",
         f"verdict       {verdict}",

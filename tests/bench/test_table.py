@@ -179,6 +179,8 @@ def test_spread_looks_at_final_losses_alone(path):
     assert found.noise == pytest.approx(float((finals[1] - finals[5]).abs() / 2**0.5))
     assert found.freedom == 1
     assert len(found.dense) == 2
+    assert found.target == float(table.series["valid_loss"][0].double().min())
+    assert found.met == int((finals[1:4] <= found.target).sum())
     assert f"rows          6 of 6, {found.failed} failed" in lines(found)
 
 
@@ -211,6 +213,7 @@ def test_a_study_has_a_signal_for_every_distance_and_the_noise_floor(path):
     assert {"loss", "l2 hidden", "l2 full, final", "wasserstein full"} <= set(whole.signals)
     assert all(values.shape == (3, 4) for values in whole.signals.values())
     assert whole.own_distance == "l2 full"
+    assert whole.target == min(whole.dense.valid_losses)
     finals = Table.load(path).series["valid_loss"][:, -1].double()
     assert whole.noise == pytest.approx(float((finals[1] - finals[5]).abs() / 2**0.5))
     assert whole.repeats == 1
