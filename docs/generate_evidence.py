@@ -49,8 +49,8 @@ either: training random configurations to the end meets it after 24 epochs, sear
 they choose is no better (2.1 noise floors by loss, 1.9 at random).
 
 Exploration, the share of weights ever active, goes with *worse* ends on all three (`gru` 0.69,
-`ptb_training` 0.49, `reach` 0.89 at epoch 3): networks that move fewer weights end better there. That was no hypothesis (the sixth said
-the opposite, that it tells nothing), so it is one for the next table.
+`ptb_training` 0.49, `reach` 0.89 at epoch 3): networks that move fewer weights end better there. That was
+no hypothesis (the sixth said the opposite, that it tells nothing), so it is one for the next table.
 
 The distance remains an objective to choose, alone (`search.objective = "distance"`) or with the loss
 (`"both"`). The other tables on this page are exploratory: their signals were known when the rules were
