@@ -17,6 +17,7 @@ from hyperprune.bench.replay import Asked, Trace, regret_at, replay
 from hyperprune.bench.signals import Study
 from hyperprune.bench.statistics import Interval, bootstrap, mean, median
 from hyperprune.plugins.defaults import NAMES
+from hyperprune.runtime.allocation import keep_freed_memory
 
 Mapper: TypeAlias = Callable[..., Iterable[Any]]
 """`map`, as it is or over processes."""
@@ -64,7 +65,8 @@ def processes(workers: int) -> Iterator[Mapper]:
     if workers == 1:
         yield map
     else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        fresh = get_context("spawn")
+        with ProcessPoolExecutor(workers, fresh, initializer=keep_freed_memory) as pool:
             yield pool.map
 
 
