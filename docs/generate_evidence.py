@@ -184,8 +184,8 @@ ours.
 
 {table}
 On the quickstart, whose space is small and whose networks hardly differ, nothing is gained over Optuna's
-estimator, and a third of our processor time goes into spectra. On `small/ptb_lstm`, the paper's search by
-the distance, nothing is gained either; of its three seeds two are measured.
+estimator; a seventh of our processor time goes into spectra and proposals. On `small/ptb_lstm`, the
+paper's search by the distance, nothing is gained either; of its three seeds two are measured.
 """
 
 
