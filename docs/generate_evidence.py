@@ -185,7 +185,7 @@ ours.
 {table}
 On the quickstart, whose space is small and whose networks hardly differ, nothing is gained over Optuna's
 estimator; a seventh of our processor time goes into spectra and proposals. On `small/ptb_lstm`, the
-paper's search by the distance, nothing is gained either; of its three seeds two are measured.
+paper's search by the distance, nothing is gained either.
 """
 
 
