@@ -151,10 +151,11 @@ def _train(
 ) -> None:
     folder = TrainingFolder(job.folder)
     clock = spent.clock if spent else None
+    measures = recipe.spectrum.measure and not is_further(job.candidate)
     with part(clock, "loading"):
         given = folder.read_given() if job.int8 else None
         trainer = build_trainer(recipe, task, sparse=job.sparse, int8=given)
-        text = spectrum_text(task, recipe.spectrum)
+        text = spectrum_text(task, recipe.spectrum) if measures else None
         history += folder.restore(trainer)
     if not history:
         folder.save_start(trainer)
@@ -172,7 +173,6 @@ def _train(
             raise elsewhere[-1]
         emit(StepFinished(job.candidate, trainer.epoch + 1, step, steps))
 
-    measures = recipe.spectrum.measure and not is_further(job.candidate)
     while trainer.epoch < job.epochs:
         began = time.perf_counter()
         with at_work(whose) if whose else nullcontext():
@@ -181,7 +181,7 @@ def _train(
                 word()
                 with part(clock, "spectra"):
                     spectrum = (
-                        measure_spectrum(trainer, text, recipe.spectrum) if measures else None
+                        None if text is None else measure_spectrum(trainer, text, recipe.spectrum)
                     )
             except ENDINGS as error:
                 if whose and not any(error is other for other in elsewhere):  # the network's own
