@@ -100,10 +100,9 @@ def recipe_of(run: Run) -> Recipe:
 def dense_spectrum(folder: Path, epoch: int) -> LyapunovSpectrum | None:
     """What a candidate's spectrum after an epoch is seen beside; None where the run has none."""
     recipe = recipe_of(open_run(folder))
-    given = recipe.dense
-    if given.target is not None or not recipe.spectrum.measure:
+    if not recipe.compares_spectra:
         return None
-    return load_spectrum(folder, DENSE, None if given.weights else epoch)[1]
+    return load_spectrum(folder, DENSE, None if recipe.dense.weights else epoch)[1]
 
 
 def load_spectrum(folder: Path, name: str, epoch: int | None) -> tuple[int, LyapunovSpectrum]:

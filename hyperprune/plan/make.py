@@ -31,5 +31,5 @@ def make_plan(recipe: Recipe, size: int | None) -> Plan:
         + finalists * (budget * (recipe.final.seeds - 1) + recipe.final.int8_epochs),
         full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),
         int8_epochs=recipe.final.int8_epochs,
-        distances=recipe.spectrum.measure and recipe.dense.target is None,
+        distances=recipe.compares_spectra,
     )

@@ -485,6 +485,11 @@ class Recipe(Section):
         return bool(self.arms) if self.search.full is None else self.search.full
 
     @property
+    def compares_spectra(self) -> bool:
+        """Whether spectra are measured, and there is a dense one to hold them against."""
+        return self.spectrum.measure and self.dense.target is None
+
+    @property
     def arm_names(self) -> dict[str, str]:
         """Names of arms by the candidates that they are: they are proposed in their order."""
         return {f"c{k:03d}": arm.name for k, arm in enumerate(self.arms)}

@@ -74,7 +74,7 @@ def publish(key: str, source: TrainingFolder, history: tuple[EpochRecord, ...]) 
     target = TrainingFolder(cache_root() / key)
     with owned(target.path):
         for record in history:
-            if record.largest is not None:
+            if record.measured:
                 atomic.copy(source.spectrum(record.epoch), target.spectrum(record.epoch))
         atomic.copy(source.best, target.best)
         atomic.write_json(target.path / HISTORY, [record.plain() for record in history])

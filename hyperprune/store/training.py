@@ -72,7 +72,7 @@ class TrainingFolder:
 
     def lost(self, epochs: Sequence[EpochRecord], *, weights: bool = True) -> list[Path]:
         """Files of a training of these epochs that are not there any more, best weights if asked."""
-        spectra = [self.spectrum(record.epoch) for record in epochs if record.largest is not None]
+        spectra = [self.spectrum(record.epoch) for record in epochs if record.measured]
         wanted = (*spectra, self.best) if weights else spectra
         return [path for path in wanted if not path.exists()]
 
@@ -92,7 +92,7 @@ class TrainingFolder:
     def take(self, source: TrainingFolder, epochs: Sequence[EpochRecord]) -> None:
         """Copy another training's spectra, where measured, and best weights; raises where one is missing
         or damaged."""
-        for epoch in (record.epoch for record in epochs if record.largest is not None):
+        for epoch in (record.epoch for record in epochs if record.measured):
             LyapunovSpectrum.load(source.spectrum(epoch))
             atomic.copy(source.spectrum(epoch), self.spectrum(epoch))
         atomic.read_tensors(source.best)

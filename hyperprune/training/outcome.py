@@ -76,6 +76,11 @@ class EpochRecord:
         return said
 
     @property
+    def measured(self) -> bool:
+        """Whether there is a spectrum of it."""
+        return self.largest is not None
+
+    @property
     def active(self) -> int:
         """Active weights of the masked tensors; 0 where nothing is masked."""
         return sum(tensor["active"] for tensor in self.topology.get("tensors", ()))

@@ -80,7 +80,7 @@ LEFT_OUT = {"distance": 67, "epochs": 57, "settings": 49}
 def _narrow_candidates(candidates: Sequence[CandidateResult], width: int, metric: Metric) -> Table:
     columns = ("candidate", "settings", "epochs", "distance", metric.words, "state")
     shown = [name for name in columns if width >= LEFT_OUT.get(name, 0)]
-    if not _compared(candidates):
+    if not compared(candidates):
         shown = [name for name in shown if name != "distance"]
     table = plain_table(*shown, right=("epochs", "distance", metric.words))
     names = short_names(path for item in candidates for path in item.configuration)
@@ -102,7 +102,7 @@ def _narrow_candidates(candidates: Sequence[CandidateResult], width: int, metric
 
 def _wide_candidates(candidates: Sequence[CandidateResult], metric: Metric) -> Table:
     names = short_names(path for item in candidates for path in item.configuration)
-    spectral = ["LS distance", "lost"] if _compared(candidates) else []
+    spectral = ["LS distance", "lost"] if compared(candidates) else []
     numbers = ["epochs", *spectral, metric.words, "met target"]
     table = plain_table("candidate", *names.values(), *numbers, "state", right=numbers)
     for item in sorted(candidates, key=partial(_rank, metric)):
@@ -119,7 +119,7 @@ def _wide_candidates(candidates: Sequence[CandidateResult], metric: Metric) -> T
     return table
 
 
-def _compared(candidates: Sequence[CandidateResult]) -> bool:
+def compared(candidates: Sequence[CandidateResult]) -> bool:
     """Whether spectra say anything of candidates: none has a distance where none was measured."""
     return any(item.distance is not None for item in candidates)
 

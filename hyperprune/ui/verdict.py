@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.ui.budget import budget_words
+from hyperprune.ui.candidates import compared
 from hyperprune.ui.int8 import int8_words
 from hyperprune.ui.text import (
     configuration,
@@ -102,7 +103,7 @@ def study_facts(result: RunResult) -> RenderableType:
 
 def _spectral(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     """What spectra say of the winner, where any candidate's was held against the dense reference's."""
-    if any(item.distance is not None for item in result.candidates):
+    if compared(result.candidates):
         yield "LS distance", _distance(result.best)
         yield "lost directions", _lost(result.best)
 
