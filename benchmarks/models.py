@@ -6,7 +6,8 @@
     python benchmarks/models.py precision               # bf16 against float32, validation perplexity
 
 Sides run in one process, turn about. Times are CPU seconds of one thread, which a busy machine
-disturbs least; ratios are of the minima. `--write` keeps the result in benchmarks/results/.
+disturbs least; ratios are of the minima. `--write` keeps the result in benchmarks/results/, one a
+processor.
 """
 
 from __future__ import annotations
@@ -267,7 +268,9 @@ def main() -> None:
     if given.write:
         name = report["benchmark"].replace(" ", "_") + ".json"
         path = Path(__file__).parent / "results" / name
-        path.write_text(json.dumps(report, indent=2) + "\n")
+        known = json.loads(path.read_text()) if path.exists() else {}
+        known[report["processor"]] = report
+        path.write_text(json.dumps(known, indent=2) + "\n")
 
 
 if __name__ == "__main__":
