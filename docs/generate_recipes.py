@@ -13,8 +13,9 @@ from typing import Any
 from hyperprune.plugins import Contribution, registry
 from hyperprune.plugins.parameters import Parameter, describe_schema
 from hyperprune.recipe.problems import expected
-from hyperprune.recipe.records import CHOICES, Choice, Recipe
+from hyperprune.recipe.records import CHOICES, Recipe
 from hyperprune.recipe.schema import recipe_schema
+from hyperprune.recipe.section import Choice
 from hyperprune.recipe.write import inline
 
 ROOT = Path(__file__).resolve().parent.parent

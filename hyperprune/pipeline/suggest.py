@@ -10,7 +10,7 @@ from typing import Any
 
 from hyperprune.errors import HyperpruneError, Stopped
 from hyperprune.plugins import Contribution, said
-from hyperprune.recipe.records import Choice
+from hyperprune.recipe.section import Choice
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.draw import untried
 from hyperprune.search.observation import Observation, SpaceExhausted, tried_keys

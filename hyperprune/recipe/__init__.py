@@ -4,7 +4,8 @@ Imports plugins, for names and their parameters, and the search space. Called by
 """
 
 from hyperprune.recipe.load import load_recipe, loads
-from hyperprune.recipe.records import Choice, Recipe
+from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.section import Choice
 from hyperprune.recipe.shipped import find_recipe, shipped_recipes
 from hyperprune.recipe.space import apply, default_configuration, space_of
 from hyperprune.recipe.write import dumps

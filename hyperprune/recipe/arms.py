@@ -13,7 +13,8 @@ from typing import Any
 
 from hyperprune.recipe.presets import preset_keys
 from hyperprune.recipe.problems import Problem, show
-from hyperprune.recipe.records import Arm, Choice, Prune, Recipe, Train
+from hyperprune.recipe.records import Arm, Prune, Recipe, Train
+from hyperprune.recipe.section import Choice
 from hyperprune.recipe.source import override
 from hyperprune.recipe.space import COMMON, space_of
 from hyperprune.search.space import key_of

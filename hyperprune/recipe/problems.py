@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from hyperprune.errors import nearest
 from hyperprune.plugins.parameters import describe_schema
-from hyperprune.recipe.records import STRICT, Choice, Recipe
+from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.section import STRICT, Choice
 
 LONGEST = 400  # characters of one message: hostile input is not echoed at length
 

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     WithJsonSchema,
     model_serializer,
-    model_validator,
 )
 
 from hyperprune.plugins.defaults import INIT_SCALE, NAMES, InitScale
+from hyperprune.recipe.domain import Domain
+from hyperprune.recipe.section import Choice, PluginSection, Section
 from hyperprune.search.goal import Goal
 from hyperprune.terms.blocks import EACH, LARGEST, PATTERN, block_name
 from hyperprune.terms.bytes import PATTERN as BYTES_PATTERN
@@ -53,8 +51,6 @@ Bytes: TypeAlias = Annotated[
 ]
 """A size in bytes as people write it."""
 
-STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
 PLUGIN_SECTIONS = {
     "data": ("corpus", "corpus"),
     "task": ("name", "task"),
@@ -67,52 +63,6 @@ CHOICES = {
     "search": ("searcher", "objective", "executor"),
 }
 """Keys that choose a plugin; each is named after its kind."""
-
-
-BEYOND = 1e100
-"""Largest magnitude of a range's ends: the width of a larger range would overflow a float."""
-
-
-class Section(BaseModel):
-    """Unknown keys are errors, types are exact (an integer may stand for a number)."""
-
-    model_config = STRICT
-
-
-class Choice(Section):
-    """A plugin by name with its options: `"mest"` or `{ name = "mest", gamma = 0.5 }`."""
-
-    name: str
-    options: Mapping[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fold(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, Mapping) and "options" not in value:
-            options = {key: item for key, item in value.items() if key != "name"}
-            return {"name": value.get("name"), "options": options}
-        return value
-
-    @property
-    def plain(self) -> str | dict[str, Any]:
-        """The shortest form a recipe would use."""
-        return {"name": self.name, **self.options} if self.options else self.name
-
-
-class PluginSection(Section):
-    """A section named after one plugin; keys that the section does not know are its options."""
-
-    options: Mapping[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fold(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or "options" in value:
-            return value
-        own = {key: item for key, item in value.items() if key in cls.model_fields}
-        return {**own, "options": {key: item for key, item in value.items() if key not in own}}
 
 
 class Data(PluginSection):
@@ -392,52 +342,6 @@ class Final(Section):
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1, description="retries of a transient failure"
     )
-
-
-class Range(Section):
-    """Every number between two bounds; `log` where ratios matter rather than differences."""
-
-    low: float | int
-    high: float | int
-    log: bool = False
-
-    @property
-    def integer(self) -> bool:
-        """Whether both bounds are integers, and so every value is."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if not self.low < self.high:
-            raise ValueError(f"low must lie below high, got {self.low} and {self.high}")
-        if max(abs(self.low), abs(self.high)) > BEYOND:
-            raise ValueError(f"a bound lies beyond ±{BEYOND:g}")
-        if self.log and 0 < self.low < 1 / BEYOND:
-            raise ValueError(f"a log range starts at {1 / BEYOND:g} or above, got {self.low}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"a log range starts above 0, got low = {self.low}")
-        return self
-
-
-def _domain(value: Any) -> Any:
-    """Read a space entry: a table with `low` is a range, a list is a choice, all else is fixed."""
-    if isinstance(value, Range):
-        return value
-    if isinstance(value, Mapping) and ("low" in value or "high" in value):
-        try:
-            return Range.model_validate(dict(value))
-        except ValidationError as error:
-            own = [item["msg"] for item in error.errors() if item["type"] == "value_error"]
-            expected = "a range is { low = number, high = number, log = true or false }"
-            raise ValueError(own[0].removeprefix("Value error, ") if own else expected) from None
-    if isinstance(value, (list, tuple)):
-        if not value:
-            raise ValueError("the list is empty; give at least one value")
-        return tuple(value)
-    return (value,)
-
-
-Domain: TypeAlias = Annotated[Range | tuple[Any, ...], BeforeValidator(_domain)]
 
 
 class Arm(Section):

@@ -17,8 +17,10 @@ from pydantic import ValidationError
 from hyperprune.errors import PluginError, RecipeError, nearest
 from hyperprune.plugins import registry
 from hyperprune.plugins.parameters import check_options, options_model
+from hyperprune.recipe.domain import Range
 from hyperprune.recipe.problems import Problem, expected, read, show
-from hyperprune.recipe.records import CHOICES, Choice, Prune, Range, Recipe, Train
+from hyperprune.recipe.records import CHOICES, Prune, Recipe, Train
+from hyperprune.recipe.section import Choice
 from hyperprune.search import space as spaces
 from hyperprune.search.space import Configuration, Dimension, Space, Values, key_of, name_of
 

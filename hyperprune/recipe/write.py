@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hyperprune.recipe.records import Choice, PluginSection, Range, Recipe, Section
+from hyperprune.recipe.domain import Range
+from hyperprune.recipe.records import Recipe
+from hyperprune.recipe.section import Choice, PluginSection, Section
 
 
 def dumps(recipe: Recipe) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from hyperprune.errors import PluginError
 from hyperprune.events import Event, Notice, Observer, RunStarted
 from hyperprune.plugins import registry, said
-from hyperprune.recipe.records import Choice
+from hyperprune.recipe.section import Choice
 from hyperprune.recipe.source import parse_override
 from hyperprune.runtime.patience import at_work
 from hyperprune.runtime.signals import by_a_person

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hyperprune.export.c.matrices import Number, Packed
 from hyperprune.export.c.products import product, row
-from hyperprune.export.c.program import Program
+from hyperprune.export.c.statements import Program
 
 TYPES: Mapping[str, str] = {
     "float32": "float",

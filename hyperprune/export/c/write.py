@@ -17,8 +17,9 @@ from hyperprune.errors import RunError, nearest
 from hyperprune.export.c import extras
 from hyperprune.export.c.check import Checked, built, compiler
 from hyperprune.export.c.matrices import Number, Packed, pack, smallest
-from hyperprune.export.c.program import Program, traced, translate
+from hyperprune.export.c.program import traced, translate
 from hyperprune.export.c.source import Size, render
+from hyperprune.export.c.statements import Program
 from hyperprune.export.network import TrainedNetwork
 from hyperprune.export.step import Step, carries
 from hyperprune.runtime.quiet import quiet
