@@ -182,7 +182,10 @@ def _by_configuration(table: Table, final: Array) -> list[list[float]]:
 
 
 class _Spectra:
-    """Spectra of one state: of each row and epoch, None where a row had diverged, and of the dense."""
+    """Spectra of one state: of each row and epoch, None where a row had diverged, and of the dense.
+
+    `compared` holds both as distances see them, by whether they are raw: each is made once for all distances.
+    """
 
     def __init__(self, table: Table, dense: int, rows: Sequence[int], state: str) -> None:
         valid = table.series["valid_loss"]
@@ -194,6 +197,13 @@ class _Spectra:
             ]
             for row in rows
         ]
+        self.compared = {
+            raw: (
+                [[None if s is None else _seen(s, raw) for s in row] for row in self.own],
+                [_seen(s, raw) for s in self.references],
+            )
+            for raw in (False, True)
+        }
 
     @property
     def lost(self) -> Array:
@@ -202,13 +212,13 @@ class _Spectra:
 
     def distances(self, metric: Metric, *, raw: bool = False, epochs: Array | None = None) -> Array:
         """Distances (n, E) to the dense spectra of the same epochs, or of `epochs` (from 0; n, E)."""
-        found = np.full((len(self.own), len(self.references)), np.nan)
-        references = [_seen(item, raw) for item in self.references]
-        for i, row in enumerate(self.own):
+        rows, references = self.compared[raw]
+        found = np.full((len(rows), len(references)), np.nan)
+        for i, row in enumerate(rows):
             for e, item in enumerate(row):
                 if item is not None:
                     at = e if epochs is None else int(epochs[i, e])
-                    found[i, e] = metric(_seen(item, raw), references[at])
+                    found[i, e] = metric(item, references[at])
         return found
 
 

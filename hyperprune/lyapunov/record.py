@@ -91,7 +91,7 @@ class LyapunovSpectrum:
         if math.isinf(at):
             return self
         if not bool((self.per_sequence < at).any()):
-            return replace(self, resolution=at)
+            return self if at == self.resolution else replace(self, resolution=at)
         clipped = replace(self, per_sequence=self.per_sequence.clamp_min(at), resolution=at)
         return clipped.select(torch.arange(self.sequences))
 
