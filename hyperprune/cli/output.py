@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -115,8 +114,3 @@ def warn_of_broken_plugins() -> None:
 
     for item in registry().broken:
         warn(f"plugin {item.package} {item.version} cannot be used: {item.reason}")
-
-
-def one_line(names: Sequence[str]) -> str:
-    """Names with commas, or `none`."""
-    return ", ".join(safe(name) for name in names) or "none"

@@ -223,11 +223,6 @@ class RunResult:
         found: dict[str, Any] = named(said, self.metric)
         return found
 
-    @property
-    def json_names(self) -> Mapping[str, str]:
-        """What values are called in JSON, by their names here."""
-        return names_of(self.metric)
-
     def __getattr__(self, name: str) -> Any:
         own = {new: old for old, new in names_of(self.metric).items()} if name[:1] != "_" else {}
         if name in own:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hyperprune.corpus import UNSCORED, Part, Sequences, padded
 from hyperprune.errors import CorpusError
-from hyperprune.task.contract import Batch, Batches, Cut, Split
+from hyperprune.task.contract import Batch, Batches, Cut
 
 WORDS = {"train": "training", "valid": "validation", "test": "test"}
 
@@ -109,9 +109,3 @@ def need_sequences(data: object, task: str) -> Sequences:
             "data.corpus = 'arrays' reads your own, 'digits' comes with hyperprune"
         )
     return data
-
-
-def need_count(part: Part, split: Split, name: str) -> None:
-    """Raise CorpusError where a split has no sequence."""
-    if not len(part):
-        raise CorpusError(f"the {WORDS[split]} split of {name} has no sequence")

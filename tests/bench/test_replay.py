@@ -174,8 +174,9 @@ def test_the_report_of_a_study_is_the_same_twice_and_claims_nothing_inside_the_n
         whole = study(worth=0.9, noise=noise)
         return evidence(whole, seeds=4, candidates=6, searchers=["random"])
 
-    assert told(100.0) == told(100.0)
-    text = "\n".join(section(told(100.0)))
+    found = told(100.0)
+    assert told(100.0) == found
+    text = "\n".join(section(found))
     assert "Within the noise floor of it" in text
     assert "Worse by more than the noise floor" not in text
     assert "Worse by more than the noise floor" in "\n".join(section(told(1e-6)))

@@ -40,14 +40,12 @@ No n × n diagonal matrix is ever formed: a row scaling costs n², the product w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
-
-from hyperprune.model import State
 
 StateKind: TypeAlias = Literal["full", "hidden"]
 
@@ -112,13 +110,3 @@ class LayerTangent(ABC):
     def product(self, t: int, rows: slice, Q: Tensor) -> Tensor:
         """The derivative at step t times Q (b, size, k); override where the block is not needed."""
         return self.block(t, rows) @ Q
-
-
-class Differentiable(Protocol):
-    """A model with an analytic tangent."""
-
-    def tangent(
-        self, inputs: Tensor, state: State, kind: StateKind
-    ) -> tuple[Sequence[LayerTangent], State]:
-        """Run the inputs and keep what the derivative of every layer needs."""
-        ...
