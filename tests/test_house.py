@@ -44,7 +44,6 @@ OTHER_MEANINGS = {
     ("bench/summary", "grid"): "the epochs at which a curve is read",
     ("bench/signals", "loss"): "the validation loss, a column of every table",
     ("cli/networks", "loss"): "a key of its JSON, the loss of an evaluated network",
-    ("cli/output", "none"): "an empty list, to a person",
     ("figures/curves", "linear"): "a kind of axis of the plotting library",
     ("figures/view", "linear"): "a kind of axis of the plotting library",
     ("figures/__init__", "lost_directions"): "a figure of this package, in __all__",

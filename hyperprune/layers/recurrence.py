@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hyperprune.layers.scan import add_product, by_step, product_dtype, state_room, step_dtype
+from hyperprune.layers.slopes import sigmoid_slope, tanh_slope
 
 
 def gru_over_time(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -78,10 +79,10 @@ class _GRU(torch.autograd.Function):
             # In this order what enters W_h h lies together, and so do the drives.
             pulled = news.new_empty(T, B, 5, H)
             into_n, into_r, into_z, into_drive, direct = pulled.unbind(2)
-            torch.mul(1 - update, 1 - news * news, out=into_drive)
+            tanh_slope(1 - update, news, into_drive)
             torch.mul(into_drive, reset, out=into_n)
-            torch.mul(into_n * gated, 1 - reset, out=into_r)
-            torch.mul((before - news) * update, 1 - update, out=into_z)
+            sigmoid_slope(into_drive * gated, reset, into_r)
+            sigmoid_slope(before - news, update, into_z)
             direct.copy_(update)
             flat = pulled.flatten(2)  # (T, B, 5H)
             d_recurrent, d_x = flat[..., : 3 * H], flat[..., H : 4 * H]
@@ -121,11 +122,13 @@ class _Tanh(torch.autograd.Function):
         weight, states = ctx.saved_tensors
         with torch.autocast(states.device.type, enabled=False):
             matrix = weight.to(ctx.of_step)
-            slopes = 1 - states[1:] * states[1:]
-            pulled = torch.empty_like(slopes)
-            d_h = torch.zeros_like(states[0])
-            for d_output, slope, gradient in reversed(by_step(d_outputs, slopes, pulled)):
-                torch.mul(d_h.add_(d_output), slope, out=gradient)
-                d_h = torch.mm(gradient.to(ctx.of_step), matrix).to(d_h.dtype)
+            pulled = torch.empty_like(states[1:])
+            d_h = torch.empty_like(states[0]).copy_(d_outputs[-1])
+            # What arrives at the h before a step: its gradient as an output, or nothing at the first.
+            arriving = (torch.zeros_like(d_h), *d_outputs[:-1].unbind())
+            steps = zip(arriving, states[1:].unbind(), pulled.unbind(), strict=True)
+            for beside, output, gradient in reversed(list(steps)):
+                tanh_slope(d_h, output, gradient)
+                add_product(beside, gradient, matrix, out=d_h)
             d_weight = _weight_gradient(pulled, states[:-1], ctx.dtype)
         return pulled, d_h, d_weight

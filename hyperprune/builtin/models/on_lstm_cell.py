@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.layers.scan import Saved, by_step
+from hyperprune.layers.slopes import sigmoid_slope, tanh_slope
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.cells import Memory, RowScaled
 
@@ -113,17 +114,18 @@ class OrderedCell:
         slopes = f.new_empty(*f.shape[:-1], 7 * H + 2 * n)
         of_c, of_F, of_I, _, of_f, of_i, of_g, of_o = slopes.split([H, H, H, 2 * n, H, H, H, H], -1)
         overlap = F * I
-        forgot, kept_out = before * (1 - f), g * (1 - i)
-        shared = forgot + kept_out
+        shared = torch.addcmul(before * (1 - f), g, 1 - i)
         # ∂f̂/∂F = 1 − (1 − f) I and ∂î/∂F = −(1 − i) I; for I the other way round.
         of_c.copy_(keep)
         torch.addcmul(before, I, shared, value=-1, out=of_F)
         torch.mul(F, shared, out=of_I).sub_(g)
-        torch.mul(forgot.mul_(overlap), f, out=of_f)
-        torch.mul(kept_out.mul_(overlap), i, out=of_i)
-        torch.mul(write, 1 - g * g, out=of_g)
-        torch.mul(squashed, o * (1 - o), out=of_o)
-        return slopes, o * (1 - squashed * squashed), masters
+        sigmoid_slope(before * overlap, f, of_f)
+        sigmoid_slope(g * overlap, i, of_i)
+        tanh_slope(write, g, of_g)
+        sigmoid_slope(squashed, o, of_o)
+        slope = torch.empty_like(squashed)
+        tanh_slope(o, squashed, slope)
+        return slopes, slope, masters
 
     def gradients(
         self, coefficients: Saved, d_h: Tensor, d_c: Tensor | None

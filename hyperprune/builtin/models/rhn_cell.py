@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperprune.layers.scan import Saved, by_step
+from hyperprune.layers.slopes import sigmoid_slope, tanh_slope
 from hyperprune.lyapunov.tangent import LayerTangent
 from hyperprune.lyapunov.tangent.cells import Product, RowScaled
 
@@ -56,12 +57,10 @@ class HighwayCell:
         carry = own[0].clone() if own else 1 - transform
         slopes = h.new_empty(*h.shape[:-1], len(GATES[self.coupled]), h.shape[-1])
         into_new, into_transform, *into_carry = slopes.unbind(-2)
-        torch.mul(transform, 1 - new * new, out=into_new)
+        tanh_slope(transform, new, into_new)
+        sigmoid_slope(new if own else new - h, transform, into_transform)
         if own:
-            torch.mul(new * transform, 1 - transform, out=into_transform)
-            torch.mul(h * carry, 1 - carry, out=into_carry[0])
-        else:
-            torch.mul((new - h).mul_(transform), carry, out=into_transform)
+            sigmoid_slope(h, carry, into_carry[0])
         return slopes, carry
 
     def gradients(
