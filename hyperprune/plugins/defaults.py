@@ -64,6 +64,7 @@ SPARSE: Mapping[str, Any] = {
     **{kind: NAMES[kind] for kind in ("removal", "redistribution", "schedule")},
     "init": "er",
     "init_scale": "none",
+    "unscaled": (),
     "growth": "gradient",
     "removal_rate": 0.5,
     "regrown": "reset",

@@ -194,6 +194,9 @@ class Prune(Section):
         default=INIT_SCALE,
         description="initial weights times 1/√density: of their tensor (variance) or row (fan_in)",
     )
+    unscaled: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="globs of tensors that `init_scale` leaves as they are"
+    )
     removal: Choice = Choice(name=NAMES["removal"])
     growth: Choice = Choice(name=NAMES["growth"])
     redistribution: Choice = Choice(name=NAMES["redistribution"])

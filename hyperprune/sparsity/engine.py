@@ -17,7 +17,7 @@ from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
-from hyperprune.sparsity.parameters import masked_parameters
+from hyperprune.sparsity.parameters import masked_parameters, named_by
 from hyperprune.sparsity.saving import restore, saved
 from hyperprune.sparsity.scale import compensation
 from hyperprune.sparsity.schedule import Timing, densities
@@ -37,8 +37,9 @@ class SparseTraining(MaskedNetwork):
     them before: the norm then includes the gradients of inactive weights, as in the published
     code). Weights of two or more dimensions are masked, each tied pair once; `exclude` takes globs
     of parameter names. Masks come from `init`, or from elsewhere as `masks`, which then set the density
-    (see `resume`). Each control is a registered name, `{"name": …, option: …}` or a callable:
-    see `hyperprune.sparsity`. `preset` names a method that fills in what is not said here.
+    (see `resume`). `init_scale` makes initial weights larger, those apart that the globs of `unscaled`
+    name. Each control is a registered name, `{"name": …, option: …}` or a callable: see
+    `hyperprune.sparsity`. `preset` names a method that fills in what is not said here.
 
     When: `every` k steps with `total_steps` known, or wherever `step(update=True)` says, as long as
     less than `stop` of training is done. `density` is reached at once, or, with a higher
@@ -64,6 +65,7 @@ class SparseTraining(MaskedNetwork):
         preset: str | None = None,
         init: Chosen | None = None,
         init_scale: InitScale | None = None,
+        unscaled: Sequence[str] | None = None,
         removal: Chosen | None = None,
         growth: Chosen | None = None,
         redistribution: Chosen | None = None,
@@ -83,6 +85,7 @@ class SparseTraining(MaskedNetwork):
         said = {
             "init": init,
             "init_scale": init_scale,
+            "unscaled": unscaled,
             "removal": removal,
             "growth": growth,
             "redistribution": redistribution,
@@ -120,10 +123,11 @@ class SparseTraining(MaskedNetwork):
         self.threshold = THRESHOLD
         first = self._initial(gradients) if found is None else found
         self._take_over()
+        as_they_are = named_by("unscaled", chosen["unscaled"], [t.name for t in self._tensors])
         with torch.no_grad():
             for tensor, mask in zip(self._tensors, first, strict=True):
                 tensor.ever.zero_()
-                if found is None:
+                if found is None and tensor.name not in as_they_are:
                     tensor.parameter.mul_(compensation(mask, chosen["init_scale"]))
         self._take(first)
         self._guards[0].moves = self.timing.every is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -40,22 +40,24 @@ def masked_parameters(
             refuse(name, parameter)
         if parameter.dim() >= 2 and parameter.numel():
             weights[canonical[name]] = parameter
-    for glob in exclude:
-        if not any(fnmatchcase(name, glob) for name in weights):
-            known = ", ".join(weights)
-            raise SparsityError(
-                f"exclude {glob!r} matches no weight{nearest(glob, weights)}; weights: {known}"
-            )
-    kept = [
-        (name, parameter)
-        for name, parameter in weights.items()
-        if not any(fnmatchcase(name, glob) for glob in exclude)
-    ]
+    excluded = named_by("exclude", exclude, weights)
+    kept = [(name, parameter) for name, parameter in weights.items() if name not in excluded]
     for name, parameter in kept:
         refuse(name, parameter)
     if not kept:
         raise SparsityError("no weight is left to mask: the module has none or all are excluded")
     yield from kept
+
+
+def named_by(setting: str, globs: Sequence[str], weights: Collection[str]) -> set[str]:
+    """Weights that a setting's globs name; raises SparsityError for a glob that matches none."""
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in weights):
+            raise SparsityError(
+                f"{setting} {glob!r} matches no weight{nearest(glob, weights)}; weights: "
+                f"{', '.join(weights)}"
+            )
+    return {name for name in weights if any(fnmatchcase(name, glob) for glob in globs)}
 
 
 def gates_of(model: nn.Module) -> dict[str, Gates]:

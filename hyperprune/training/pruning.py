@@ -18,6 +18,7 @@ def pruning(prune: Prune, density: float | None = None) -> dict[str, Any]:
         "initial_density": None if initial is None else max(density, initial),
         **{kind: registry().bind(kind, c.name, c.options) for kind, c in chosen.items()},
         "init_scale": prune.init_scale,
+        "unscaled": prune.unscaled,
         "removal_rate": prune.removal_rate,
         "regrown": prune.regrown,
         "stop": prune.stop,

@@ -48,6 +48,7 @@ TRAINED = {
     "prune.budget_dtype": ["prune.budget_dtype=int8", "prune.budget=1 KiB", WIDTHS],
     "prune.init": ["prune.init=er"],
     "prune.init_scale": ["prune.init_scale=none"],
+    "prune.unscaled": ['prune.unscaled=["decoder.*"]'],
     "prune.removal": ["prune.removal=random"],
     "prune.growth": ["prune.growth=gradient"],
     "prune.redistribution": ["prune.redistribution=nonzeros"],

@@ -63,6 +63,25 @@ def test_excluded_tensors_keep_their_weights() -> None:
     assert torch.equal(model.get_parameter("embed.weight"), network().get_parameter("embed.weight"))
 
 
+def test_unscaled_tensors_keep_their_weights_and_are_masked() -> None:
+    scaled, whole = made("variance")
+    model, sparse = made("variance", unscaled=["out.*"])
+    mask = sparse.masks["out.weight"]
+    assert all(torch.equal(mask, whole.masks[name]) for name, mask in sparse.masks.items())
+    assert torch.equal(model.get_parameter("out.weight"), network().out.weight * mask)
+    embedded = model.get_parameter("embed.weight")
+    assert torch.equal(embedded, scaled.get_parameter("embed.weight"))
+
+
+def test_a_glob_of_unscaled_tensors_that_names_none_is_refused() -> None:
+    known = "unscaled 'out.wieght' matches no weight .did you mean 'out.weight'.*embed.weight"
+    with pytest.raises(SparsityError, match=known):
+        made("variance", unscaled=["out.wieght"])
+    # what is not masked is not scaled
+    with pytest.raises(SparsityError, match="unscaled 'embed"):
+        made("variance", exclude=["embed.*"], unscaled=["embed.*"])
+
+
 def test_gradual_pruning_starts_from_the_dense_networks_weights() -> None:
     model, _ = made("variance", initial_density=1.0, stop=0.5)
     for name, weight in network().named_parameters():
