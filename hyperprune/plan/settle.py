@@ -16,17 +16,16 @@ from hyperprune.plan.budget import dense_configurations, largest_network, within
 from hyperprune.plan.crew import resources
 from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
+from hyperprune.plan.tensors import check_controls
 from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.patience import patient
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.search.space import Configuration, Space
 from hyperprune.task import Task
-from hyperprune.terms.blocks import UNITS
 from hyperprune.terms.metric import Metric
 from hyperprune.training.build import (
     build_model,
-    build_trainer,
     check_lengths,
     load_task,
     resolve_device,
@@ -75,6 +74,7 @@ def _settled(recipe: Recipe) -> Settled:
     if recipe.spectrum.measure:
         spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)
+    check_controls(recipe, space, task.size)
     weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
     if recipe.prune.budgeted:
         weights = max(weights, parameter_count(largest_network(recipe, space, task.size)))
@@ -84,8 +84,6 @@ def _settled(recipe: Recipe) -> Settled:
             choice = choose(recipe, task)
         recipe = settled(recipe, choice.precision)
         notices = (*notices, f"train.precision is {choice.precision}: {choice.because}")
-    if recipe.prune.block == UNITS:  # a network that has none to give says so now
-        build_trainer(recipe, task, sparse=True)
     return Settled(
         recipe,
         corpus,

@@ -19,8 +19,8 @@ Equal saliences are settled by lot, so a constant one means "no preference". Ran
 the seed, the update's number and the tensor's name, never from what was drawn before.
 """
 
-from hyperprune.sparsity.engine import SparseTraining
+from hyperprune.sparsity.engine import SparseTraining, check_tensors
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.view import TensorView
 
-__all__ = ["SparseTraining", "TensorTopology", "TensorView", "Topology"]
+__all__ = ["SparseTraining", "TensorTopology", "TensorView", "Topology", "check_tensors"]

@@ -17,7 +17,7 @@ from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
 from hyperprune.sparsity.network import MaskedNetwork
-from hyperprune.sparsity.parameters import masked_parameters, named_by
+from hyperprune.sparsity.parameters import masked_parameters, named_by, trained_weights
 from hyperprune.sparsity.saving import restore, saved
 from hyperprune.sparsity.scale import compensation
 from hyperprune.sparsity.schedule import Timing, densities
@@ -123,7 +123,7 @@ class SparseTraining(MaskedNetwork):
         self.threshold = THRESHOLD
         first = self._initial(gradients) if found is None else found
         self._take_over()
-        as_they_are = named_by("unscaled", chosen["unscaled"], [t.name for t in self._tensors])
+        as_they_are = named_by("unscaled", chosen["unscaled"], trained_weights(model))
         with torch.no_grad():
             for tensor, mask in zip(self._tensors, first, strict=True):
                 tensor.ever.zero_()
@@ -370,3 +370,15 @@ class SparseTraining(MaskedNetwork):
         self.apply_masks()
         for guard in self._guards:
             guard.cut()
+
+
+def check_tensors(
+    model: nn.Module, *, exclude: Sequence[str], unscaled: Sequence[str], block: str
+) -> None:
+    """Raise SparsityError or PluginError where a network has not the tensors that settings speak of.
+
+    Says what `SparseTraining` would, without its masks; the network stays as it is.
+    """
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    MaskedNetwork(model, optimizer, exclude, None, False, block).release()
+    named_by("unscaled", unscaled, trained_weights(model))

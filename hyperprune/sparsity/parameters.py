@@ -21,17 +21,13 @@ from hyperprune.sparsity.modules import (
 T = TypeVar("T")
 
 
-def masked_parameters(
-    model: nn.Module, exclude: Sequence[str] = ()
-) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield (name, parameter) of every trained weight matrix that no glob excludes, tied ones once.
+def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Every trained weight of two or more dimensions, by its name without wrappers, tied ones once.
 
-    Names are those of the module without its wrappers. The magnitude of a weight norm is a norm's
-    parameter, whatever its shape. Raises SparsityError for a glob that matches nothing, for what
-    cannot be masked, or when nothing is left.
+    The magnitude of a weight norm is a norm's parameter, whatever its shape.
     """
-    canonical = canonical_names(model)
-    left_out = {norm.magnitude for norm in norms(model)} | computed(canonical)
+    names = canonical_names(model)
+    left_out = {norm.magnitude for norm in norms(model)} | computed(names)
     weights = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad or name in left_out:
@@ -39,7 +35,19 @@ def masked_parameters(
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             refuse(name, parameter)
         if parameter.dim() >= 2 and parameter.numel():
-            weights[canonical[name]] = parameter
+            weights[names[name]] = parameter
+    return weights
+
+
+def masked_parameters(
+    model: nn.Module, exclude: Sequence[str] = ()
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield (name, parameter) of every trained weight that no glob excludes.
+
+    Raises SparsityError for a glob that matches nothing, for what cannot be masked, or when nothing is
+    left.
+    """
+    weights = trained_weights(model)
     excluded = named_by("exclude", exclude, weights)
     kept = [(name, parameter) for name, parameter in weights.items() if name not in excluded]
     for name, parameter in kept:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 import hyperprune
-from hyperprune.errors import PluginError
+from hyperprune.errors import RecipeError
 from hyperprune.pipeline.run import begin
 from hyperprune.plan.settle import settle
 from hyperprune.testing.tiny import tiny_recipe, tiny_text
@@ -49,9 +49,40 @@ def test_a_recipe_is_settled_once(tmp_path, callers):
 def test_a_network_without_units_to_give_is_refused_before_anything_trains(tmp_path):
     settings = ["prune.block=units", 'model={name="slstm", hidden=8, heads=2, expansion=0, conv=0}']
     recipe = tiny_recipe(tiny_text(tmp_path / "text"), *settings)
-    with pytest.raises(PluginError, match="no unit of this network can go"):
+    with pytest.raises(RecipeError, match=r"prune: .*no unit of this network can go"):
         hyperprune.run(recipe, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ('prune.exclude=["decodr.*"]', "prune: exclude 'decodr.*' matches no weight (did you mean"),
+        ('prune.unscaled=["decodr.*"]', "prune: unscaled 'decodr.*' matches no weight"),
+        ('space.exclude=[[], ["decodr.*"]]', "space.prune.exclude: exclude 'decodr.*' matches"),
+        ('space.unscaled=[[], ["decodr.*"]]', "space.prune.unscaled: unscaled 'decodr.*' matches"),
+        ('arms=[{name="odd", prune={exclude=["x"]}}]', "arms: 'odd removal_rate=0.3': exclude 'x'"),
+    ],
+)
+def test_tensors_that_the_network_has_not_are_refused_before_anything_trains(
+    tmp_path, setting, said
+):
+    recipe = tiny_recipe(tiny_text(tmp_path / "text"), setting)
+    with pytest.raises(RecipeError) as refused:
+        hyperprune.run(recipe, folder=tmp_path / "run")
+    assert said in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensors_may_be_named_that_only_some_networks_of_a_space_have(tmp_path):
+    named = "space.exclude=[[], ['*_l1']]"
+    text = tiny_text(tmp_path / "text")
+    with pytest.raises(RecipeError, match="matches no weight"):
+        settle(tiny_recipe(text, named))
+    settle(tiny_recipe(text, named, "space.model.layers=[1, 2]"))
+    # a rate of dropout makes no other tensors
+    with pytest.raises(RecipeError, match="matches no weight"):
+        settle(tiny_recipe(text, named, "space.model.dropout={low=0.0, high=0.5}"))
 
 
 def test_units_and_a_precision_that_is_settled_here_go_together(tmp_path):

@@ -77,9 +77,7 @@ def test_a_glob_of_unscaled_tensors_that_names_none_is_refused() -> None:
     known = "unscaled 'out.wieght' matches no weight .did you mean 'out.weight'.*embed.weight"
     with pytest.raises(SparsityError, match=known):
         made("variance", unscaled=["out.wieght"])
-    # what is not masked is not scaled
-    with pytest.raises(SparsityError, match="unscaled 'embed"):
-        made("variance", exclude=["embed.*"], unscaled=["embed.*"])
+    made("variance", exclude=["embed.*"], unscaled=["embed.*"])  # which is not scaled anyhow
 
 
 def test_gradual_pruning_starts_from_the_dense_networks_weights() -> None:
