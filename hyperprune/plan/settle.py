@@ -17,6 +17,7 @@ from hyperprune.plan.crew import resources
 from hyperprune.plan.disk import run_bytes
 from hyperprune.plan.make import make_plan
 from hyperprune.plan.tensors import check_controls
+from hyperprune.plan.updates import standing_still
 from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.patience import patient
@@ -71,6 +72,7 @@ def _settled(recipe: Recipe) -> Settled:
     corpus = load_corpus(recipe.data)
     task = load_task(recipe, corpus)
     check_lengths(recipe, task)
+    still = standing_still(recipe, space, task)
     if recipe.spectrum.measure:
         spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)
@@ -96,7 +98,7 @@ def _settled(recipe: Recipe) -> Settled:
         workers,
         threads,
         None if recipe.dense.target is None else _cost(task.metric, recipe.dense.target),
-        notices,
+        (*notices, *still),
     )
 
 

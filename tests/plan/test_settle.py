@@ -85,6 +85,26 @@ def test_tensors_may_be_named_that_only_some_networks_of_a_space_have(tmp_path):
         settle(tiny_recipe(text, named, "space.model.dropout={low=0.0, high=0.5}"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "rhythms"),
+    [
+        (["prune.update=5"], []),
+        (["prune.update=100000"], ["every 100,000 steps"]),
+        (["prune.update=never", "prune.stop=0"], []),
+        (["prune.stop=0"], ["every 4 steps"]),
+        (["space.update=['never', 5, 100000]"], ["every 100,000 steps"]),
+        (["arms=[{name='rare', prune={update=100000}}, {name='often'}]"], ["every 100,000 steps"]),
+    ],
+)
+def test_updates_that_never_come_are_told_before_anything_trains(tmp_path, settings, rhythms):
+    text = tiny_text(tmp_path / "text")
+    fixed = ["space={growth=['random', 'gradient']}"] if "arms" in settings[0] else []
+    notices = settle(tiny_recipe(text, *fixed, *settings)).notices
+    assert len(notices) == len(rhythms)
+    for rhythm, notice in zip(rhythms, notices, strict=True):
+        assert f"the topology never changes where prune.update is {rhythm}: " in notice
+
+
 def test_units_and_a_precision_that_is_settled_here_go_together(tmp_path):
     text = tiny_text(tmp_path / "text")
     settled = settle(tiny_recipe(text, "prune.block=units", "train.precision=auto"))
