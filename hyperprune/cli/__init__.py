@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperprune import __version__
-from hyperprune.cli import bench, doctor, init, look, networks, plugins, recipes, runs
+from hyperprune.cli import bench, doctor, init, look, networks, plugins, recipes, results, runs
 from hyperprune.cli.output import complain, keep_for_the_record
 from hyperprune.errors import HyperpruneError, Stopped
 
@@ -51,9 +51,9 @@ def _options(
 app.command("init")(init.init)
 app.command("run")(runs.run)
 app.command("resume")(runs.resume)
-app.command("show")(runs.show)
-app.command("spectrum")(runs.spectrum)
-app.command("report")(runs.report)
+app.command("show")(results.show)
+app.command("spectrum")(results.spectrum)
+app.command("report")(results.report)
 app.command("runs")(look.runs)
 app.command("compare")(look.compare)
 app.command("watch")(look.watch)

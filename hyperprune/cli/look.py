@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hyperprune.cli.output import Force, check_target, screen, show, show_json
-from hyperprune.cli.runs import RunFolder, show_study
+from hyperprune.cli.results import RunFolder, show_study
 from hyperprune.errors import RunError
 
 Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A folder of run folders.")]
