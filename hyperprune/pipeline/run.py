@@ -40,8 +40,9 @@ from hyperprune.runtime.patience import patient
 from hyperprune.runtime.signals import by_a_person, stop_on_signal
 from hyperprune.runtime.threads import torch_threads
 from hyperprune.store import atomic, layout
+from hyperprune.store.folder import check_name, check_new, new_folder
 from hyperprune.store.lock import owned
-from hyperprune.store.run import Run, check_name, check_new, environment, new_folder
+from hyperprune.store.run import Run, environment
 
 
 def run(

@@ -12,12 +12,9 @@ sequences.json    of other tasks: what networks read and answer
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import platform
-import re
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,12 +40,12 @@ from hyperprune.store.facts import (
     read_run_record,
     read_vocabulary,
 )
+from hyperprune.store.folder import check_name, check_new, check_plain
 from hyperprune.store.journal import Journal
-from hyperprune.store.lock import is_lock
 from hyperprune.store.reads import Reads, read_reads
 from hyperprune.store.training import TrainingFolder
 from hyperprune.terms.metric import PERPLEXITY, Metric
-from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome
+from hyperprune.training.outcome import EpochRecord, Failure, Outcome
 
 MAY_CHANGE = frozenset(
     {
@@ -66,21 +63,6 @@ MAY_CHANGE = frozenset(
 
 The text may have moved: its hash says whether it is the same.
 """
-FILES = (
-    layout.RECIPE,
-    layout.MADE,
-    layout.RESULT,
-    layout.CARD,
-    layout.VOCABULARY,
-    layout.SEQUENCES,
-    layout.JOURNAL,
-    layout.LOG,
-    layout.LOCK,
-    layout.AT_WORK,
-)
-FOLDERS = rf"{layout.WINNER}|{layout.CODE}|({DENSE}|c[0-9]{{3,5}})(-s[0-9]{{1,3}}|-int8)?"
-OURS = re.compile(rf"({'|'.join(re.escape(name) for name in FILES)}|{FOLDERS})(\.partial)?")
-"""Names in a run folder that a run reads or writes; what else lies there is somebody else's."""
 
 
 def environment(workers: int, threads: int) -> dict[str, Any]:
@@ -107,7 +89,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         check_name(folder)
-        _check_plain(folder)
+        check_plain(folder)
         with collector_at_rest():
             self.journal = Journal(folder / layout.JOURNAL)
             check_facts(self.journal.records, self.journal.path)
@@ -318,94 +300,3 @@ class Run:
                 "failure": asdict(outcome.failure) if outcome.failure else None,
             }
         )
-
-
-def new_folder(title: str) -> Path:
-    """Make the folder of a new run, named by title and time; no two runs get the same."""
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in title.lower())
-    stem = "-".join(part for part in words.split("-") if part)[:40] or "run"
-    base = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    for number in itertools.count(1):
-        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        try:
-            folder.parent.mkdir(exist_ok=True)
-            folder.mkdir()  # of runs that start at one instant, one succeeds
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RunError(f"cannot make {folder}: {error.strerror}") from error
-    raise AssertionError("numbers do not end")
-
-
-def check_new(folder: Path, record: str = layout.MADE) -> None:
-    """Raise RunError unless a new run can have the folder: absent, empty, or begun and not made.
-
-    Nothing of anybody's is replaced. A run that was stopped before its run.json was written leaves
-    a lock that names its owner, and at most a torn neighbour of run.json.
-    """
-    check_name(folder)
-    try:
-        found = sorted(path.name for path in folder.iterdir())
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunError(f"cannot make a run in {folder}: {error.strerror}") from error
-    if layout.MADE in found:
-        raise RunError(
-            f"{folder} holds a run already; `hyperprune resume {folder}` goes on with it"
-        )
-    begun = {f"{record}.partial"}
-    if is_lock(folder / layout.LOCK):
-        begun |= {layout.LOCK, layout.CODE}
-    if strange := [name for name in found if name not in begun]:
-        listed = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
-        raise RunError(
-            f"{folder} is not empty ({listed}); a new run takes a new or an empty folder, so that "
-            "it replaces nothing"
-        )
-
-
-def check_name(folder: Path) -> None:
-    """Raise RunError for a folder whose path is no UTF-8 text, which safetensors cannot open."""
-    path = str(folder.absolute())
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        raise RunError(
-            f"the path {shown} is not valid UTF-8; rename the folder, or choose another place"
-        ) from None
-
-
-def _check_plain(folder: Path) -> None:
-    """Refuse links, pipes and devices under the names that a run uses: it writes into its folder only.
-
-    Other names are left alone, whatever they are: an editor's lock, a note, a folder of somebody's.
-    """
-
-    def fail(error: OSError) -> None:
-        raise RunError(f"cannot read {error.filename}: {error.strerror}") from error
-
-    try:
-        entries = sorted(path for path in folder.iterdir() if OURS.fullmatch(path.name))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunError(f"cannot read {folder}: {error.strerror}") from error
-    for path in entries:
-        _check_ordinary(path)
-        for place, folders, files in os.walk(path, onerror=fail) if path.is_dir() else ():
-            for name in (*folders, *files):
-                if not name.startswith("."):  # an editor's; a run's own names have no dot in front
-                    _check_ordinary(Path(place) / name)
-
-
-def _check_ordinary(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):  # renamed meanwhile by who works on it
-        mode = path.lstat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise RunError(
-                f"{path} is a link or no ordinary file; a run folder holds neither: "
-                "put the file itself there"
-            )

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from hyperprune.errors import RunError
 from hyperprune.store import atomic, layout
-from hyperprune.store.run import Run, check_new
+from hyperprune.store.folder import check_new
+from hyperprune.store.run import Run
 
 RECORD = "study.json"
 FORMAT = 1

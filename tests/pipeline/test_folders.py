@@ -13,7 +13,7 @@ from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
 from hyperprune.judgement.standing import standing
 from hyperprune.recipe import dumps
 from hyperprune.report.checks import check_run
-from hyperprune.store.run import new_folder
+from hyperprune.store.folder import new_folder
 from hyperprune.testing import tiny_recipe, tiny_text
 
 
