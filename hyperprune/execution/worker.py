@@ -20,7 +20,7 @@ from hyperprune.errors import (
 from hyperprune.events import EpochFinished, Event, StepFinished, TimeSpent
 from hyperprune.execution.job import Job
 from hyperprune.plugins import GROUP, registry, said, use
-from hyperprune.plugins.registry import ENDINGS
+from hyperprune.plugins.contribution import ENDINGS
 from hyperprune.recipe.records import Recipe
 from hyperprune.runtime.allocation import keep_freed_memory
 from hyperprune.runtime.clock import Clock, part

@@ -4,17 +4,10 @@ Imports the hook specifications. Called wherever a name of a recipe becomes an o
 """
 
 from hyperprune.hookspecs import GROUP, HOOKS, KINDS
+from hyperprune.plugins.contribution import Contribution, said
 from hyperprune.plugins.files import in_use, is_file, read_file, use
-from hyperprune.plugins.registry import (
-    Broken,
-    Contribution,
-    Registry,
-    known_packages,
-    normal,
-    providers,
-    registry,
-    said,
-)
+from hyperprune.plugins.known import known_packages, normal, providers
+from hyperprune.plugins.registry import Broken, Registry, registry
 
 __all__ = [
     "GROUP",

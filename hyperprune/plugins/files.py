@@ -18,7 +18,8 @@ from types import ModuleType
 
 from hyperprune.errors import PluginError
 from hyperprune.hookspecs import HOOKS
-from hyperprune.plugins.registry import Registry, active, installed, registry, said
+from hyperprune.plugins.contribution import said
+from hyperprune.plugins.registry import Registry, active, installed, registry
 
 SUFFIX = ".py"
 LARGEST = 1 << 22
