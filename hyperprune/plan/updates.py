@@ -13,23 +13,26 @@ from hyperprune.task import Cut, Task
 
 def standing_still(recipe: Recipe, space: Space, task: Task) -> tuple[str, ...]:
     """A notice for each rhythm of updates that training ends before: the first would come too late."""
-    train = recipe.train
-    cut = Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt)
-    found = dict.fromkeys(_rhythms(recipe, space))
-    if not found:
-        return ()
-    steps = len(task.epoch(cut, derive(recipe.seed, "segments", 0)))
-    notices = []
-    for update, stop in found:
-        every = steps if update == "epoch" else int(update)
-        last = stop * steps * train.epochs
-        if every >= last:
-            often = "epoch" if update == "epoch" else f"{every:,} steps"
+    train, steps, notices = recipe.train, 0, []
+    for update, stop in dict.fromkeys(_rhythms(recipe, space)):
+        if update == "epoch":
+            never, often = stop * train.epochs <= 1, "epoch"
+        else:
+            steps = steps or _steps(recipe, task)
+            never, often = int(update) >= stop * train.epochs * steps, f"{update:,} steps"
+        if never:
             notices.append(
                 f"the topology never changes where prune.update is every {often}: updates end after "
-                f"{last:,.0f} of {steps * train.epochs:,} steps (prune.stop = {stop:g})"
+                f"{stop:.0%} of {train.epochs} epochs{f' of {steps:,} steps' if steps else ''}"
             )
     return tuple(notices)
+
+
+def _steps(recipe: Recipe, task: Task) -> int:
+    """Steps of an epoch: of the first, where they are drawn."""
+    train = recipe.train
+    cut = Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt)
+    return len(task.epoch(cut, derive(recipe.seed, "segments", 0)))
 
 
 def _rhythms(recipe: Recipe, space: Space) -> Iterator[tuple[str | int, float]]:
