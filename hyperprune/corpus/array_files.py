@@ -117,7 +117,8 @@ def table_of(path: Path, held: Mapping[str, Any]) -> Table:
     if x.dtype.kind not in "fiub":
         raise CorpusError(f"{path}: x is {x.dtype}; expected numbers")
     rows = _rows(path, x.astype(np.float32), lengths)
-    answers = None if "y" not in held else _answers(path, held["y"], rows, ragged=x.ndim == 2)
+    padded = x.shape[1] if x.ndim == 3 else None
+    answers = None if "y" not in held else _answers(path, held["y"], rows, padded)
     groups = None
     if "group" in held:
         if held["group"].shape != (len(rows),):
@@ -193,8 +194,11 @@ def _rows(path: Path, x: Any, lengths: Any) -> list[Tensor]:
     return [torch.from_numpy(np.ascontiguousarray(piece)) for piece in pieces]
 
 
-def _answers(path: Path, y: Any, rows: Sequence[Tensor], *, ragged: bool) -> list[Any]:
-    """Answers of each sequence; raises CorpusError."""
+def _answers(path: Path, y: Any, rows: Sequence[Tensor], padded: int | None) -> list[Any]:
+    """Answers of each sequence, or of its steps where y is as wide as x is long; raises CorpusError.
+
+    padded: T of x (N, T, F), None where sequences follow one another.
+    """
     lengths = [len(row) for row in rows]
     if y.dtype.kind == "U":
         if y.shape != (len(rows),):
@@ -203,11 +207,11 @@ def _answers(path: Path, y: Any, rows: Sequence[Tensor], *, ragged: bool) -> lis
     if y.dtype.kind not in "fiub":
         raise CorpusError(f"{path}: y is {y.dtype}; expected integers, numbers or words")
     y = y.astype(np.float32 if y.dtype.kind == "f" else np.int64)
-    if ragged and len(y) == sum(lengths) and len(y) != len(rows):
+    if padded is None and len(y) == sum(lengths) and len(y) != len(rows):
         found = np.split(y, np.cumsum(lengths)[:-1])
     elif len(y) != len(rows):
         raise CorpusError(f"{path}: y has {len(y)} rows, and x has {len(rows)} sequences")
-    elif y.ndim > 1 and y.shape[1] >= max(lengths) and not ragged:
+    elif y.ndim > 1 and padded is not None and y.shape[1] in (padded, max(lengths)):
         found = [row[:size] for row, size in zip(y, lengths, strict=True)]
     else:
         found = list(y)

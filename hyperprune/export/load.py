@@ -19,6 +19,7 @@ from hyperprune.judgement.result import RunResult
 from hyperprune.plugins import in_use, use
 from hyperprune.recipe import apply
 from hyperprune.recipe.records import Recipe, Task
+from hyperprune.sparsity.modules import canonical_names
 from hyperprune.store import atomic, layout
 from hyperprune.store.kept import kept_tensors, training_name
 from hyperprune.store.reads import Reads, reads_of
@@ -75,6 +76,10 @@ def assemble(
     model = _initial(about, torch.device("cpu"))
     own = dict(model.named_parameters())
     copy_into(own.items(), weights)
+    raw = {
+        plain: name for name, plain in canonical_names(model).items()
+    }  # masks leave out wrappers
+    masks = {raw.get(name, name): mask for name, mask in masks.items()}
     for name, mask in masks.items():
         if name not in own or mask.shape != own[name].shape:
             raise RunError(f"{where} has a mask for {name} that fits no weight")

@@ -114,7 +114,12 @@ class OnnxNetwork(Network):
             item.name: value.contiguous().numpy()
             for item, value in zip(self.inputs, given, strict=True)
         }
-        predicted, *after = (torch.from_numpy(array) for array in self.session.run(None, feed))
+        try:
+            arrays = self.session.run(None, feed)
+        except Exception as error:  # onnxruntime's errors share no class
+            first = str(error).strip().splitlines()[0]
+            raise RunError(f"onnxruntime cannot run this network: {first}") from error
+        predicted, *after = map(torch.from_numpy, arrays)
         return predicted, tuple(after)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from hyperprune.errors import SpectrumError
 from hyperprune.lyapunov.qr.frame import FLOORS
@@ -18,6 +19,9 @@ from hyperprune.model import State, StatePart
 
 PUBLISHED_STEPS = 35
 """The segment that the published protocol counts."""
+
+REGISTERED = ("_parameters", "_buffers", "_modules")
+"""Where a module keeps what it has registered."""
 
 Trace = Callable[[Tensor, State], tuple[Sequence[LayerTangent], State]]
 
@@ -97,9 +101,21 @@ def evaluation_copy(model: Any) -> Any:
         if not (bool(parameter.sum().isfinite()) or bool(parameter.isfinite().all())):
             raise SpectrumError(f"parameter {name!r} holds NaN or infinity")
     # Copied as float64 without gradients, not copied and then converted.
-    kept = (*model.parameters(), *model.buffers())
+    kept = (*model.parameters(), *model.buffers(), *attached(model))
     memo: dict[int, Any] = {id(own): _double(own) for own in kept}
     return copy.deepcopy(model, memo).eval()
+
+
+def attached(model: nn.Module) -> Iterator[Tensor]:
+    """Tensors with a graph that modules keep as attributes, which `copy.deepcopy` alone refuses.
+
+    Such are weights that a norm computes, and hidden states of the last call.
+    """
+    for part in model.modules():
+        own = {key: value for key, value in vars(part).items() if key not in REGISTERED}
+        for value in tree_leaves(own):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                yield value
 
 
 def _double(own: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from hyperprune.errors import SpectrumError
-from hyperprune.lyapunov.arguments import evaluation_copy
+from hyperprune.lyapunov.arguments import attached, evaluation_copy
 from hyperprune.lyapunov.tangent import LayerTangent, StateKind
 from hyperprune.lyapunov.tangent.torch_layers import CELLS, OVER_TIME, RECURRENT, Layer, layers_of
 from hyperprune.model import State, unwrapped
@@ -217,7 +217,8 @@ def _run(
         if "type" not in str(error).lower():
             raise _failed(model, error) from error
     # It makes tensors of a precision of its own.
-    single = copy.deepcopy(model).eval().requires_grad_(False)
+    memo: dict[int, Any] = {id(value): value.detach().clone() for value in attached(model)}
+    single = copy.deepcopy(model, memo).eval().requires_grad_(False)
     try:
         return _watched(single, own, inputs, follow)
     except SpectrumError:

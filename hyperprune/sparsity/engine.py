@@ -108,7 +108,7 @@ class SparseTraining(MaskedNetwork):
         found = None if masks is None else self._found(masks)
         self.timing = Timing(
             *densities(
-                self._density(density, chosen["initial_density"]),
+                self._density(density, chosen["initial_density"], masked=found is not None),
                 chosen["initial_density"],
                 found and self._places(found),
             ),
@@ -233,8 +233,13 @@ class SparseTraining(MaskedNetwork):
         """Active weights, or blocks, that an update at this progress leaves behind."""
         return self.method.total(self._tensors, self.timing.density_at(progress))
 
-    def _density(self, density: float | None, initial: float | None) -> float | None:
-        """The density that is asked for; raises SparsityError where n:m says another."""
+    def _density(
+        self, density: float | None, initial: float | None, *, masked: bool
+    ) -> float | None:
+        """The density that is asked for, or n:m's; raises SparsityError where that is another.
+
+        Of given masks it is their own, where nothing is asked for.
+        """
         group = n_of_m(self.method.block)
         if group is None:
             return density
@@ -244,7 +249,7 @@ class SparseTraining(MaskedNetwork):
                 f"block {self.method.block!r} keeps {own:g} of the weights throughout; found "
                 f"density {density if initial is None else initial}"
             )
-        return density
+        return own if density is None and not masked else density
 
     def _places(self, masks: Sequence[Tensor]) -> list[Tensor]:
         """What moves as one and is active; raises SparsityError for masks that are not n of m."""

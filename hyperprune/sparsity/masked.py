@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.model import Gates, gate_rows
 from hyperprune.sparsity.blocks import Grid, covered
+from hyperprune.terms.blocks import n_of_m
 
 PROBES = 512
 """Weights that are looked at after a step, the active ones among them left out."""
@@ -69,7 +70,7 @@ class Masked:
         except ValueError as error:
             raise SparsityError(f"{name}: {error}") from None
         grid = Grid.of(block, tuple(parameter.shape), rows)
-        if along is not None and grid is not None:
+        if along is not None and (grid is not None or n_of_m(block)):
             raise SparsityError(
                 f"{name} is divided by the norm of its slices, which blocks would empty: "
                 "exclude it, or leave out block"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from safetensors.numpy import save_file
 from hyperprune.builtin.corpora.arrays import arrays
 from hyperprune.builtin.corpora.digits import digits
 from hyperprune.corpus import Part, Sequences, cut_in_time, dealt, padded, scaled
+from hyperprune.corpus.array_files import part_of, table_of
 from hyperprune.errors import CorpusError
 
 #  Six sequences of 1 to 6 steps, two features; the label is the length's parity.
@@ -42,6 +45,24 @@ def test_ragged_arrays_are_read_as_they_were_written(tmp_path, suffix):
         start += length
     assert arrays(path, scale=False).sha256 == found.sha256
     assert arrays(path, scale=False, split_seed=1).sha256 != found.sha256
+
+
+@pytest.mark.parametrize(
+    ("steps", "numbers", "each"),
+    [(3, 5, False), (1, 2, False), (5, 3, False), (4, 4, True)],
+)
+def test_numbers_are_of_steps_only_where_there_are_as_many(steps, numbers, each):
+    """y (N, K) beside x (N, T, F): K numbers a sequence, or one a step where K = T; none is cut off."""
+    y = np.arange(2.0 * numbers, dtype=np.float32).reshape(2, numbers)
+    table = table_of(Path("a.npz"), {"x": np.ones((2, steps, 1)), "y": y})
+    part = part_of(table, [])
+    assert part.y.tolist() == y.tolist()
+    assert all(len(own) == (steps if each else numbers) for own in table.y)
+    # padded to five steps, of which four are in use: y may be as wide as either
+    for width in (4, 5):
+        y = np.arange(2.0 * width, dtype=np.float32).reshape(2, width)
+        held = {"x": np.ones((2, 5, 1)), "lengths": np.array([4, 2]), "y": y}
+        assert [len(own) for own in table_of(Path("a.npz"), held).y] == [4, 2]
 
 
 def test_a_table_is_sequences_in_the_order_of_their_times(tmp_path):

@@ -324,3 +324,35 @@ def test_the_published_protocol_of_one_module(trained: Any) -> None:
     settings = {"state_kind": "hidden", "protocol": "published"}
     mine, other = (lyapunov_spectrum(own, TOKENS, **settings) for own in (net, explicit))
     assert_equal(mine, other, 1e-12)
+
+
+class Remembers(nn.Module):
+    """Keeps its last hidden states, with their graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(5, 6)
+        self.seen: dict[str, list[Tensor]] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.rnn(x)[0]
+        self.seen["last"] = [y]
+        return y
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize("kind", ["parametrised", "old norm", "remembers"])
+def test_a_network_that_has_been_trained_a_step_is_copied(kind: str) -> None:
+    """What a module keeps of its last call has a graph, which `copy.deepcopy` refuses."""
+    torch.manual_seed(2)
+    net: nn.Module = Remembers()
+    if kind == "parametrised":
+        net = nn.utils.parametrizations.weight_norm(nn.GRU(5, 6), "weight_hh_l0")
+    elif kind == "old norm":
+        net = nn.Sequential(nn.utils.weight_norm(nn.Linear(5, 5)), nn.GRU(5, 6))
+    with torch.no_grad():
+        net(drive())
+    before = lyapunov_spectrum(net, drive())
+    answer = net(drive())
+    (answer[0] if isinstance(answer, tuple) else answer).sum().backward()
+    assert_equal(lyapunov_spectrum(net, drive()), before, 1e-12)

@@ -344,6 +344,50 @@ def test_what_has_no_name_is_trained_in_this_process(tmp_path: Path) -> None:
         find(Where("mine.py", "<lambda> in line 3 (held)", "0" * 64))
 
 
+class Wrapped(nn.Module):
+    """The stranger's network with a wrapper inside, whose name masks leave out."""
+
+    def __init__(self, hidden: int = 6) -> None:
+        super().__init__()
+        self.inner = nn.DataParallel(Net(hidden=hidden))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.inner(x)
+        return y
+
+
+class Precise(nn.Module):
+    """An LSTM in float64, which onnxruntime has none of."""
+
+    def __init__(self, hidden: int = 6) -> None:
+        super().__init__()
+        self.inner = nn.LSTM(2, hidden, batch_first=True).double()
+        self.answer = nn.Linear(hidden, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.answer(self.inner(x.double())[0][:, -1].float())
+        return y
+
+
+def test_wrapped_and_precise_networks_are_handed_over(tmp_path: Path) -> None:
+    few = {
+        "epochs": 3,
+        "search": {"candidates": 1, "searcher": "random"},
+        "final": {"finalists": 1},
+    }
+    result = ask(tmp_path / "wrapped", build=lambda: Wrapped(), **few)
+    winner = hyperprune.load_winner(result.folder)
+    assert winner.score(data(30, 3)).value == pytest.approx(result.test_value)
+    assert set(winner.masks) <= {name for name, _ in winner.model.named_parameters()}
+    winner.export("compact", tmp_path / "wrapped.hyp")
+    again = hyperprune.load_exported(tmp_path / "wrapped.hyp")
+    assert all(torch.equal(again.masks[name], mask) for name, mask in winner.masks.items())
+    result = ask(tmp_path / "precise", build=lambda: Precise(), **few)
+    with pytest.raises(RunError, match="onnxruntime cannot run"):
+        hyperprune.load_winner(result.folder).export("onnx", tmp_path / "precise.onnx")
+    assert not (tmp_path / "precise.onnx").exists()
+
+
 class Normed(Other):
     """Answers once, with a batch normalisation."""
 

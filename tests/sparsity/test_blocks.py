@@ -188,9 +188,17 @@ def test_what_is_no_block_is_refused_in_words(block: object) -> None:
 def test_two_of_four_has_a_density_of_its_own() -> None:
     with pytest.raises(SparsityError, match=r"'2:4' keeps 0\.5 of the weights"):
         engine(density=0.3, block="2:4")
+    model = nn.Linear(8, 3, bias=False)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    sparse = SparseTraining(model, optimizer, block="2:4")  # so it need not be said
+    assert sparse.counts() == {"weight": 12}
+    masks = {"weight": torch.tensor([[True, False] * 4] * 3)}
+    again = SparseTraining(model, optimizer, masks=masks, block="2:4")
+    assert torch.equal(again.masks["weight"], masks["weight"])
 
 
-def test_a_tensor_divided_by_a_norm_takes_no_blocks() -> None:
+@pytest.mark.parametrize("block", [[2, 2], "2:4"])
+def test_a_tensor_divided_by_a_norm_takes_no_blocks(block: object) -> None:
     model = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
     with pytest.raises(SparsityError, match="exclude it, or leave out block"):
-        SparseTraining(model, optim.SGD(model.parameters(), lr=0.1), density=0.5, block=[2, 2])
+        SparseTraining(model, optim.SGD(model.parameters(), lr=0.1), density=0.5, block=block)  # type: ignore[arg-type]
