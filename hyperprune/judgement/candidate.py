@@ -48,16 +48,22 @@ def keep_best(
     return tuple(kept), tuple(name for name in scores if name in gone)
 
 
-def overlooked(every: Iterable[Candidate], finalists: Iterable[str]) -> Candidate | None:
+def overlooked(
+    judge: Judge, every: Iterable[Candidate], finalists: Iterable[str]
+) -> Candidate | None:
     """The eliminated candidate whose cost is below every finalist's best; usually None.
 
     With `rounds.hedge` and two places or more, each round keeps the lowest loss, so there is one only
-    after failures, or with the hedge off.
+    after failures, or with the hedge off. Who is denser yet than it is to be does not count.
     """
     candidates = [item for item in every if item.outcome.failure is None]
     names = set(finalists)
     bar = min((item.best_cost for item in candidates if item.name in names), default=math.inf)
-    others = [item for item in candidates if item.name not in names and item.best_cost < bar]
+    others = [
+        item
+        for item in candidates
+        if item.name not in names and item.best_cost < bar and judge.arrived(item.outcome)
+    ]
     return min(others, key=lambda item: (item.best_cost, item.name), default=None)
 
 
@@ -80,6 +86,7 @@ def candidate_result(
         for r in results
         if target is not None and metric.meets(metric.value(r.cost), target)
     )
+    arrived = outcome is not None and judge.arrived(outcome)
     score = None
     if epochs and not failure:
         with contextlib.suppress(PluginError, SpectrumError):  # or the dense one is not there yet
@@ -94,7 +101,7 @@ def candidate_result(
         distance_noise=score.noise if score else None,
         valid_value=metric.value(best.cost) if best else None,
         best_epoch=best.epoch if best else None,
-        met_target=next(met, None),
+        met_target=next(met, None) if arrived else None,
         cause=failure.cause if failure else None,
         lost=score.lost if score else None,
         dense_lost=score.reference_lost if score else None,

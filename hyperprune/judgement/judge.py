@@ -215,6 +215,21 @@ class Judge:
             self._sizes[place] = self._size(outcome)
         return self._sizes[place]
 
+    def arrived(self, outcome: Outcome) -> bool:
+        """Whether a network is as sparse as it is to be: gradual pruning passes denser ones on its way."""
+        if not self._gradual:
+            return True
+        own = apply(self.recipe, self.run.configuration(outcome.candidate))
+        last = own.prune.stop * own.train.epochs
+        return own.prune.initial_sparsity is None or len(outcome.epochs) > last
+
+    @functools.cached_property
+    def _gradual(self) -> bool:
+        """Whether a candidate may be pruned gradually."""
+        varied = {*self.recipe.space, *(path for arm in self.recipe.arms for path in arm.settings)}
+        may = {path.rpartition(".")[2] for path in varied} & {"initial_sparsity", "preset"}
+        return self.recipe.prune.initial_sparsity is not None or bool(may)
+
     def _size(self, outcome: Outcome) -> int:
         last = outcome.epochs[-1]
         if self.recipe.prune.budgeted:

@@ -66,7 +66,7 @@ def conclude(
     points = {c.name: Point(fmean(losses[c.name]), judge.size(c.outcome)) for c in alive}
     chosen = won(points, recipe.search.goal, fmean(dense_losses))
     winner = next(c for c in alive if c.name == chosen)
-    missed = overlooked(every, [c.name for c in alive])
+    missed = overlooked(judge, every, [c.name for c in alive])
     settings = apply(recipe, winner.configuration)
     about = _about(settings, winner, data)
     active, masked, total = save_winner(
@@ -120,7 +120,12 @@ def conclude(
             run, recipe, lambda name, own: value_of(run, name, apply(recipe, own), task, "test")
         ),
         goal=recipe.search.goal,
-        frontier=_frontier(metric, points, masked, fmean(dense_losses))
+        frontier=_frontier(
+            metric,
+            points,
+            {c.name: c.outcome.epochs[-1].masked for c in alive},
+            fmean(dense_losses),
+        )
         if judge.sized
         else budgeted,
         budget=verdict,
@@ -129,7 +134,7 @@ def conclude(
 
 
 def _frontier(
-    metric: Metric, points: Mapping[str, Point], masked: int, target: float
+    metric: Metric, points: Mapping[str, Point], masked: Mapping[str, int], target: float
 ) -> tuple[FrontierPoint, ...]:
     """Finalists that no other beats, the smallest first."""
     names = list(points)
@@ -138,7 +143,7 @@ def _frontier(
         FrontierPoint(
             name=names[index],
             active=int(points[names[index]].size),
-            sparsity=1 - points[names[index]].size / masked,
+            sparsity=1 - points[names[index]].size / masked[names[index]],
             valid_value=metric.value(points[names[index]].score),
             meets_target=points[names[index]].score <= target,
         )

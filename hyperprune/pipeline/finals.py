@@ -17,7 +17,13 @@ def at_target(session: Session, dense: DenseReference, pool: Iterable[Candidate]
     """Candidates that have met the dense target; empty unless the recipe stops there."""
     if not session.recipe.final.stop_at_target:
         return []
-    return [c.name for c in pool if c.outcome.failure is None and c.best_cost <= dense.target]
+    return [
+        c.name
+        for c in pool
+        if c.outcome.failure is None
+        and c.best_cost <= dense.target
+        and session.judge.arrived(c.outcome)
+    ]
 
 
 def repeat(

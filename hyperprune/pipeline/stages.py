@@ -188,7 +188,7 @@ def rescue(session: Session, every: dict[str, Candidate]) -> list[str]:
     budget = session.recipe.train.epochs
     while True:
         finished = [item.name for item in every.values() if item.finished(budget)]
-        missed = overlooked(every.values(), finished)
+        missed = overlooked(session.judge, every.values(), finished)
         if missed is None or not session.recipe.final.rescue:
             return finished
         left = budget - len(missed.outcome.epochs)

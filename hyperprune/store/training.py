@@ -83,7 +83,8 @@ class TrainingFolder:
         newest = history[-1]
         if spectrum is not None:
             atomic.write(self.spectrum(newest.epoch), spectrum.save)
-        if newest.cost <= min(record.cost for record in comparable(history)):
+        best = min(comparable(history), key=lambda record: record.cost)  # the first of equal ones
+        if best.epoch == newest.epoch:
             self.save_weights(trainer, newest)
         tensors, state = trainer.state()
         metadata = {"trainer": state, "history": [record.plain() for record in history]}

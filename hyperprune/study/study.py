@@ -183,7 +183,8 @@ class Study:
                 yield from self._until(name, until)
         while final.rescue:
             every = [self._candidate(name) for name in self._facts.proposed()]
-            missed = overlooked(every, [item.name for item in every if item.finished(budget)])
+            finished = [item.name for item in every if item.finished(budget)]
+            missed = overlooked(self._judge, every, finished)
             if missed is None:
                 break
             yield from self._until(missed.name, budget)

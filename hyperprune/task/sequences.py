@@ -84,7 +84,7 @@ class SequenceTask(Task):
         own, targets = scored(outputs, batch)
         losses, costs = self.losses(own, targets)
         count = max(1, losses.numel())
-        return losses.sum() / count, None if costs is None else costs.sum() / count
+        return losses.sum() / count, None if costs is None else costs.double().sum() / count
 
     def _part(self, split: Split) -> Part:
         part: Part = getattr(self.data, split)

@@ -72,7 +72,12 @@ class Metric:
             return math.inf
         if self.of == "exp":
             return math.log(value) if value > 0 else -math.inf
-        return 1.0 - value if self.of == "complement" else value
+        return tidy(1.0 - value) if self.of == "complement" else value
+
+
+def tidy(cost: float) -> float:
+    """A cost without the noise of its sum: as many wrong answers are as bad, however they are batched."""
+    return float(f"{cost:.12g}")
 
 
 PERPLEXITY = Metric("perplexity", "perplexities", of="exp", form=".2f")

@@ -20,6 +20,7 @@ from hyperprune.runtime.clock import part as in_part
 from hyperprune.runtime.seeds import derive, seeded
 from hyperprune.sparsity import SparseTraining
 from hyperprune.task import Batch, Batches, Cut, Evaluation, Split, Task
+from hyperprune.terms.metric import tidy
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ class Trainer:
                     total[1] += cost.double() * batch.weight
                 weight += batch.weight
         mean, cost_mean = (float(part) / weight for part in total)
-        return Evaluation(mean, cost_mean if costly else None)
+        return Evaluation(mean, tidy(cost_mean) if costly else None)
 
 
 @torch.no_grad()

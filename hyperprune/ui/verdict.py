@@ -149,7 +149,9 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
         ),
     )
     rows = _frontier(result, "weights", "finalist")
-    rows.add_row("0", f"{result.masked:,}", result.metric.text(result.dense_value), "dense")
+    sizes = {round(p.active / (1 - p.sparsity)) for p in result.frontier if p.sparsity < 1}
+    dense = f"{result.masked:,}" if sizes <= {result.masked} else "–"  # else of several sizes
+    rows.add_row("0", dense, result.metric.text(result.dense_value), "dense")
     yield "frontier", rows
 
 

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from hyperprune.errors import RecipeError
 from hyperprune.judgement.judge import Judge
@@ -41,6 +42,26 @@ def test_the_frontier_is_of_finalists_whom_nobody_beats(result):
     assert RunResult.from_json(result.to_json(), Path(result.folder)).frontier == result.frontier
 
 
+def test_sparsities_are_each_networks_own_where_sizes_vary(tmp_path):
+    """A small network's share of zeros is not the winner's, nor is the dense count one."""
+    from hyperprune.ui.verdict import result_facts
+
+    space = "space={sparsity=[0.1, 0.9], hidden=[6, 24]}"
+    settings = ("search.goal=frontier", space, "search.searcher=grid", "search.candidates=4")
+    found = tiny_run(tmp_path, *settings, "final.finalists=4", "spectrum.measure=false")
+    known = {item.name: item.configuration for item in found.candidates}
+    assert len(found.frontier) > 1
+    for point in found.frontier:
+        asked = known[point.name]["prune.sparsity"]
+        assert point.sparsity == pytest.approx(asked, abs=0.02)
+    varied = len({known[point.name]["model.hidden"] for point in found.frontier}) > 1
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(result_facts(found))
+    rows = [line.split() for line in console.export_text().splitlines()]
+    (dense,) = [row for row in rows if len(row) == 4 and row[::3] == ["0", "dense"]]
+    assert ("–" in dense) == varied
+
+
 def test_the_winner_is_the_smallest_that_meets_the_target_else_the_best(result):
     met = [point for point in result.frontier if point.meets_target]
     by_loss = min(result.frontier, key=lambda point: point.perplexity)
@@ -63,8 +84,6 @@ def test_the_bound_is_what_the_dense_network_scores_after_as_many_epochs(result)
 
 
 def test_show_says_what_the_search_came_to(result):
-    from rich.console import Console
-
     from hyperprune.ui.verdict import result_facts
 
     console = Console(width=100, record=True, file=io.StringIO())

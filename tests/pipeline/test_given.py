@@ -61,6 +61,14 @@ def test_weights_give_the_target_and_one_spectrum(whole, tmp_path):
     assert all(item.distance is not None for item in own.candidates)
 
 
+def test_given_weights_stand_in_a_study_with_their_test_value(whole, tmp_path):
+    best = whole[0] / "dense" / "best.safetensors"
+    given = (f"dense.weights={best}", "search.full=true", "search.objective=loss")
+    own = run(whole, tmp_path / "run", *given)
+    (dense,) = [arm for arm in own.arms if arm.name == DENSE]
+    assert [item.test for item in dense.trainings] == [own.dense_test_value]
+
+
 def test_a_target_alone_needs_no_dense_network(whole, tmp_path):
     own = run(whole, tmp_path / "run", "dense.target=1000.0", "search.objective=loss")
     assert own.best.met_target == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from hyperprune import load_run, resume
@@ -126,3 +127,31 @@ def test_data_and_model_must_suit_the_task(tmp_path):
     ):
         recipe(tmp_path, "task.name=classificaton")
     assert not (tmp_path / "run").exists()
+
+
+def held_out(folder, wrong):
+    """Ten validation sequences that a network learns at once, one label turned: 90 % is the best."""
+    draw = np.random.default_rng(0)
+    folder.mkdir()
+    for split, count in (("train", 60), ("valid", 10), ("test", 10)):
+        y = np.arange(count) % 2
+        x = draw.normal(size=(count, 6, 2)) + np.where(y, 2, -2)[:, None, None]
+        if split == "valid":
+            y[wrong] = 1 - y[wrong]
+        np.savez(folder / f"{split}.npz", x=x.astype(np.float32), y=y)
+    return folder
+
+
+@pytest.mark.parametrize("rows", [2, 3, 10])
+def test_as_many_right_answers_are_as_good_however_they_are_batched(tmp_path, rows):
+    """Of equal epochs the first is the best, for the weights as for the words; 90 % meets 90 %."""
+    said = (
+        *("train.optimizer=adam", "train.lr=0.01", "train.epochs=5", f"train.eval_batch={rows}"),
+        *("dense.target=0.9", "search.objective=loss", "rounds.first=3", "prune.update=epoch"),
+    )
+    made = tiny_recipe(held_out(tmp_path / "nine", 3), *SETTINGS[:4], *said)
+    result = api.run(made, folder=tmp_path / "run")
+    assert result.best.valid_value == 0.9
+    assert result.best.met_target == result.best.best_epoch
+    saved = json.loads((tmp_path / "run" / "winner" / "settings.json").read_text())
+    assert saved["epoch"] == result.best.best_epoch
