@@ -76,9 +76,8 @@ def assemble(
     model = _initial(about, torch.device("cpu"))
     own = dict(model.named_parameters())
     copy_into(own.items(), weights)
-    raw = {
-        plain: name for name, plain in canonical_names(model).items()
-    }  # masks leave out wrappers
+    # Masks leave wrappers out of their names.
+    raw = {plain: name for name, plain in canonical_names(model).items()}
     masks = {raw.get(name, name): mask for name, mask in masks.items()}
     for name, mask in masks.items():
         if name not in own or mask.shape != own[name].shape:

@@ -76,8 +76,7 @@ def _settled(recipe: Recipe) -> Settled:
     if recipe.spectrum.measure:
         spectrum_text(task, recipe.spectrum)
     recipe, notices = within_budget(recipe, task.size)
-    check_controls(recipe, space, task.size)
-    weights = parameter_count(build_model(recipe, task.size, torch.device("cpu")))
+    weights = _checked_weights(recipe, space, task.size)
     if recipe.prune.budgeted:
         weights = max(weights, parameter_count(largest_network(recipe, space, task.size)))
     workers, threads = resources(recipe)
@@ -100,6 +99,13 @@ def _settled(recipe: Recipe) -> Settled:
         None if recipe.dense.target is None else _cost(task.metric, recipe.dense.target),
         (*notices, *still),
     )
+
+
+def _checked_weights(recipe: Recipe, space: Space, size: int | Features) -> int:
+    """Parameters of the recipe's own network, which is made once and held against its controls."""
+    network = build_model(recipe, size, torch.device("cpu"))
+    check_controls(recipe, space, size, network)
+    return parameter_count(network)
 
 
 def _firsts(recipe: Recipe, space: Space, size: int | Features) -> tuple[Configuration, ...]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from hyperprune.errors import PluginError, RecipeError, SparsityError
 from hyperprune.model import Features
 from hyperprune.recipe import apply, default_configuration
-from hyperprune.recipe.records import Prune, Recipe
+from hyperprune.recipe.records import Recipe
 from hyperprune.search.space import Range, Space, Values
 from hyperprune.sparsity import check_tensors
 from hyperprune.training.build import build_model
@@ -19,23 +20,22 @@ CONTROLS = ("prune.block", "prune.exclude", "prune.unscaled")
 """Settings that hold for some networks and not for others."""
 
 
-def check_controls(recipe: Recipe, space: Space, size: int | Features) -> None:
+def check_controls(recipe: Recipe, space: Space, size: int | Features, network: nn.Module) -> None:
     """Raise RecipeError where a candidate's network has not the tensors that its controls speak of.
 
     Looks at the recipe's own settings, at each value that the space has for one of them, and at every arm.
     Where the space varies the architecture, its values wait for the candidate whose network they meet, and
-    the recipe's own settings count where they are a candidate's.
+    the recipe's own settings count where they are a candidate's. `network`: the recipe's own; it stays as
+    it is.
     """
     for where, settings in _ways(recipe, space):
         own = apply(recipe, settings)
+        prune, other = own.prune, any(_of_model(path) for path in settings)
+        model = build_model(own, size, torch.device("cpu")) if other else network
         try:
-            _check(own.prune, build_model(own, size, torch.device("cpu")))
+            check_tensors(model, exclude=prune.exclude, unscaled=prune.unscaled, block=prune.block)
         except (PluginError, SparsityError) as error:
             raise RecipeError([f"{where}: {error}"]) from error
-
-
-def _check(prune: Prune, model: torch.nn.Module) -> None:
-    check_tensors(model, exclude=prune.exclude, unscaled=prune.unscaled, block=prune.block)
 
 
 def _ways(recipe: Recipe, space: Space) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -43,7 +43,11 @@ def _ways(recipe: Recipe, space: Space) -> Iterator[tuple[str, Mapping[str, Any]
     if recipe.arms:
         seen: list[Mapping[str, Any]] = []
         for arm in recipe.arms:
-            own = {path: value for path, value in arm.settings.items() if _matters(path)}
+            own = {
+                path: value
+                for path, value in arm.settings.items()
+                if path in CONTROLS or _of_model(path)
+            }
             if own not in seen:
                 seen.append(own)
                 yield f"arms: {arm.name!r}", own
@@ -64,12 +68,11 @@ def _ways(recipe: Recipe, space: Space) -> Iterator[tuple[str, Mapping[str, Any]
             yield f"space.{path}", {path: value}
 
 
-def _matters(path: str) -> bool:
-    """Whether a setting names tensors or makes them."""
-    return path in CONTROLS or path.partition(".")[0] == "model"
+def _of_model(path: str) -> bool:
+    """Whether a setting is the architecture's."""
+    return path.partition(".")[0] == "model"
 
 
 def _shapes(path: str, domain: Values | Range) -> bool:
     """Whether a dimension may change what tensors a network has: all of a model's, but real numbers."""
-    real = isinstance(domain, Range) and not domain.integer
-    return path.partition(".")[0] == "model" and not real
+    return _of_model(path) and not (isinstance(domain, Range) and not domain.integer)

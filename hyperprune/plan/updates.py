@@ -8,7 +8,8 @@ from hyperprune.recipe import apply
 from hyperprune.recipe.records import Prune, Recipe
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.space import Space, Values
-from hyperprune.task import Cut, Task
+from hyperprune.task import Task
+from hyperprune.training.build import training_cut
 
 
 def standing_still(recipe: Recipe, space: Space, task: Task) -> tuple[str, ...]:
@@ -30,9 +31,7 @@ def standing_still(recipe: Recipe, space: Space, task: Task) -> tuple[str, ...]:
 
 def _steps(recipe: Recipe, task: Task) -> int:
     """Steps of an epoch: of the first, where they are drawn."""
-    train = recipe.train
-    cut = Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt)
-    return len(task.epoch(cut, derive(recipe.seed, "segments", 0)))
+    return len(task.epoch(training_cut(recipe.train), derive(recipe.seed, "segments", 0)))
 
 
 def _rhythms(recipe: Recipe, space: Space) -> Iterator[tuple[str | int, float]]:

@@ -89,7 +89,7 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool, int8: Kept | None
         model,
         optimizer,
         task,
-        cut=Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt),
+        cut=training_cut(train),
         epochs=train.epochs,
         clip=train.clip,
         seed=recipe.seed,
@@ -115,6 +115,11 @@ def build_trainer(recipe: Recipe, task: Task, *, sparse: bool, int8: Kept | None
             seed=derive(recipe.seed, "masks"),
         )
     return trainer
+
+
+def training_cut(train: Train) -> Cut:
+    """How the training split is cut into batches."""
+    return Cut(train.batch, train.bptt, train.variable_bptt, train.max_bptt)
 
 
 def load_task(recipe: Recipe, data: Corpus | Sequences | None = None) -> Task:
