@@ -227,8 +227,8 @@ class Judge:
     def _gradual(self) -> bool:
         """Whether a candidate may be pruned gradually."""
         varied = {*self.recipe.space, *(path for arm in self.recipe.arms for path in arm.settings)}
-        may = {path.rpartition(".")[2] for path in varied} & {"initial_sparsity", "preset"}
-        return self.recipe.prune.initial_sparsity is not None or bool(may)
+        may = any(path.rpartition(".")[2] == "initial_sparsity" for path in varied)
+        return may or self.recipe.prune.initial_sparsity is not None
 
     def _size(self, outcome: Outcome) -> int:
         last = outcome.epochs[-1]
