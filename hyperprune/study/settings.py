@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -103,7 +104,10 @@ def settle(
 
 
 def digest(inputs: Any) -> str:
-    """SHA-256 of what drives the spectra: of tensors, wherever they are held."""
+    """SHA-256 of what drives the spectra: of tensors, wherever they are held.
+
+    Raises RecipeError for what another process could not know again.
+    """
     found = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -112,15 +116,25 @@ def digest(inputs: Any) -> str:
             flat = value.detach().cpu().contiguous().flatten()
             found.update(flat.view(torch.uint8).numpy().tobytes())
         elif isinstance(value, Mapping):
+        elif isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
+            found.update(f"{value.dtype} {value.shape}".encode())
+            found.update(value.tobytes())
             for key in value:
                 found.update(str(key).encode())
                 add(value[key])
         elif isinstance(value, (list, tuple)):
             for item in value:
                 add(item)
-        else:
+        elif isinstance(value, (str, bytes, int, float, complex, type(None))):
             found.update(repr(value).encode())
 
+        else:
+            raise RecipeError(
+                [
+                    f"inputs: found a {type(value).__name__}; expected tensors, arrays, numbers and texts, "
+                    "or lists and tables of these"
+                ]
+            )
     add(inputs)
     return found.hexdigest()
 
