@@ -242,8 +242,9 @@ class Study:
         yield trial
         if trial.cause is not None:  # which is the network's own, and no accident of the machine
             failure = Failure("raised", trial.cause[:1000])
-            self._facts.record_outcome(Outcome(name, self._candidate(name).outcome.epochs, failure))
-            self._notify(events.CandidateFailed(name, trial.reached + 1, failure.cause))
+            failed = Outcome(name, self._candidate(name).outcome.epochs, failure)
+            self._facts.record_outcome(failed, epoch)
+            self._notify(events.CandidateFailed(name, min(trial.reached + 1, epoch), failure.cause))
             self._facts.discard_states(name)
         elif trial.reached < epoch:
             raise RunError(
@@ -277,8 +278,11 @@ class Study:
             dtype=getattr(torch, said.dtype),
         )
 
-    def _told(self, trial: Trial, epoch: int, report: Report) -> None:
-        """Make an epoch a fact: its spectrum, the weights where they are the best, the record last."""
+    def _told(self, trial: Trial, epoch: int, report: Report) -> bool:
+        """Make an epoch a fact: its spectrum, the weights where they are the best, the record last.
+
+        Returns whether it is one; an epoch without a distance is none where that is what counts.
+        """
         name, spectrum = trial.name, report.spectrum
         topology = trial.engine.topology().plain() if trial.engine and not trial.dense else {}
         record = EpochRecord(
@@ -302,6 +306,7 @@ class Study:
             self._facts.record_outcome(outcome)
         scored = not trial.dense and trial.cause is None and self._judge.needs_distance
         self._notify(spectrum_measured(self._judge, name, record, scored=scored))
+        return trial.cause is None
 
     def _note(self, message: str) -> None:
         self._notify(events.Notice(message))
