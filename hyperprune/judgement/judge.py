@@ -34,9 +34,12 @@ class Standings:
 class Judge:
     """Scores candidates of a run against its dense reference."""
 
-    def __init__(self, recipe: Recipe, run: Run) -> None:
+    def __init__(
+        self, recipe: Recipe, run: Run, own: Callable[[Recipe, Configuration], Recipe] = apply
+    ) -> None:
+        """own: the recipe of a candidate with a configuration."""
         self.name = recipe.spectrum.distance.name
-        self.recipe, self.run = recipe, run
+        self.recipe, self.run, self.own = recipe, run, own
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
         self._progresses: dict[tuple[str, int], Progress] = {}
@@ -219,7 +222,7 @@ class Judge:
         """Whether a network is as sparse as it is to be: gradual pruning passes denser ones on its way."""
         if not self._gradual:
             return True
-        own = apply(self.recipe, self.run.configuration(outcome.candidate))
+        own = self.own(self.recipe, self.run.configuration(outcome.candidate))
         last = own.prune.stop * own.train.epochs
         return own.prune.initial_sparsity is None or len(outcome.epochs) > last
 
@@ -235,8 +238,8 @@ class Judge:
         if self.recipe.prune.budgeted:
             return last.active
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
-        sparsity = apply(self.recipe, self.run.configuration(outcome.candidate)).prune.sparsity
-        return int(min(last.active, round((1 - sparsity) * masked)))
+        own = self.own(self.recipe, self.run.configuration(outcome.candidate))
+        return int(min(last.active, round((1 - own.prune.sparsity) * masked)))
 
     def _dense_until(self, epoch: int) -> Progress:
         """The dense reference as a candidate: at no distance from itself."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from hyperprune.errors import RecipeError
-from hyperprune.recipe import default_configuration, space_of
+from hyperprune.recipe import apply, default_configuration, space_of
 from hyperprune.recipe.check import check_rounds
 from hyperprune.recipe.document import domain_of, from_document
 from hyperprune.recipe.records import Prune, Recipe
@@ -23,8 +23,9 @@ from hyperprune.search.space import Configuration, Dimension, Range, Space, Valu
 SECTIONS = ("prune", "spectrum", "search", "rounds", "final")
 """Sections of a recipe that a study has."""
 ALIEN = {
+    "prune": ("active", "budget", "budget_dtype", "width"),  # of networks that a run makes
     "spectrum": ("sequences",),  # those of `inputs`
-    "search": ("workers",),
+    "search": ("workers", "executor", "silence"),
     "final": ("keep", "seeds", "stop_at_target", "int8_epochs", "int8_lr", "retries"),
 }
 """Keys of them that are a run's, and no study's."""
@@ -115,10 +116,10 @@ def digest(inputs: Any) -> str:
             found.update(f"{value.dtype} {tuple(value.shape)}".encode())
             flat = value.detach().cpu().contiguous().flatten()
             found.update(flat.view(torch.uint8).numpy().tobytes())
-        elif isinstance(value, Mapping):
         elif isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
             found.update(f"{value.dtype} {value.shape}".encode())
             found.update(value.tobytes())
+        elif isinstance(value, Mapping):
             for key in value:
                 found.update(str(key).encode())
                 add(value[key])
@@ -127,7 +128,6 @@ def digest(inputs: Any) -> str:
                 add(item)
         elif isinstance(value, (str, bytes, int, float, complex, type(None))):
             found.update(repr(value).encode())
-
         else:
             raise RecipeError(
                 [
@@ -135,6 +135,7 @@ def digest(inputs: Any) -> str:
                     "or lists and tables of these"
                 ]
             )
+
     add(inputs)
     return found.hexdigest()
 
@@ -142,7 +143,8 @@ def digest(inputs: Any) -> str:
 def _path(key: str) -> str:
     """The key as the space has it: settings of pruning by their place in a recipe."""
     rest = key.removeprefix("prune.")
-    ours = rest.partition(".")[0] in Prune.model_fields
+    first = rest.partition(".")[0]
+    ours = first in Prune.model_fields and first not in ALIEN["prune"]
     return f"prune.{rest}" if ours else key
 
 
@@ -192,6 +194,7 @@ def own_part(configuration: Configuration) -> dict[str, Any]:
     return {key: value for key, value in configuration.items() if not key.startswith("prune.")}
 
 
-def prune_part(configuration: Configuration) -> dict[str, Any]:
-    """The settings of pruning of a configuration."""
-    return {key: value for key, value in configuration.items() if key.startswith("prune.")}
+def pruned(recipe: Recipe, configuration: Configuration) -> Recipe:
+    """The recipe with a configuration's settings of pruning."""
+    pruning = {key: value for key, value in configuration.items() if key.startswith("prune.")}
+    return apply(recipe, pruning)

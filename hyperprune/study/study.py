@@ -27,18 +27,17 @@ from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.model import unwrapped
 from hyperprune.pipeline.run import teller
 from hyperprune.pipeline.suggest import Suggester
+from hyperprune.plan.make import make_plan
 from hyperprune.plugins import registry
-from hyperprune.recipe import apply
 from hyperprune.runtime.seeds import derive, seed_everything
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import SpaceExhausted
-from hyperprune.search.rounds import halving
 from hyperprune.search.space import Configuration
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
 from hyperprune.store.study import StudyFolder
 from hyperprune.study.result import TrialResult, result, results
-from hyperprune.study.settings import Settings, digest, own_part, prune_part, settle
+from hyperprune.study.settings import Settings, digest, own_part, pruned, settle
 from hyperprune.study.trial import Desk, Given, Report, Trial
 from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome, comparable, told_of
 from hyperprune.training.trainer import copy_into
@@ -132,7 +131,7 @@ class Study:
         said = {**settings.plain(), "steps": steps, "inputs": digest(inputs)}
         with owned(folder):
             self._facts = StudyFolder.of(folder, said)
-        self._judge = Judge(settings.recipe, self._facts)
+        self._judge = Judge(settings.recipe, self._facts, pruned)
         self._notify = teller(self._facts, observers)
         own = frozenset(own_part({item.path: None for item in settings.space.dimensions}))
         self._desk = Desk(
@@ -157,20 +156,17 @@ class Study:
 
     def _course(self) -> Turns:
         """The search on one screen."""
-        recipe, space = self._settings.recipe, self._settings.space
-        budget, rounds, final = recipe.train.epochs, recipe.rounds, recipe.final
-        asked = recipe.search.candidates
-        count = asked if space.size is None else min(asked, space.size)
-        finalists = min(final.finalists, count)
-        plan = halving(count, rounds.first, rounds.epochs, rounds.keep, finalists)
+        recipe = self._settings.recipe
+        plan = make_plan(recipe, self._settings.space.size)
+        budget, (count, first), *rounds = plan.epochs, *plan.rounds
+        later = [] if recipe.in_full else [*rounds, (plan.finalists, budget)]
 
         yield from self._until(DENSE, budget)
         dense = self._candidate(DENSE).outcome
         if dense.failure is not None:
             raise Ended(f"the dense reference failed: {dense.failure.cause}")
-        pool = yield from self._propose(count)
-        for number, (keep, until) in enumerate([*plan[1:], (finalists, budget)], start=1):
-            reached = plan[number - 1][1]
+        pool, reached = (yield from self._propose(count, first)), first
+        for number, (keep, until) in enumerate(later, start=1):
             alive = [self._candidate(name, reached) for name in pool]
             alive = [item for item in alive if item.outcome.failure is None]
             if not alive:
@@ -181,7 +177,8 @@ class Study:
             pool = [item.name for item in alive if item.name in kept]
             for name in pool:
                 yield from self._until(name, until)
-        while final.rescue:
+            reached = until
+        while recipe.final.rescue:
             every = [self._candidate(name) for name in self._facts.proposed()]
             finished = [item.name for item in every if item.finished(budget)]
             missed = overlooked(self._judge, every, finished)
@@ -195,10 +192,10 @@ class Study:
         every = [self._candidate(name) for name in self._facts.proposed()]
         self._facts.save_result([asdict(r) for r in results(self._judge, every, finished=True)])
 
-    def _propose(self, count: int) -> Generator[Trial, None, list[str]]:
+    def _propose(self, count: int, first: int) -> Generator[Trial, None, list[str]]:
         """Ask for candidates and give each its first epochs; returns their names."""
         recipe, space, facts = self._settings.recipe, self._settings.space, self._facts
-        choice, first = recipe.search.searcher, recipe.rounds.first
+        choice = recipe.search.searcher
         searcher = registry().get("searcher", choice.name)
         suggester = Suggester.of(searcher, choice, space, recipe.seed, self._note)
         chosen: dict[str, Configuration] = {}
@@ -254,7 +251,7 @@ class Study:
 
     def _trial(self, name: str, reached: int, until: int) -> Trial:
         configuration = self._facts.configuration(name)
-        recipe = apply(self._settings.recipe, prune_part(configuration))
+        recipe = pruned(self._settings.recipe, configuration)
         settings = Given({**self._settings.base, **own_part(configuration)})
         return Trial(name, settings, recipe.prune, reached, until, self._desk)
 
@@ -284,6 +281,8 @@ class Study:
         Returns whether it is one; an epoch without a distance is none where that is what counts.
         """
         name, spectrum = trial.name, report.spectrum
+        if self._judge.sized and trial.engine is None:
+            raise RunError(f"{name}: search.goal counts active weights; prune it by trial.sparse")
         topology = trial.engine.topology().plain() if trial.engine and not trial.dense else {}
         record = EpochRecord(
             epoch=epoch,
@@ -296,7 +295,8 @@ class Study:
         if spectrum is not None:
             atomic.write(self._facts.training(name).spectrum(epoch), spectrum.save)
         history = [*self._candidate(name).outcome.epochs, record]
-        if report.loss <= min(item.valid_loss for item in comparable(history)):
+        best = min(comparable(history), key=lambda item: item.valid_loss)
+        if best.epoch == epoch:
             self._facts.save_best(name, _weights(report.network), epoch, report.loss)
         outcome = Outcome(name, tuple(history))
         if not trial.dense:
@@ -320,7 +320,7 @@ class Study:
 
     @property
     def best(self) -> TrialResult:
-        """The winner: the lowest loss of those that trained to the end; raises RunError before."""
+        """The winner of those that trained to the end, by `search.goal`; raises RunError before."""
         if not self.finished:
             raise RunError(f"the study in {self.folder} is not finished: go on with its loop")
         return next(item for item in self.results if item.state == "winner")
