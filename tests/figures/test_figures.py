@@ -3,6 +3,7 @@
 import inspect
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from hyperprune import figures
 from hyperprune.errors import RunError
 from hyperprune.figures.importance import importances
+from hyperprune.report.html import drawn
 
 RECORDED = Path(__file__).resolve().parents[2] / "docs" / "recorded" / "quickstart"
 
@@ -75,6 +77,15 @@ def test_a_torn_log_and_lost_spectra_cost_only_what_they_held(tmp_path):
     assert not figures.timeline(view).data
     for entry in figures.GALLERY:
         entry.draw(view)
+
+
+def test_figures_of_a_run_in_which_no_candidate_came_to_anything(view):
+    failed = [replace(c, state="failed", valid_value=None) for c in view.now.candidates]
+    alone = figures.RunView(view.run, replace(view.now, candidates=tuple(failed)), view.recipe)
+    assert alone.leaders == []
+    charts, damaged = drawn(alone)
+    assert damaged == []
+    assert {"learning_curves", "paper"} <= charts.keys()
 
 
 def test_importance_finds_the_setting_that_matters_and_not_the_other():
