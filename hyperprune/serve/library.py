@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -67,6 +68,7 @@ class Library:
             values = {
                 "runs": self.runs(),
                 "home": home,
+                "address": _address,
                 "duration": duration,
                 "show_bytes": show_bytes,
             }
@@ -145,6 +147,14 @@ class Library:
         if state == "running":
             clock.told = None
         return {"state": state, **_as_words(board), "log": _news(known), "stamp": str(_stamp(path))}
+
+
+def _address(name: str) -> str:
+    """A run's name within an address; empty where it is bytes that are no text, and no link can say it."""
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError:
+        return ""
 
 
 def _as_words(board: Board) -> dict[str, Any]:

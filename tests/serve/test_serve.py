@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,23 @@ def test_a_strange_host_or_origin_is_turned_away(folder):
     assert asked.get(f"/{TOKEN}/", headers={"origin": "http://evil.example"}).status_code == 403
 
 
+def test_at_the_port_of_http_a_browser_says_no_port():
+    from hyperprune.serve.guard import own_hosts
+
+    assert own_hosts(8123) == ("127.0.0.1:8123", "localhost:8123")
+    assert {"127.0.0.1", "localhost", "127.0.0.1:80"} < set(own_hosts(80))
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names are text there")
+def test_a_run_whose_name_is_no_text_is_listed_without_a_link(folder):
+    os.rename(os.fsencode(folder / "first"), os.fsencode(folder) + b"/caf\xe9 <b>")
+    shutil.copytree(RECORDED, folder / "a b?c")
+    listed = client(folder).get(f"/{TOKEN}/")
+    assert listed.status_code == 200
+    assert "<td>caf\\udce9 &lt;b&gt;</td>" in listed.text
+    assert f'href="/{TOKEN}/run/a%20b%3Fc/"' in listed.text
+
+
 def test_stopping_is_off_unless_allowed(folder, monkeypatch):
     from hyperprune.store.lock import owned
 
@@ -115,7 +133,11 @@ def test_stopping_is_off_unless_allowed(folder, monkeypatch):
         assert client(folder, allow_stop=True).post(stop).status_code == 200
     assert sent == [(os.getpid(), signal.SIGINT)]
     assert client(folder, allow_stop=True).get(stop).status_code == 405
-    assert client(folder, allow_stop=True).post(stop).status_code == 404  # nobody works on it now
+    refused = client(folder, allow_stop=True).post(stop)  # nobody works on it now
+    assert (refused.status_code, refused.text) == (
+        404,
+        "nobody on this machine works on this run\n",
+    )
     assert len(sent) == 1
 
 
