@@ -113,7 +113,7 @@ def test_at_the_port_of_http_a_browser_says_no_port():
 
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names are text there")
 def test_a_run_whose_name_is_no_text_is_listed_without_a_link(folder):
-    os.rename(os.fsencode(folder / "first"), os.fsencode(folder) + b"/caf\xe9 <b>")
+    (folder / "first").rename(folder / os.fsdecode(b"caf\xe9 <b>"))
     shutil.copytree(RECORDED, folder / "a b?c")
     listed = client(folder).get(f"/{TOKEN}/")
     assert listed.status_code == 200
