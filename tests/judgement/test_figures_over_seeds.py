@@ -125,3 +125,5 @@ def test_formats():
     assert dict(zip(heads, rows[1], strict=True))["valid_difference_mean"] == 1.0
     assert dict(zip(heads, rows[1], strict=True))["valid_difference_low"] is None
     assert sheet_of(figures, PERPLEXITY).rows[1][:5] == ("a", "1", "3.00", "4.00", "+1.00")
+    signed = Metric("skill", "skills", form=" .2f")
+    assert sheet_of(figures, signed).rows[1][4] == "+1.00"
