@@ -92,6 +92,11 @@ def configuration(values: Mapping[str, Any]) -> str:
     )
 
 
+def configured(values: Mapping[str, Any]) -> str:
+    """As `configuration`, of a candidate: where nothing was searched, it is the recipe's."""
+    return configuration(values) or "the recipe's own settings"
+
+
 def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
     """A margin and its interval in words, and the unit: in per cent where the metric is an exp."""
     ends = (margin.value, margin.low or 0.0, margin.high or 0.0)
