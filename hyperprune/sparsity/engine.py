@@ -122,8 +122,8 @@ class SparseTraining(MaskedNetwork):
         self.steps = self.updates = 0
         self.threshold = THRESHOLD
         first = self._initial(gradients) if found is None else found
-        self._take_over()
         as_they_are = named_by("unscaled", chosen["unscaled"], trained_weights(model))
+        self._take_over(self._guards)  # last of what may raise: an earlier engine lets go
         with torch.no_grad():
             for tensor, mask in zip(self._tensors, first, strict=True):
                 tensor.ever.zero_()
