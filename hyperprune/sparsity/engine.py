@@ -111,6 +111,7 @@ class SparseTraining(MaskedNetwork):
                 self._density(density, chosen["initial_density"], masked=found is not None),
                 chosen["initial_density"],
                 found and self._places(found),
+                lambda density: self.method.total(self._tensors, density),
             ),
             chosen["removal_rate"],
             self.method.schedule,
@@ -286,7 +287,7 @@ class SparseTraining(MaskedNetwork):
                     self.updates,
                     self.timing.density_at(progress),
                     self.timing.rate_at(progress),
-                    self.method.placed(self._tensors) - self._total(progress),
+                    max(0, self.method.placed(self._tensors) - self._total(progress)),
                     self.threshold,
                 )
                 break

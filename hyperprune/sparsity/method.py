@@ -102,7 +102,11 @@ class Method:
         shrink: int,
         threshold: float,
     ) -> Change:
-        """What the update of a number would do; nothing is written."""
+        """What the update of a number would do; nothing is written.
+
+        Where nothing is to `shrink`, each tensor whose blocks are its own keeps as many as it has: what
+        masks from elsewhere gave it.
+        """
         before = self._views(tensors, "remove", number, density)
         after = self._views(tensors, "grow", number, density)
         controls = (self.removal, self.redistribution, self.growth)
@@ -111,10 +115,12 @@ class Method:
             return planned_groups(before, after, controls, rate, threshold, group)
         if self.units is not None:
             lots = self._lots("remove", number), self._lots("grow", number)
-            return self.units.planned(before, after, controls, rate, threshold, density, lots)
+            return self.units.planned(
+                before, after, controls, rate, shrink, threshold, density, lots
+            )
         if not self.apart:
             return planned(before, after, controls, rate, shrink, threshold)
-        own = [tensor.placed - own_total(tensor, density) for tensor in tensors]
+        own = [tensor.placed - own_total(tensor, density) if shrink else 0 for tensor in tensors]
         changes = [
             planned([old], [new], controls, rate, surplus, threshold)
             for old, new, surplus in zip(before, after, own, strict=True)

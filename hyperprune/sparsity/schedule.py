@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from hyperprune.errors import SparsityError
-from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.update import Control
 
 
@@ -78,10 +77,14 @@ class Timing:
 
 
 def densities(
-    density: float | None, initial: float | None, masks: Sequence[Tensor] | None
+    density: float | None,
+    initial: float | None,
+    masks: Sequence[Tensor] | None,
+    total: Callable[[float], int],
 ) -> tuple[float, float]:
     """Final and initial density; masks that are given decide the initial one, and the final one too
-    where it is not said. Raises SparsityError where nothing says either.
+    where it is not said. `total` counts what a density leaves active. Raises SparsityError where
+    nothing says either.
     """
     if masks is None:
         if density is None:
@@ -89,6 +92,6 @@ def densities(
         return density, density if initial is None else initial
     size = sum(mask.numel() for mask in masks)
     active = sum(int(mask.count_nonzero()) for mask in masks)
-    if density is None or active_total(density, [size]) == active:
-        return active / size, active / size
-    return density, active / size
+    if density is not None and total(density) == active:
+        return density, density
+    return active / size if density is None else density, active / size

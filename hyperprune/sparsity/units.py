@@ -144,11 +144,15 @@ class UnitBlocks:
         after: Sequence[TensorView],
         controls: tuple[Control, Control, Control],
         rate: float,
+        shrink: int,
         threshold: float,
         density: float,
         lots: tuple[Lots, Lots],
     ) -> Change:
-        """An update of the units all of whose weights are among the views; nothing is written."""
+        """An update of the units all of whose weights are among the views; nothing is written.
+
+        Where nothing is to `shrink`, each layer keeps as many as it has.
+        """
         removal, _, growth = controls
         own = {view.name for view in before}
         free = [n for n, units in self.layers.items() if own >= {p.weight for p in units.places}]
@@ -157,7 +161,8 @@ class UnitBlocks:
         pooled = self._pool({v.name: removal.salience(v) for v in at_stake}, active, free)
         left, wanted, thresholds = dict(active), {}, [threshold]
         for name in free:
-            surplus = int(active[name].count_nonzero()) - self.keeps(name, density)
+            had = int(active[name].count_nonzero())
+            surplus = had - self.keeps(name, density) if shrink else 0
             layer = _view(name, active[name], density, lots[0](name))
             ranked = Pooled(removal.kind, removal.name, removal.function, pooled[name])
             (lost,), moved = remove([layer], ranked, rate, surplus, threshold)

@@ -179,6 +179,22 @@ def test_masks_go_on_in_their_blocks_and_others_are_refused() -> None:
         engine(masks=sparse.masks, block="2:4")
 
 
+@pytest.mark.parametrize("block", ["rows", "columns"])
+@pytest.mark.parametrize("said", [{}, {"density": 0.1}])
+def test_whole_blocks_go_on_as_many_as_they_are(block: str, said: dict[str, float]) -> None:
+    # 8 layers keep one of 2 rows (of 6 columns) each, which is more than the tenth that was asked for
+    model = nn.ModuleList([*(nn.Linear(6, 2) for _ in range(8)), nn.Linear(24, 100)])
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    counts = (sparse := SparseTraining(model, optimizer, density=0.1, block=block)).counts()
+    again = SparseTraining.resume(model, optimizer, masks=sparse.masks, block=block, **said)
+    assert again.counts() == counts
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    again.step(update=True)
+    assert again.topology().tensors[-1].removed > 0
+    assert again.counts() == counts
+
+
 @pytest.mark.parametrize("block", [[0, 4], [8], "4:2", "8*4", 3, [True, 4], "row"])
 def test_what_is_no_block_is_refused_in_words(block: object) -> None:
     with pytest.raises(SparsityError, match=r"a block is \[rows, columns\] such as \[8, 4\]"):
