@@ -58,10 +58,24 @@ class Control:
 
     def ranked(self, view: TensorView, count: int, among: Tensor) -> Tensor:
         """Saliences of what moves, `count` of it; those of a block's weights are pooled."""
+        if view.grid is not None:
+            count = min(view.grid.weights(count), int(among.count_nonzero()))
+        return self.pool(view, self.salience(replace(view, count=count)))
+
+    def pool(self, view: TensorView, salience: Tensor) -> Tensor:
+        """The saliences of what moves; raises SparsityError for a block that has no mean."""
         if view.grid is None:
-            return self.salience(replace(view, count=count))
-        weights = min(view.grid.weights(count), int(among.count_nonzero()))
-        return view.grid.pool(self.salience(replace(view, count=weights)))
+            return salience
+        return self.checked_means(view.name, view.grid.pool(salience))
+
+    def checked_means(self, name: str, means: Tensor) -> Tensor:
+        """Means of blocks of a tensor, or of a layer's units; raises SparsityError where one is NaN."""
+        if bool(means.isnan().any()):
+            raise SparsityError(
+                f"{self.kind} {self.name!r} returned ∞ and −∞ in one block, which has no mean then "
+                f"({name})"
+            )
+        return means
 
     def checked(self, view: TensorView, answer: object) -> Tensor:
         """Return the answer as a salience of the view's shape on its device."""
@@ -110,12 +124,9 @@ def initial_masks(views: Sequence[TensorView], total: int, init: Control) -> lis
     """Place `total` active weights as an initialisation says; placement is by lot unless ranked."""
     answers = [init.function(view) for view in views]
     if all(isinstance(answer, Tensor) and answer.dim() > 1 for answer in answers):
-        saliences = [
-            init.checked(view, answer) for view, answer in zip(views, answers, strict=True)
-        ]
         pooled = [
-            s if view.grid is None else view.grid.pool(s)
-            for view, s in zip(views, saliences, strict=True)
+            init.pool(view, init.checked(view, answer))
+            for view, answer in zip(views, answers, strict=True)
         ]
         return top_of_network(views, pooled, total)
     blocks = [
