@@ -7,7 +7,8 @@ whatever a control answers, and an answer that cannot be ranked is an error that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,7 +91,6 @@ class Control:
         if not answer.is_floating_point():
             answer = answer.to(torch.float32)
         if bool(answer.isnan().any()):
-            self.diverged(view)
             raise self.error(view, "returned NaN")
         return answer
 
@@ -105,19 +105,28 @@ class Control:
         except (TypeError, ValueError, RuntimeError):
             raise self.error(view, f"returned {type(answer).__name__}, not a number") from None
         if not math.isfinite(share) or share < 0:
-            self.diverged(view)
             raise self.error(view, f"returned {share}; a share is a finite number ≥ 0")
         return share
-
-    def diverged(self, view: TensorView) -> None:
-        """Raise Diverged where a bad answer comes from weights or gradients that are not finite."""
-        for what, tensor in (("weights", view.weight), ("gradients", view._gradient())):
-            if tensor is not None and not bool(tensor.isfinite().all()):
-                raise Diverged(f"{what} of {view.name} are no longer finite")
 
     def error(self, view: TensorView, problem: str) -> SparsityError:
         """Say who went wrong and where."""
         return SparsityError(f"{self.kind} {self.name!r} {problem} (tensor {view.name})")
+
+
+@contextmanager
+def finite(views: Sequence[TensorView]) -> Iterator[None]:
+    """Raise Diverged for whatever goes wrong with weights or gradients that are not finite.
+
+    A control that then answers badly, or raises, is not at fault.
+    """
+    try:
+        yield
+    except Exception as error:
+        for view in views:
+            for what, tensor in (("weights", view.weight), ("gradients", view._gradient())):
+                if tensor is not None and not bool(tensor.isfinite().all()):
+                    raise Diverged(f"{what} of {view.name} are no longer finite") from error
+        raise
 
 
 def initial_masks(views: Sequence[TensorView], total: int, init: Control) -> list[Tensor]:
