@@ -165,10 +165,10 @@ class SparseTraining(MaskedNetwork):
         """Change the topology if due, then take the optimiser's step; gradients end up masked.
 
         `progress` is the share of the full training that is done, in [0, 1]; without it it is
-        counted in steps of `total_steps`. A `closure` computes the loss and its gradients, as for
-        optimisers, and the loss is returned. Raises SparsityError where a control's answer is no
-        use, and Diverged when that is because weights or gradients are no longer finite; then
-        nothing has changed.
+        counted in steps of `total_steps`; gradual pruning needs one of the two. A `closure` computes
+        the loss and its gradients, as for optimisers, and the loss is returned. Raises SparsityError
+        where a control's answer is no use, and Diverged when that is because weights or gradients are
+        no longer finite; then nothing has changed.
         """
         if closure is not None and not callable(closure):
             raise SparsityError(
@@ -217,9 +217,11 @@ class SparseTraining(MaskedNetwork):
         for tensor in self._tensors:
             tensor.settle()
             tensor.average_gradient(self.steps)
-        if progress is None:
-            progress = self.timing.progress(self.steps)
         due = self.timing.due(self.steps) if update is None else update
+        if progress is None:
+            if due and self.timing.total_steps is None:
+                self.timing.without_progress(self.updates)
+            progress = self.timing.progress(self.steps)
         if (due and self.timing.moves(progress)) or self._overdue(progress):
             self.update(progress)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from hyperprune.errors import SparsityError
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.sparsity.update import Control
+
+TIMELESS = 5
+"""Updates that are not told how far training is before a notice."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,25 @@ class Timing:
         return self.initial_density > self.density
 
     def progress(self, steps: int) -> float:
-        """Share of training that so many steps are."""
+        """Share of training that so many steps are; 0 where its length is not known."""
         return steps / self.total_steps if self.total_steps else 0.0
+
+    def without_progress(self, updates: int) -> None:
+        """Say that an update is not told how far training is, where it goes by that.
+
+        Raises SparsityError where density falls; of a removal rate that should, there is a notice.
+        """
+        right = "give SparseTraining total_steps, or say step(update=True, progress=…)"
+        if self.gradual:
+            raise SparsityError(f"gradual pruning goes by how far training is: {right}")
+        falls = self.stop < 1 or self.rate_at(0.0) != self.rate_at(1.0)
+        if updates == TIMELESS and falls:
+            warnings.warn(
+                f"{TIMELESS} updates were not told how far training is: the removal rate stays where it "
+                f"began, and no stop comes; {right}",
+                SparsityNotice,
+                stacklevel=5,
+            )
 
     def due(self, steps: int) -> bool:
         """Whether an update is due after so many steps."""
