@@ -163,7 +163,9 @@ def test_a_group_that_is_added_later_is_averaged_from_its_own_second_step() -> N
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    with pytest.raises(RunError, match=r"no optimizer 'snt_sgd' \(did you mean 'snt_asgd'\?\); known"):
+    with pytest.raises(
+        RunError, match=r"no optimizer 'snt_sgd' \(did you mean 'snt_asgd'\?\); known"
+    ):
         build(network(), "snt_sgd")
 
 
