@@ -38,10 +38,11 @@ HARM = 0.05
 ROUNDED = 0.1
 """Root mean square of what int8 changes, over that of the outputs, from which it counts as broken."""
 SUFFIX = "network"
-TAKEN = frozenset(
-    "test bench main float math stdint stdio string time clock double size ptrdiff wchar max_align fpos "
-    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 intptr uintptr intmax uintmax".split()
-)
+TAKEN = frozenset({
+    "test", "bench", "main", "math", "stdint", "stdio", "string", "time", "clock", "float", "double",
+    "size", "ptrdiff", "wchar", "max_align", "fpos", "int8", "int16", "int32", "int64", "uint8",
+    "uint16", "uint32", "uint64", "intptr", "uintptr", "intmax", "uintmax",
+})  # fmt: skip
 """Names whose NAME.c, NAME.h or NAME_t the folder, its check or C itself has for something else."""
 
 
