@@ -154,9 +154,12 @@ def masks(run: Source, name: str | None = None) -> go.Figure:
 def _note_rest(figure: go.Figure, count: int) -> None:
     """Say, above a figure, how many tensors there was no room for."""
     if count > TENSORS:
-        where = {"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6, "r": 16}}
-        words = {"text": f"the first {TENSORS} of {count} tensors", "font": {"size": 12}}
-        figure.update_layout(title=where | words, margin={"t": (figure.layout.margin.t or 28) + 24})
+        corner = {"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6, "r": 16}}
+        figure.update_layout(
+            title={"font": {"size": 12}} | corner,
+            title_text=f"the first {TENSORS} of {count} tensors",
+            margin_t=(figure.layout.margin.t or 28) + 24,
+        )
 
 
 def _maps(view: RunView, name: str) -> tuple[dict[str, Map], dict[str, Map]]:
