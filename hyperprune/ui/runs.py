@@ -14,7 +14,7 @@ from hyperprune.plan.disk import show_bytes
 from hyperprune.terms.duration import duration
 from hyperprune.ui.candidates import STYLES
 from hyperprune.ui.tables import facts, plain_table
-from hyperprune.ui.text import configuration, safe, setting
+from hyperprune.ui.text import configured, safe, setting
 
 if TYPE_CHECKING:
     from hyperprune.judgement.standing import Standing
@@ -64,7 +64,7 @@ def comparison_view(found: Comparison) -> RenderableType:
             )
             for item, run in zip(match.candidates, found.runs, strict=True)
         ]
-        matched.add_row(Text(configuration(match.configuration)), *cells)
+        matched.add_row(Text(configured(match.configuration)), *cells)
     if not found.matches:
         matched.add_row(Text("no configuration was tried twice", "dim"), *[""] * len(names))
     return Group(differences, Text(""), results, Text(""), matched)
@@ -79,7 +79,7 @@ def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
         known = {
             "state": "finished" if result else "not finished",
             "winner": safe(result.winner) if result else "–",
-            "its settings": configuration(best.configuration) if best else "–",
+            "its settings": configured(best.configuration) if best else "–",
             "metric": run.metric.words,
             "validation": run.metric.text(best.valid_value if best else None),
             "dense": run.metric.text(run.target),
@@ -95,12 +95,14 @@ def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
 def unfinished(standing: Standing) -> RenderableType:
     """How far a run is that has no result yet, or why there will be none."""
     over = standing.ended is not None
+    given = standing.target is not None and not standing.dense_epochs
+    dense = ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs")
     return facts(
         [
             ("run", Text(safe(standing.title or "untitled"), "bold")),
             ("state", Text("over, without a result" if over else "not finished", "yellow")),
-            ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs"),
-            ("dense target", standing.metric.text(standing.target)),
+            *([] if given else [dense]),
+            ("given target" if given else "dense target", standing.metric.text(standing.target)),
             ("cause", safe(standing.ended, 2000))
             if over
             else ("go on with", f"hyperprune resume {safe(standing.folder)}"),
