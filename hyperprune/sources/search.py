@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
@@ -86,7 +87,7 @@ def search(
     stands, here = _stand({"build": build, "loss": loss, "metric": metric}, search or {})
     data = keep(splits)
     code = _plugin(data, build, task, stands)
-    use([code])
+    use([code], anew=True)  # who stands there now may be another than in the last call
     own = loss is not None or metric is not None
     document: dict[str, Any] = {
         "title": title,
@@ -172,8 +173,10 @@ def _plugin(folder: Path, build: Any, task: str, stands: Mapping[str, Where | No
             "def hyperprune_tasks():",
             f"    return {{{NAME!r}: sources.task_of({task!r}, *{said!r})}}",
         ]
-    path = folder / f"{NAME}.py"
-    atomic.write_text(path, "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    found = hashlib.sha256(text.encode()).hexdigest()
+    path = folder / found[:16] / f"{NAME}.py"  # another search on these data has another
+    atomic.write_text(path, text)
     return path
 
 
@@ -224,8 +227,8 @@ def _check_same(folder: Path, recipe: Recipe, code: Path) -> None:
         )
     if versions.get(code.name) != read_file(code).version:
         raise RunError(
-            f"{folder} holds a run of another network, loss or metric, or the file in which they stand has "
-            "changed since; change it back, or take another folder"
+            f"{folder} holds a run of another network, loss or metric, or the file in which they stand, or a "
+            "value that they read, has changed since; change it back, or take another folder"
         )
     for section, key, value in _fixed(now):
         was = then.get(section)
