@@ -70,8 +70,9 @@ def search(
         step. At the top level of a file every process finds it again; a lambda, or what stands elsewhere, is
         trained in this process alone, and the run goes on only when called from here. Its parameters are the
         recipe's section `model`, and may vary (`model.hidden`).
-    train, valid, test: (x, y), or a data set of such pairs; x: (N, T, F) or a list of sequences (T, F). They
-        are kept as arrays in the cache. Without a test split its place is taken by the validation split.
+    train, valid, test: (x, y), a data set of such pairs, or arrays by name, as files have them ("x", "y",
+        "lengths"); x: (N, T, F) or a list of sequences (T, F). They are kept as arrays in the cache. Without
+        a test split its place is taken by the validation split.
     task: a task of sequences by name (`hyperprune plugins` lists them). loss, metric: functions of your own
         at the top level of a file, (outputs (n, O), targets (n, …)) to (n,), of which less is better.
     space, model, training, prune, spectrum, search, rounds, final: sections of a recipe; `training` is its
@@ -109,7 +110,7 @@ def search(
     if known is not None and (known / MADE).exists():
         _check_same(known, recipe, code)
         return resume(known, observers=observers)
-    _try(recipe, splits["train"])
+    _try(recipe, splits)
     return run(recipe, folder=known, observers=observers)
 
 
@@ -193,8 +194,8 @@ def _measured(valid: Mapping[str, Tensor]) -> dict[str, int]:
     }
 
 
-def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
-    """Raise CorpusError where sequences differ in length and the network answers once for each.
+def _try(recipe: Recipe, splits: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Raise CorpusError where sequences of a split differ in length and the network answers once for each.
 
     It would read what they are padded with. Raises PluginError for a network of which more than weights is
     trained: a run keeps weights, and the best ones would go with buffers of another epoch.
@@ -202,6 +203,7 @@ def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
     network = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
     if not isinstance(network, Given):
         return
+    train = splits["train"]
     steps = int(train["lengths"][0]) if "lengths" in train else train["x"].shape[1]
     first = train["x"].flatten(0, -2)[:steps][None]  # (1, T, F)
     if moving := trained_buffers(network, first.expand(2, -1, -1)):
@@ -209,10 +211,13 @@ def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
             f"build: training changes the buffer {moving[0]!r}, as of a batch normalisation, and a run keeps "
             "weights alone; take nn.LayerNorm, or track_running_stats=False"
         )
-    if "lengths" in train and answers_once(network.eval(), first):
+    ragged = [
+        name for name, own in splits.items() if len(set(own.get("lengths", Tensor()).tolist())) > 1
+    ]
+    if ragged and answers_once(network.eval(), first):
         raise CorpusError(
-            "train: sequences have different lengths, and the network answers once for each, after what "
-            "they are padded with; let it answer at every step, (B, T, O): the last of each counts"
+            f"{ragged[0]}: sequences have different lengths, and the network answers once for each, after "
+            "what they are padded with; let it answer at every step, (B, T, O): the last of each counts"
         )
 
 
