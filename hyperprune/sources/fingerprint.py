@@ -42,7 +42,7 @@ class _Walk:
             return self.known[id(thing)][1]
         digest = hashlib.sha256(f"{type(thing).__module__}.{type(thing).__qualname__}".encode())
         if isinstance(thing, PLAIN):
-            digest.update(repr(thing).encode())
+            digest.update(thing if isinstance(thing, bytes) else repr(thing).encode())
             return digest.digest()
         self.known[id(thing)] = thing, b""
         try:
