@@ -86,8 +86,8 @@ def score_sequences(
             found += [[] for _ in range(batch.width)]
             sums += [(0, 0.0, 0.0)] * batch.width
         if batch.a_step != reads.a_step:
-            each, was = ("step" if own else "sequence" for own in (batch.a_step, reads.a_step))
-            raise CorpusError(f"{name} has an answer a {each}; the network learnt one a {was}")
+            now, then = ("step" if own else "sequence" for own in (batch.a_step, reads.a_step))
+            raise CorpusError(f"{name} has an answer a {now}; the network learnt one a {then}")
         outputs, state = predict(batch.inputs, state)  # (T, B, O)
         _check_padding(outputs, batch.lengths, name)
         for n in range(batch.width):
