@@ -110,14 +110,15 @@ def frontier(run: Source) -> go.Figure:
         showlegend=False,
     )
     if view.now.target is not None and points:
-        figure.add_scatter(
-            x=[0 if alike else masked],
-            y=brief([view.now.target]),
-            name=DENSE,
-            mode="markers",
-            marker={"size": 11, "symbol": "diamond", "color": DENSE_COLOUR},
-            hovertemplate=f"dense: {shown}, %{{y:.2f}}<extra></extra>",
-        )
+        if DENSE in view.histories:  # else a target was given, and no network has it
+            figure.add_scatter(
+                x=[0 if alike else masked],
+                y=brief([view.now.target]),
+                name=DENSE,
+                mode="markers",
+                marker={"size": 11, "symbol": "diamond", "color": DENSE_COLOUR},
+                hovertemplate=f"dense: {shown}, %{{y:.2f}}<extra></extra>",
+            )
         dots = {"dash": "dot", "color": DENSE_COLOUR, "width": 1}
         figure.add_hline(view.now.target, line=dots)
     title = "sparsity, at as many weights" if alike else "active masked weights"

@@ -80,6 +80,8 @@ def conclude(
         whole, _ = atomic.read_tensors(run.training(DENSE).best)
         kept = sum(tensor.numel() for tensor in whole.values())
         budgeted = _within_budget(metric, known, of_all, kept)
+    further = sum(len(o.epochs) for name, own in repeats.items() if name != DENSE for o in own)
+    further += sum(len(item.epochs) for item in (tuned or {}).values())
     return RunResult(
         title=recipe.title,
         winner=winner.name,
@@ -103,12 +105,8 @@ def conclude(
         dense_epochs=0
         if recipe.dense.given or dense is None
         else len(dense.epochs) + sum(len(item.epochs) for item in repeats[DENSE]),
-        search_epochs=sum(len(item.outcome.epochs) for item in every)
-        + sum(len(item.epochs) for name in losses for item in repeats[name])
-        + sum(len(item.epochs) for item in (tuned or {}).values()),
-        full_search_epochs=len(every)
-        * recipe.train.epochs
-        * (recipe.final.seeds if recipe.in_full else 1),
+        search_epochs=sum(len(item.outcome.epochs) for item in every) + further,
+        full_search_epochs=len(every) * recipe.train.epochs + further,
         signal=early_signal(judge, every),
         overlooked=missed.name if missed and not saved else None,
         values=tuple(metric.value(cost) for cost in losses[winner.name]),

@@ -79,18 +79,18 @@ def lyapunov_spectrum(
     state: before the first input; `initial_state(B)` unless given.
     state_kind: "full" is all that the recurrence carries; "hidden" leaves memories (an LSTM's c)
         carried but held fixed in the derivative. They are different objects.
-    k: leading columns to follow in each layer, and exponents to keep: all unless given.
+    k: leading columns to follow in each layer, and the largest exponents to keep: all unless given.
     burn_in: steps before the counted ones (10); steps: counted steps, all that remain unless given.
     protocol: "published" repeats Zheng & Shlizerman (arXiv 2506.07975): hidden state, transposed
         Jacobian, burn-in on the first inputs, which are then replayed and counted (35), bits.
     dtype: of the linear algebra: torch.float64, or float32, which takes half the memory and on
         trained networks stays within 5e-3 (5e-4 rms), the most contracting exponents worst.
-    tolerance: stop when standard error and drift of every exponent lie below it at two checks in a
-        row, a check every 10 counted steps.
+    tolerance: stop when standard error and drift of every exponent that is kept lie below it, in the
+        spectrum's unit, at two checks in a row, a check every 10 counted steps.
     resolution: nats a step at and below which a direction counts as lost: that of the weights'
         precision (−8 for float32), none for protocol "published", unless given.
     dt: time that a step takes; exponents, errors and resolution are then per unit of time.
-    history: keep how the means settled, after each of up to 32 blocks of steps.
+    history: keep how the means settled, after each of up to 32 blocks of steps; not with a tolerance.
 
     Raises SpectrumError for input that has no spectrum, saying what is wrong.
     """
@@ -98,6 +98,12 @@ def lyapunov_spectrum(
     weights = weights_dtype(model)
     burn_in = BURN_IN if burn_in is None else burn_in
     check_choices(state_kind, protocol, dtype, burn_in, steps, k, tolerance, resolution, dt)
+    if history and tolerance is not None:
+        raise SpectrumError(
+            "history needs a number of steps that is known, to cut it into blocks, and a tolerance stops at "
+            "any: leave one of them out"
+        )
+    unit = dt * (math.log(2) if protocol == "published" else 1.0)  # of the spectrum, in nats a step
     names: tuple[str, ...] = ()
     if inputs is not None and is_plain(model):
         if state is not None:
@@ -167,19 +173,18 @@ def lyapunov_spectrum(
                         if piece.settle:
                             sums[piece.stop - burn_in] = total
             if tolerance is not None and counted and (stop - burn_in) % CHECK_EVERY == 0:
-                checks = checks + 1 if _converged(counted, tolerance) else 0
+                checks = checks + 1 if _converged(counted, tolerance * unit, k) else 0
                 if checks == 2:
                     break
     assert frames is not None
     layers = torch.tensor(
         [t.layer for t, c in zip(tangents, frames.columns, strict=True) for _ in range(c)]
     )
+    order = _leading(counted, k)
     if protocol == "published":
         counted = [(steps, logs / math.log(2)) for steps, logs in counted]
         sums = {end: logs / math.log(2) for end, logs in sums.items()}
-        order = torch.arange(len(layers))[:k]
-    else:
-        order = means(counted).mean(0).argsort(descending=True, stable=True)[:k]
+        order = order.sort().values
     per_sequence = means(counted)[:, order] / dt
     mean, error = mean_and_error(per_sequence)
     over_time, memory = torch.full_like(mean, torch.nan), torch.full_like(mean, torch.nan)
@@ -191,7 +196,7 @@ def lyapunov_spectrum(
     steps = sum(steps for steps, _ in counted)
     if resolution is None:
         resolution = -math.inf if protocol == "published" else resolution_of(weights, steps)
-    resolution /= dt
+    resolution /= unit
     return LyapunovSpectrum(
         exponents=mean,
         standard_error=error,
@@ -215,9 +220,15 @@ def lyapunov_spectrum(
     )
 
 
-def _converged(counted: Sequence[Part], tolerance: float) -> bool:
-    """Whether both error estimates of every exponent lie under the tolerance."""
-    worst, per_sequence = drift(counted).max(), means(counted)
+def _leading(counted: Sequence[Part], k: int | None) -> Tensor:
+    """Places of the k largest exponents of all that were followed, largest first."""
+    return means(counted).mean(0).argsort(descending=True, stable=True)[:k]
+
+
+def _converged(counted: Sequence[Part], tolerance: float, k: int | None = None) -> bool:
+    """Whether both error estimates of each of the k largest exponents lie under the tolerance, a step."""
+    kept = _leading(counted, k)
+    worst, per_sequence = drift(counted)[kept].max(), means(counted)[:, kept]
     if len(per_sequence) > 1:
         worst = torch.maximum(worst, mean_and_error(per_sequence)[1].max())
     return bool(worst < tolerance)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hyperprune.errors import RunError, nearest
 from hyperprune.optim.contract import Optimizer
 from hyperprune.optim.snt_asgd import SNTASGD
 
@@ -49,13 +50,16 @@ class AdamW(Optimizer, torch.optim.AdamW):
 def build_optimizer(
     name: str, model: nn.Module, *, lr: float, weight_decay: float, nonmono: int = 5
 ) -> Optimizer:
-    """Make an optimiser by its recipe name: snt_asgd, sgd, adam or adamw."""
+    """Make an optimiser by its recipe name: snt_asgd, sgd, adam or adamw; raises RunError for others."""
     _spare_the_compiler()
     named = model.named_parameters()
     if name == "snt_asgd":
         return SNTASGD(named, lr=lr, weight_decay=weight_decay, nonmono=nonmono)
-    plain: Any = {"sgd": SGD, "adam": Adam, "adamw": AdamW}[name]
-    optimizer: Optimizer = plain(named, lr=lr, weight_decay=weight_decay)
+    plain: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+    if name not in plain:
+        known = ("snt_asgd", *plain)
+        raise RunError(f"no optimizer {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    optimizer: Optimizer = plain[name](named, lr=lr, weight_decay=weight_decay)
     return optimizer
 
 

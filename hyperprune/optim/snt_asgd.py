@@ -60,8 +60,10 @@ class SNTASGD(Optimizer):
     def _add_to_sum(self, parameter: nn.Parameter) -> None:
         """Sum a weight's values from its second step on: `since` is the step before its first."""
         state = self.state[parameter]
-        if self.averaged_steps == 1:
-            state["sum"] = torch.zeros_like(parameter)
+        if "sum" not in state:
+            state["sum"] = torch.zeros_like(parameter, dtype=_precise(parameter))
+            if before := self.averaged_steps - 1:  # of a group that was added later
+                state["since"] = torch.full_like(parameter, before, dtype=torch.int32)
             return
         state["sum"].add_(parameter)
         if state.get("newest") == self.averaged_steps - 1:
@@ -104,9 +106,10 @@ class SNTASGD(Optimizer):
         if not state or self.averaged_steps < 2:
             return parameter.detach().clone()
         if "since" not in state:
-            return torch.div(state["sum"], self.averaged_steps - 1)
+            return torch.div(state["sum"], self.averaged_steps - 1).to(parameter.dtype)
         terms = self.averaged_steps - 1 - state["since"]  # values in the sum: s − 1
-        return torch.where(terms > 0, state["sum"] / terms, parameter.detach())
+        found = torch.where(terms > 0, state["sum"] / terms, parameter.detach())
+        return found.to(parameter.dtype)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -143,9 +146,13 @@ class SNTASGD(Optimizer):
         """Go on from `state_dict`'s answer."""
         super().load_state_dict({k: v for k, v in state_dict.items() if k != "course"})
         self._follow(state_dict["course"])
-        for state in self.state.values():  # torch casts all state to the weights' dtype
-            if "since" in state:
-                state["since"] = state["since"].to(torch.int32)
+        # torch has cast all state to the weights' dtype, where counts and sums may be rounded.
+        places = (place for group in state_dict["param_groups"] for place in group["params"])
+        for place, (_, parameter) in zip(places, self.named(), strict=True):
+            saved = state_dict["state"].get(place, {})
+            for key, dtype in (("sum", _precise(parameter)), ("since", torch.int32)):
+                if key in saved:
+                    self.state[parameter][key] = saved[key].to(parameter.device, dtype, copy=True)
 
     def _course(self) -> dict[str, Any]:
         return {
@@ -162,3 +169,8 @@ class SNTASGD(Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """torch copies and pickles an optimiser without what a subclass keeps."""
         return {**super().__getstate__(), **self._course(), "nonmono": self.nonmono}
+
+
+def _precise(parameter: Tensor) -> torch.dtype:
+    """What a parameter's values are summed in: bfloat16's eight bits are full after 256 equal ones."""
+    return torch.promote_types(parameter.dtype, torch.float32)

@@ -20,6 +20,7 @@ def make_plan(recipe: Recipe, size: int | None) -> Plan:
     else:
         finalists = min(recipe.final.finalists, candidates)
         rounds = halving(candidates, steps.first, steps.epochs, steps.keep, finalists)
+    further = finalists * (budget * (recipe.final.seeds - 1) + recipe.final.int8_epochs)
     return Plan(
         title=recipe.title,
         candidates=candidates,
@@ -27,9 +28,8 @@ def make_plan(recipe: Recipe, size: int | None) -> Plan:
         finalists=finalists,
         epochs=budget,
         dense_epochs=0 if recipe.dense.given else budget * recipe.final.seeds,
-        search_epochs=spent(rounds, finalists, budget)
-        + finalists * (budget * (recipe.final.seeds - 1) + recipe.final.int8_epochs),
-        full_search_epochs=candidates * budget * (recipe.final.seeds if recipe.in_full else 1),
+        search_epochs=spent(rounds, finalists, budget) + further,
+        full_search_epochs=candidates * budget + further,
         int8_epochs=recipe.final.int8_epochs,
         distances=recipe.compares_spectra,
     )

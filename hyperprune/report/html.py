@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hyperprune.errors import HyperpruneError, RunError
 from hyperprune.judgement.profile import profile_of
 from hyperprune.report.page import Chart, chart, fill
-from hyperprune.report.words import NOISE, meaning, verdict
+from hyperprune.report.words import meaning, noise, verdict
 from hyperprune.runtime.garbage import collector_at_rest
 from hyperprune.store import atomic, layout
 from hyperprune.store.run import Run
@@ -57,8 +57,9 @@ def contents(view: RunView) -> dict[str, Any]:
             (item for item in now.candidates if item.valid_value is not None),
             key=lambda item: now.metric.order(item.valid_value),
         ),
+        "given": bool(view.recipe.dense.given),
         "verdict": verdict(now.result, view.histories) if now.result else [],
-        "noise": NOISE,
+        "noise": noise(now.result) if now.result else "",
         "charts": charts,
         "failed": failed,
         "sections": sections,

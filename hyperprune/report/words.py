@@ -5,43 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hyperprune.judgement.histories import History
-from hyperprune.judgement.result import RunResult
+from hyperprune.judgement.result import CandidateResult, RunResult
 from hyperprune.recipe.records import Recipe
+from hyperprune.terms.metric import Metric
 from hyperprune.ui.budget import budget_words
 from hyperprune.ui.int8 import int8_words
+from hyperprune.ui.seeds import seed_words
 from hyperprune.ui.text import safe
 
-NOISE = (
+SINGLE = (
     "Each candidate was trained once: how far two seeds of one candidate lie apart is not known from "
     "this run, and a difference below it is chance."
 )
 """What a verdict from single trainings leaves open."""
 
 
+def noise(result: RunResult) -> str:
+    """What is known of chance: how far several seeds lie apart, or that one tells nothing of it."""
+    if len(result.values) < 2:
+        return SINGLE
+    said = seed_words(result)
+    return f"Over {len(result.values)} seeds: {said}." if said else ""
+
+
 def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     """Who won by how much, what went out that looked better, what it cost: two sentences."""
-    best = result.best
     metric = result.metric
-    own = best.valid_value or 0.0
-    others = [
-        item
-        for item in result.candidates
-        if item is not best
-        and item.state == "finalist"
-        and item.valid_value is not None
-        and result.goal == "perplexity"
-    ]
-    ahead_of = "above" if metric.better == "higher" else "below"
-    second = min(others, key=lambda item: metric.order(item.valid_value), default=None)
-    said = f"{safe(result.winner)} won with a validation {metric.words} of {metric.text(own)}"
-    if second is not None and second.valid_value is not None:
-        said += f", {metric.text(abs(second.valid_value - own))} {ahead_of} {safe(second.name)}, the next"
-    gap = own - result.dense_value
-    beaten = metric.meets(own, result.dense_value)
-    against = f"{metric.text(abs(gap))} {'better' if beaten else 'worse'} than the dense network"
-    share = result.active / result.masked if result.masked else 1.0
-    won = f"{said}; it is {against} with {share:.0%} of the masked weights."
-    won += _goal(result)
+    won = _won(result) + _goal(result)
     if result.budget is not None:
         words = budget_words(result)
         won += f" {words[0].upper()}{words[1:]}."
@@ -65,13 +55,47 @@ def verdict(result: RunResult, histories: Mapping[str, History]) -> list[str]:
     return [won, f"{ahead}; {cost}."]
 
 
+def _won(result: RunResult) -> str:
+    """The winner beside the next and beside its target."""
+    metric = result.metric
+    own, target = metric.mean(result.values), metric.mean(result.dense_values)
+    said = f"{safe(result.winner)} won with a validation {metric.words} of {metric.text(own)}"
+    if len(result.values) > 1:
+        said += f", the mean over {len(result.values)} seeds"
+    elif (second := _second(result)) is not None:
+        said += f", {_beside(metric, own, second.valid_value)} {safe(second.name)}, the next"
+    given = result.dense_test_value is None
+    against = "the given target" if given else "the dense network"
+    gap = f"{metric.text(abs(own - target))} {'better' if metric.meets(own, target) else 'worse'}"
+    share = result.active / result.masked if result.masked else 1.0
+    return f"{said}; with {100 * share:.3g}% of the masked weights it is {gap} than {against}."
+
+
+def _second(result: RunResult) -> CandidateResult | None:
+    """The next of the finalists, where the best value won."""
+    others = [
+        item
+        for item in result.candidates
+        if item.state == "finalist" and item.valid_value is not None and result.goal == "perplexity"
+    ]
+    return min(others, key=lambda item: result.metric.order(item.valid_value), default=None)
+
+
+def _beside(metric: Metric, own: float, other: float | None) -> str:
+    """By how much the winner is ahead, as it reads before the other's name."""
+    gap = metric.text(None if other is None else abs(other - own))
+    if gap == metric.text(0.0):
+        return "as good as"
+    return f"{gap} {'above' if metric.better == 'higher' else 'below'}"
+
+
 def _goal(result: RunResult) -> str:
     """What the search was for, where that was a small network."""
     if result.goal == "perplexity":
         return ""
     if any(point.meets_target for point in result.frontier):
-        return " It is the sparsest finalist that meets the dense target."
-    return f" No finalist meets the dense target, so the best {result.metric.words} won."
+        return f" It is the sparsest finalist that meets {result.aim}."
+    return f" No finalist meets {result.aim}, so the best {result.metric.words} won."
 
 
 def looked_better(result: RunResult, histories: Mapping[str, History]) -> list[str]:

@@ -111,6 +111,7 @@ class SparseTraining(MaskedNetwork):
                 self._density(density, chosen["initial_density"], masked=found is not None),
                 chosen["initial_density"],
                 found and self._places(found),
+                lambda density: self.method.total(self._tensors, density),
             ),
             chosen["removal_rate"],
             self.method.schedule,
@@ -122,8 +123,8 @@ class SparseTraining(MaskedNetwork):
         self.steps = self.updates = 0
         self.threshold = THRESHOLD
         first = self._initial(gradients) if found is None else found
-        self._take_over()
         as_they_are = named_by("unscaled", chosen["unscaled"], trained_weights(model))
+        self._take_over(self._guards)  # last of what may raise: an earlier engine lets go
         with torch.no_grad():
             for tensor, mask in zip(self._tensors, first, strict=True):
                 tensor.ever.zero_()
@@ -164,10 +165,10 @@ class SparseTraining(MaskedNetwork):
         """Change the topology if due, then take the optimiser's step; gradients end up masked.
 
         `progress` is the share of the full training that is done, in [0, 1]; without it it is
-        counted in steps of `total_steps`. A `closure` computes the loss and its gradients, as for
-        optimisers, and the loss is returned. Raises SparsityError where a control's answer is no
-        use, and Diverged when that is because weights or gradients are no longer finite; then
-        nothing has changed.
+        counted in steps of `total_steps`; gradual pruning needs one of the two. A `closure` computes
+        the loss and its gradients, as for optimisers, and the loss is returned. Raises SparsityError
+        where a control's answer is no use, and Diverged when that is because weights or gradients are
+        no longer finite; then nothing has changed.
         """
         if closure is not None and not callable(closure):
             raise SparsityError(
@@ -216,9 +217,11 @@ class SparseTraining(MaskedNetwork):
         for tensor in self._tensors:
             tensor.settle()
             tensor.average_gradient(self.steps)
-        if progress is None:
-            progress = self.timing.progress(self.steps)
         due = self.timing.due(self.steps) if update is None else update
+        if progress is None:
+            if due and self.timing.total_steps is None:
+                self.timing.without_progress(self.updates)
+            progress = self.timing.progress(self.steps)
         if (due and self.timing.moves(progress)) or self._overdue(progress):
             self.update(progress)
 
@@ -286,7 +289,7 @@ class SparseTraining(MaskedNetwork):
                     self.updates,
                     self.timing.density_at(progress),
                     self.timing.rate_at(progress),
-                    self.method.placed(self._tensors) - self._total(progress),
+                    max(0, self.method.placed(self._tensors) - self._total(progress)),
                     self.threshold,
                 )
                 break

@@ -15,7 +15,7 @@ from hyperprune.sparsity.allocate import active_total
 from hyperprune.sparsity.groups import initial_groups, kept, planned_groups
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.units import UnitBlocks
-from hyperprune.sparsity.update import Change, Control, initial_masks, planned
+from hyperprune.sparsity.update import Change, Control, finite, initial_masks, planned
 from hyperprune.sparsity.view import TensorView
 from hyperprune.terms.blocks import EACH, WHOLE, n_of_m
 
@@ -82,16 +82,17 @@ class Method:
     ) -> list[Tensor]:
         """Masks with `total` active weights, as the initialisation says."""
         views = self._views(tensors, "init", 0, density, gradient)
-        group = n_of_m(self.block)
-        if group is not None:
-            return initial_groups(views, self.init, group)
-        if self.units is not None:
-            return self.units.first(views, density, self.init, self._lots("init", 0))
-        if self.apart:
-            own = [own_total(tensor, density) for tensor in tensors]
-            each = zip(views, own, strict=True)
-            return [initial_masks([view], count, self.init)[0] for view, count in each]
-        return initial_masks(views, total, self.init)
+        with finite(views):
+            group = n_of_m(self.block)
+            if group is not None:
+                return initial_groups(views, self.init, group)
+            if self.units is not None:
+                return self.units.first(views, density, self.init, self._lots("init", 0))
+            if self.apart:
+                own = [own_total(tensor, density) for tensor in tensors]
+                each = zip(views, own, strict=True)
+                return [initial_masks([view], count, self.init)[0] for view, count in each]
+            return initial_masks(views, total, self.init)
 
     def change(
         self,
@@ -102,28 +103,37 @@ class Method:
         shrink: int,
         threshold: float,
     ) -> Change:
-        """What the update of a number would do; nothing is written."""
+        """What the update of a number would do; nothing is written.
+
+        Where nothing is to `shrink`, each tensor whose blocks are its own keeps as many as it has: what
+        masks from elsewhere gave it.
+        """
         before = self._views(tensors, "remove", number, density)
         after = self._views(tensors, "grow", number, density)
         controls = (self.removal, self.redistribution, self.growth)
-        group = n_of_m(self.block)
-        if group is not None:
-            return planned_groups(before, after, controls, rate, threshold, group)
-        if self.units is not None:
-            lots = self._lots("remove", number), self._lots("grow", number)
-            return self.units.planned(before, after, controls, rate, threshold, density, lots)
-        if not self.apart:
-            return planned(before, after, controls, rate, shrink, threshold)
-        own = [tensor.placed - own_total(tensor, density) for tensor in tensors]
-        changes = [
-            planned([old], [new], controls, rate, surplus, threshold)
-            for old, new, surplus in zip(before, after, own, strict=True)
-        ]
-        return Change(
-            [change.gone[0] for change in changes],
-            [change.grown[0] for change in changes],
-            statistics.median_low(change.threshold for change in changes),
-        )
+        with finite(before):
+            group = n_of_m(self.block)
+            if group is not None:
+                return planned_groups(before, after, controls, rate, threshold, group)
+            if self.units is not None:
+                lots = self._lots("remove", number), self._lots("grow", number)
+                return self.units.planned(
+                    before, after, controls, rate, shrink, threshold, density, lots
+                )
+            if not self.apart:
+                return planned(before, after, controls, rate, shrink, threshold)
+            own = [
+                tensor.placed - own_total(tensor, density) if shrink else 0 for tensor in tensors
+            ]
+            changes = [
+                planned([old], [new], controls, rate, surplus, threshold)
+                for old, new, surplus in zip(before, after, own, strict=True)
+            ]
+            return Change(
+                [change.gone[0] for change in changes],
+                [change.grown[0] for change in changes],
+                statistics.median_low(change.threshold for change in changes),
+            )
 
     def _views(
         self,

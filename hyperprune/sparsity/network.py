@@ -61,11 +61,10 @@ class MaskedNetwork:
 
     @optimizer.setter
     def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        guard, old = Guard(optimizer, self._tensors), self._guards.pop(0)
+        guard, old = Guard(optimizer, self._tensors), self._guards[0]
         guard.moves = old.moves
+        self._take_over([guard, *self._guards[1:]])
         old.release()
-        self._guards.insert(0, guard)
-        self._take_over()
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -77,8 +76,7 @@ class MaskedNetwork:
 
         Take its step after this one's, which needs gradients that are not masked yet.
         """
-        self._guards.append(Guard(optimizer, self._tensors))
-        self._take_over()
+        self._take_over([*self._guards, Guard(optimizer, self._tensors)])
 
     def release(self) -> None:
         """Let go of the network and its optimisers, which from then on may train it densely."""
@@ -86,14 +84,14 @@ class MaskedNetwork:
             guard.release()
 
     @torch.no_grad()
-    def _take_over(self) -> None:
-        """Hook the optimisers, with those of an earlier SparseTraining of the same weights.
+    def _take_over(self, guards: list[Guard]) -> None:
+        """Hook the guards' optimisers, with those of an earlier SparseTraining of the same weights.
 
-        Raises SparsityError where an earlier one has others beside them.
+        Raises SparsityError where an earlier one has others beside them; then nothing has changed.
         """
         mine = {id(tensor.parameter) for tensor in self._tensors}
         earlier = []
-        for other in [other for guard in self._guards for other in guard.others()]:
+        for other in [other for guard in guards for other in guard.others()]:
             theirs = {id(tensor.parameter) for tensor in other.tensors}
             if other.tensors is self._tensors or not theirs & mine:
                 continue
@@ -103,14 +101,15 @@ class MaskedNetwork:
                     "them: exclude what it has, or release() it"
                 )
             earlier += other.siblings
-        held = {id(guard.optimizer) for guard in self._guards}
+        self._guards = guards
+        held = {id(guard.optimizer) for guard in guards}
         for guard in earlier:
             guard.release()
             if id(guard.optimizer) not in held:
                 held.add(id(guard.optimizer))
-                self._guards.append(Guard(guard.optimizer, self._tensors))
-        for guard in self._guards:
-            guard.siblings = self._guards
+                guards.append(Guard(guard.optimizer, self._tensors))
+        for guard in guards:
+            guard.siblings = guards
             guard.hook()
             guard.cut()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from hyperprune.errors import SparsityError
-from hyperprune.sparsity.allocate import active_total
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.sparsity.update import Control
+
+TIMELESS = 5
+"""Updates that are not told how far training is before a notice."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,25 @@ class Timing:
         return self.initial_density > self.density
 
     def progress(self, steps: int) -> float:
-        """Share of training that so many steps are."""
+        """Share of training that so many steps are; 0 where its length is not known."""
         return steps / self.total_steps if self.total_steps else 0.0
+
+    def without_progress(self, updates: int) -> None:
+        """Say that an update is not told how far training is, where it goes by that.
+
+        Raises SparsityError where density falls; of a removal rate that should, there is a notice.
+        """
+        right = "give SparseTraining total_steps, or say step(update=True, progress=…)"
+        if self.gradual:
+            raise SparsityError(f"gradual pruning goes by how far training is: {right}")
+        falls = self.stop < 1 or self.rate_at(0.0) != self.rate_at(1.0)
+        if updates == TIMELESS and falls:
+            warnings.warn(
+                f"{TIMELESS} updates were not told how far training is: the removal rate stays where it "
+                f"began, and no stop comes; {right}",
+                SparsityNotice,
+                stacklevel=5,
+            )
 
     def due(self, steps: int) -> bool:
         """Whether an update is due after so many steps."""
@@ -78,10 +98,14 @@ class Timing:
 
 
 def densities(
-    density: float | None, initial: float | None, masks: Sequence[Tensor] | None
+    density: float | None,
+    initial: float | None,
+    masks: Sequence[Tensor] | None,
+    total: Callable[[float], int],
 ) -> tuple[float, float]:
     """Final and initial density; masks that are given decide the initial one, and the final one too
-    where it is not said. Raises SparsityError where nothing says either.
+    where it is not said. `total` counts what a density leaves active. Raises SparsityError where
+    nothing says either.
     """
     if masks is None:
         if density is None:
@@ -89,6 +113,6 @@ def densities(
         return density, density if initial is None else initial
     size = sum(mask.numel() for mask in masks)
     active = sum(int(mask.count_nonzero()) for mask in masks)
-    if density is None or active_total(density, [size]) == active:
-        return active / size, active / size
-    return density, active / size
+    if density is not None and total(density) == active:
+        return density, density
+    return active / size if density is None else density, active / size

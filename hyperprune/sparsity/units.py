@@ -128,7 +128,7 @@ class UnitBlocks:
         pooled: Mapping[str, Tensor] = {}
         if all(isinstance(answer, Tensor) and answer.dim() > 1 for answer in answers):
             pairs = zip(views, answers, strict=True)
-            pooled = self._pool({v.name: init.checked(v, a) for v, a in pairs}, every)
+            pooled = self._pool(init, {v.name: init.checked(v, a) for v, a in pairs}, every)
         chosen = {}
         for name, free in every.items():
             count, lot = self.keeps(name, density), lots(name)
@@ -144,20 +144,26 @@ class UnitBlocks:
         after: Sequence[TensorView],
         controls: tuple[Control, Control, Control],
         rate: float,
+        shrink: int,
         threshold: float,
         density: float,
         lots: tuple[Lots, Lots],
     ) -> Change:
-        """An update of the units all of whose weights are among the views; nothing is written."""
+        """An update of the units all of whose weights are among the views; nothing is written.
+
+        Where nothing is to `shrink`, each layer keeps as many as it has.
+        """
         removal, _, growth = controls
         own = {view.name for view in before}
         free = [n for n, units in self.layers.items() if own >= {p.weight for p in units.places}]
         active = self.now()
         at_stake = [replace(v, count=math.ceil(rate * int(v.mask.count_nonzero()))) for v in before]
-        pooled = self._pool({v.name: removal.salience(v) for v in at_stake}, active, free)
+        saliences = {v.name: removal.salience(v) for v in at_stake}
+        pooled = self._pool(removal, saliences, active, free)
         left, wanted, thresholds = dict(active), {}, [threshold]
         for name in free:
-            surplus = int(active[name].count_nonzero()) - self.keeps(name, density)
+            had = int(active[name].count_nonzero())
+            surplus = had - self.keeps(name, density) if shrink else 0
             layer = _view(name, active[name], density, lots[0](name))
             ranked = Pooled(removal.kind, removal.name, removal.function, pooled[name])
             (lost,), moved = remove([layer], ranked, rate, surplus, threshold)
@@ -171,7 +177,7 @@ class UnitBlocks:
         ]
         grown = dict(left)
         if any(wanted.values()):
-            pooled = self._pool({v.name: growth.salience(v) for v in shown}, left, free)
+            pooled = self._pool(growth, {v.name: growth.salience(v) for v in shown}, left, free)
             for name in free:
                 layer = _view(name, left[name], density, lots[1](name))
                 ranked = Pooled(growth.kind, growth.name, growth.function, pooled[name])
@@ -197,7 +203,11 @@ class UnitBlocks:
         return found
 
     def _pool(
-        self, saliences: Mapping[str, Tensor], active: Active, layers: Sequence[str] | None = None
+        self,
+        control: Control,
+        saliences: Mapping[str, Tensor],
+        active: Active,
+        layers: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
         """Mean salience of each unit's weights whose other end is active, by layer."""
         ends = [self._ends(active, dim) for dim in (0, 1)]
@@ -209,7 +219,7 @@ class UnitBlocks:
                 entries = saliences[place.weight].movedim(place.dim, 0)[:, other]
                 sums.append(_of_units(entries.float().sum(1), place, size).sum(0))
                 count += entries.shape[1] * len(place.starts)
-            found[name] = torch.stack(sums).sum(0) / max(1, count)
+            found[name] = control.checked_means(name, torch.stack(sums).sum(0) / max(1, count))
         return found
 
 

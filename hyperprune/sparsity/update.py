@@ -7,7 +7,8 @@ whatever a control answers, and an answer that cannot be ranked is an error that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,10 +59,24 @@ class Control:
 
     def ranked(self, view: TensorView, count: int, among: Tensor) -> Tensor:
         """Saliences of what moves, `count` of it; those of a block's weights are pooled."""
+        if view.grid is not None:
+            count = min(view.grid.weights(count), int(among.count_nonzero()))
+        return self.pool(view, self.salience(replace(view, count=count)))
+
+    def pool(self, view: TensorView, salience: Tensor) -> Tensor:
+        """The saliences of what moves; raises SparsityError for a block that has no mean."""
         if view.grid is None:
-            return self.salience(replace(view, count=count))
-        weights = min(view.grid.weights(count), int(among.count_nonzero()))
-        return view.grid.pool(self.salience(replace(view, count=weights)))
+            return salience
+        return self.checked_means(view.name, view.grid.pool(salience))
+
+    def checked_means(self, name: str, means: Tensor) -> Tensor:
+        """Means of blocks of a tensor, or of a layer's units; raises SparsityError where one is NaN."""
+        if bool(means.isnan().any()):
+            raise SparsityError(
+                f"{self.kind} {self.name!r} returned ∞ and −∞ in one block, which has no mean then "
+                f"({name})"
+            )
+        return means
 
     def checked(self, view: TensorView, answer: object) -> Tensor:
         """Return the answer as a salience of the view's shape on its device."""
@@ -76,7 +91,6 @@ class Control:
         if not answer.is_floating_point():
             answer = answer.to(torch.float32)
         if bool(answer.isnan().any()):
-            self.diverged(view)
             raise self.error(view, "returned NaN")
         return answer
 
@@ -91,31 +105,37 @@ class Control:
         except (TypeError, ValueError, RuntimeError):
             raise self.error(view, f"returned {type(answer).__name__}, not a number") from None
         if not math.isfinite(share) or share < 0:
-            self.diverged(view)
             raise self.error(view, f"returned {share}; a share is a finite number ≥ 0")
         return share
-
-    def diverged(self, view: TensorView) -> None:
-        """Raise Diverged where a bad answer comes from weights or gradients that are not finite."""
-        for what, tensor in (("weights", view.weight), ("gradients", view._gradient())):
-            if tensor is not None and not bool(tensor.isfinite().all()):
-                raise Diverged(f"{what} of {view.name} are no longer finite")
 
     def error(self, view: TensorView, problem: str) -> SparsityError:
         """Say who went wrong and where."""
         return SparsityError(f"{self.kind} {self.name!r} {problem} (tensor {view.name})")
 
 
+@contextmanager
+def finite(views: Sequence[TensorView]) -> Iterator[None]:
+    """Raise Diverged for whatever goes wrong with weights or gradients that are not finite.
+
+    A control that then answers badly, or raises, is not at fault.
+    """
+    try:
+        yield
+    except Exception as error:
+        for view in views:
+            for what, tensor in (("weights", view.weight), ("gradients", view._gradient())):
+                if tensor is not None and not bool(tensor.isfinite().all()):
+                    raise Diverged(f"{what} of {view.name} are no longer finite") from error
+        raise
+
+
 def initial_masks(views: Sequence[TensorView], total: int, init: Control) -> list[Tensor]:
     """Place `total` active weights as an initialisation says; placement is by lot unless ranked."""
     answers = [init.function(view) for view in views]
     if all(isinstance(answer, Tensor) and answer.dim() > 1 for answer in answers):
-        saliences = [
-            init.checked(view, answer) for view, answer in zip(views, answers, strict=True)
-        ]
         pooled = [
-            s if view.grid is None else view.grid.pool(s)
-            for view, s in zip(views, saliences, strict=True)
+            init.pool(view, init.checked(view, answer))
+            for view, answer in zip(views, answers, strict=True)
         ]
         return top_of_network(views, pooled, total)
     blocks = [

@@ -6,7 +6,9 @@ Everything that is compared is a *cost*, of which less is better; a metric says 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 LARGE = 1e6
@@ -49,6 +51,10 @@ class Metric:
         if self.of == "exp":
             return math.exp(cost)
         return 1.0 - cost if self.of == "complement" else cost
+
+    def mean(self, values: Sequence[float]) -> float:
+        """The value of the mean cost: of perplexities their geometric mean."""
+        return self.value(fmean(self.order(value) for value in values))
 
     def meets(self, value: float, target: float) -> bool:
         """Whether a value is as good as a target."""

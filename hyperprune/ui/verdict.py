@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -13,19 +12,16 @@ from hyperprune.judgement.result import TELLING, CandidateResult, RunResult
 from hyperprune.ui.budget import budget_words
 from hyperprune.ui.candidates import compared
 from hyperprune.ui.int8 import int8_words
+from hyperprune.ui.seeds import seed_words
+from hyperprune.ui.tables import facts, plain_table
 from hyperprune.ui.text import (
     configuration,
     four_places,
-    margin_words,
     measured,
     number,
     rests_on_few,
     safe,
 )
-
-if TYPE_CHECKING:
-    pass
-from hyperprune.ui.tables import facts, plain_table
 
 
 def result_facts(result: RunResult) -> RenderableType:
@@ -109,20 +105,8 @@ def _spectral(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _seeds(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
-    """The winner and the dense network over seeds, and whether their difference is more than noise."""
-    if result.margin is None or result.margin.low is None or result.margin.high is None:
-        return
-    own, dense = (
-        ", ".join(result.metric.text(value) for value in values)
-        for values in (result.values, result.dense_values)
-    )
-    value, low, high, unit = margin_words(result.metric, result.margin)
-    verdict = {True: "meets the target", False: "does not meet the target"}
-    yield (
-        "over seeds",
-        f"{own}; dense {dense}: {value}{unit}, 95 % interval {low} … {high}{unit}, "
-        + (verdict[result.margin.met] if result.margin.met is not None else "which may be chance"),
-    )
+    if said := seed_words(result):
+        yield "over seeds", said
 
 
 def _stopped(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
@@ -149,9 +133,13 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
         ),
     )
     rows = _frontier(result, "weights", "finalist")
-    sizes = {round(p.active / (1 - p.sparsity)) for p in result.frontier if p.sparsity < 1}
-    dense = f"{result.masked:,}" if sizes <= {result.masked} else "–"  # else of several sizes
-    rows.add_row("0", dense, result.metric.text(result.dense_value), "dense")
+    aim = result.metric.text(result.metric.mean(result.dense_values))
+    if result.dense_test_value is None:
+        rows.add_row("–", "–", aim, "target")
+    else:
+        sizes = {round(p.active / (1 - p.sparsity)) for p in result.frontier if p.sparsity < 1}
+        dense = f"{result.masked:,}" if sizes <= {result.masked} else "–"  # else of several sizes
+        rows.add_row("0", dense, aim, "dense")
     yield "frontier", rows
 
 

@@ -19,7 +19,7 @@ from hyperprune.export.c.check import compiler, run_c
 from hyperprune.export.c.matrices import pack, smallest, unpacked
 from hyperprune.export.c.program import traced, translate
 from hyperprune.export.c.source import numbers, render
-from hyperprune.export.c.write import packed_of, program_of, write_c
+from hyperprune.export.c.write import identifier, packed_of, program_of, write_c
 from hyperprune.plugins import registry
 from hyperprune.runtime.quiet import quiet
 
@@ -154,7 +154,7 @@ def graph_of(step):
 @needs_compiler
 def test_pieces_are_translated_as_they_lie():
     torch.manual_seed(3)
-    step = Pieces(lambda x: torch.log1p(x.square()))
+    step = Pieces(lambda x: torch.rsub(x, torch.log1p(x.square()), alpha=2))  # ln(1 + x²) − 2x
     state, wanted = torch.zeros(1, 6), []
     program = translate(graph_of(step))
     packed, tables = packed_of(None, program, "float32", "smallest")
@@ -255,13 +255,28 @@ def test_neon_agrees(network, number, matrices, tmp_path):
     assert np.abs(found - plain).max() < 1e-5  # sums of int8 are exact, whatever adds them
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("9 tiny-lstm", "n9_tiny_lstm"),
+        ("--", "network"),
+        ("Test", "test_network"),  # test.c is the folder's own
+        ("int8", "int8_network"),  # int8_t is a type
+        ("math", "math_network"),  # math.h is C's
+        ("tests", "tests"),
+    ],
+)
+def test_a_network_has_a_name_that_nothing_else_has(text, name):
+    assert identifier(text) == name
+
+
 @needs_compiler
 @pytest.mark.parametrize("network", ["stacked_lstm"], indirect=True)
 def test_the_folder_tests_itself(network, tmp_path):
-    write_c(network, tmp_path / "9 tiny-lstm", number="int8")
+    write_c(network, tmp_path / "test", number="int8")  # test.c is the folder's own
     made = subprocess.run(
         ["make", "test", f"CC={compiler()}", "CFLAGS=-O1"],
-        cwd=tmp_path / "9 tiny-lstm",
+        cwd=tmp_path / "test",
         capture_output=True,
         text=True,
     )

@@ -61,6 +61,7 @@ class Explodes(Pair):
         (Pair(), TOKENS, {"steps": 0}, "steps must be at least 1"),
         (Pair(), TOKENS, {"burn_in": -1}, "burn_in must not be negative"),
         (Pair(), TOKENS, {"tolerance": 0.0}, "tolerance must be above 0"),
+        (Pair(), TOKENS, {"tolerance": 0.1, "history": True}, "history needs a number of steps"),
         (Pair(), TOKENS, {"state_kind": "memory"}, "state_kind must be one of full, hidden"),
         (Pair(), TOKENS, {"protocol": "old"}, "protocol must be one of standard, published"),
         (Pair(), TOKENS, {"dtype": torch.float16}, "dtype must be one of torch.float64"),

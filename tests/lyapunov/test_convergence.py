@@ -80,6 +80,22 @@ def test_a_tolerance_stops_early_at_two_checks_in_a_row(trained) -> None:
     assert (never.exponents - whole.exponents).abs().max() < 1e-12
 
 
+def test_a_tolerance_is_per_unit_of_time(trained) -> None:
+    model, inputs = trained("lstm", 1), text(110, 6, seed=3)
+    steps = lyapunov_spectrum(model, inputs, k=3, tolerance=0.04)
+    time = lyapunov_spectrum(model, inputs, k=3, tolerance=0.08, dt=0.5)  # 0.04 a step
+    assert 20 < steps.steps < 100
+    assert time.steps == steps.steps
+    assert 0.04 < time.standard_error.max() < 0.08
+
+
+def test_the_largest_exponents_alone_must_be_settled() -> None:
+    # the first is steady, the second drifts and is smaller
+    logs = torch.stack([torch.zeros(4, 3), torch.arange(4.0)[:, None] - 9 + torch.zeros(4, 3)], -1)
+    assert _converged(parts(logs), 0.1, k=1)
+    assert not _converged(parts(logs), 0.1)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_caller_keeps_its_threads_and_its_bits(trained, threads: int) -> None:
     model, inputs = trained("lstm", 2), text(30, 4, seed=3)

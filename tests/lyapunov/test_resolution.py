@@ -131,6 +131,11 @@ def test_a_measured_spectrum_knows_its_resolution(trained) -> None:
         model, text(40, 2, seed=4), state_kind="hidden", protocol="published"
     )
     assert hidden.resolution == -math.inf
+    bits = lyapunov_spectrum(
+        model, text(40, 2, seed=4), state_kind="hidden", protocol="published", resolution=-3.0
+    )
+    assert bits.resolution == pytest.approx(-3.0 / math.log(2))  # said in nats, as ever
+    assert bits.lost == float((hidden.per_sequence * math.log(2) <= -3.0).sum(1).double().mean())
     with pytest.raises(SpectrumError, match="resolution must be below 0"):
         lyapunov_spectrum(model, inputs, resolution=0.5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -114,6 +115,58 @@ def test_each_weight_counts_its_own_steps() -> None:
             values[i].append(model.weight[0, i].item())
         means = [v[0] if len(v) == 1 else sum(v[1:]) / (len(v) - 1) for v in values]
         torch.testing.assert_close(optimizer.average(model.weight), torch.tensor([means]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_averages_of_weights_in_half_precision_do_not_saturate(dtype: torch.dtype) -> None:
+    model = network().to(dtype)
+    optimizer = build_optimizer("snt_asgd", model, lr=0.0, weight_decay=0.0)
+    assert isinstance(optimizer, SNTASGD)
+    optimizer.averaging = True
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+
+    for _ in range(301):  # equal values: in bfloat16 no sum of 256 or more of them grows by another
+        optimizer.step()
+    assert torch.equal(optimizer.average(model.weight), model.weight)
+    optimizer.forget(model.weight, model.weight > 0)  # 301 is no bfloat16
+    for _ in range(3):
+        optimizer.step()
+    assert torch.equal(optimizer.average(model.weight), model.weight)
+
+    saved = copy.deepcopy(optimizer.state_dict())
+    resumed = build_optimizer("snt_asgd", model, lr=0.0, weight_decay=0.0)
+    resumed.load_state_dict(saved)
+    for key in ("sum", "since"):
+        mine, other = resumed.state[model.weight][key], optimizer.state[model.weight][key]
+        assert mine.dtype == other.dtype
+        assert torch.equal(mine, other)
+
+
+def test_a_group_that_is_added_later_is_averaged_from_its_own_second_step() -> None:
+    first, later = network(), network()
+    optimizer = build(first)
+    assert isinstance(optimizer, SNTASGD)
+    optimizer.averaging = True
+    for step in range(3):
+        give_gradients(first, step)
+        optimizer.step()
+    optimizer.add_param_group({"params": list(later.named_parameters(prefix="later"))})
+    values = []
+    for step in range(3, 6):
+        give_gradients(first, step)
+        give_gradients(later, step)
+        optimizer.step()
+        values.append(later.weight.detach().clone())
+        wanted = torch.stack(values[1:] or values).mean(0)
+        torch.testing.assert_close(optimizer.average(later.weight), wanted)
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(
+        RunError, match=r"no optimizer 'snt_sgd' \(did you mean 'snt_asgd'\?\); known"
+    ):
+        build(network(), "snt_sgd")
 
 
 def test_forgetting_before_the_first_averaged_step_is_no_harm() -> None:

@@ -13,6 +13,7 @@ from hyperprune.errors import CorpusError, RecipeError, RunError, Stopped
 from hyperprune.judgement.standing import standing
 from hyperprune.recipe import dumps
 from hyperprune.report.checks import check_run
+from hyperprune.report.html import render
 from hyperprune.store.folder import new_folder
 from hyperprune.testing import tiny_recipe, tiny_text
 
@@ -159,6 +160,9 @@ def test_a_run_in_which_all_failed_is_over_and_says_so(recipe, tmp_path):
     notices = [e.message for e in seen if isinstance(e, events.Notice)]
     assert any("every candidate will fail alike" in message for message in notices)
     assert "every candidate failed" in standing(folder).ended
+    page = render(folder)
+    assert "This run is over, without a result: every candidate failed" in page
+    assert "hyperprune resume" not in page
     found = {check.name: check for check in check_run(folder)}
     assert found["result"].state == "wrong"
     assert "in a new run" in found["result"].found

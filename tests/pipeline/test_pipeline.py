@@ -262,6 +262,7 @@ def test_finalists_train_from_several_seeds_and_the_mean_decides(toy_recipe, tmp
     )
     assert result.margin.low < result.margin.value < result.margin.high
     assert result.search_epochs == 4 * 3 + 2 * 2 + 2 * 5
+    assert result.full_search_epochs == 4 * 5 + 2 * 5
     assert result.dense_epochs == 2 * 5
     # Nothing is compared with spectra of further seeds, so there are none.
     spectra = {name: len([*(tmp_path / "run" / name / "spectra").glob("*")]) for name in best}

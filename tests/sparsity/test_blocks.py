@@ -12,7 +12,7 @@ from torch import Tensor, nn, optim
 
 from hyperprune.builtin.controls import GROWTHS, INITS, REDISTRIBUTIONS, REMOVALS
 from hyperprune.errors import SparsityError
-from hyperprune.sparsity import SparseTraining
+from hyperprune.sparsity import SparseTraining, TensorView
 from hyperprune.sparsity.blocks import Grid
 from hyperprune.sparsity.groups import fits, kept
 
@@ -86,6 +86,39 @@ def test_removal_and_growth_go_by_the_mean_of_a_block() -> None:
     model.weight.grad = torch.tensor([[0.0, 0, 1, 1, 0, 14]])
     sparse.step(update=True)
     assert sparse.masks["weight"].tolist() == [[True, True, False, False, True, True]]
+
+
+@pytest.mark.parametrize("block", ["2:4", "1:3"])
+def test_infinite_saliences_rank_like_any_others(block: str) -> None:
+    # Gradients of 0 have a logarithm of −∞; 7 and 10 columns leave groups that are not full.
+    model, sparse = engine(
+        block=block,
+        init=lambda view: (view.weight > 0).float().log(),
+        removal=lambda view: (view.weight < 0).float().log(),
+        growth=lambda view: view.gradient.log(),
+    )
+    counts = sparse.counts()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    sparse.step(update=True)
+    assert sparse.counts() == counts
+    assert sum(t.grown for t in sparse.topology().tensors) > 0
+
+
+@pytest.mark.parametrize("block", ["2x4", "rows", "units"])
+def test_a_block_of_both_infinities_has_no_mean(block: str) -> None:
+    def odd(view: TensorView) -> Tensor:
+        signs = torch.ones_like(view.weight)
+        signs[:, 0] = -1
+        return signs / 0
+
+    model, sparse = engine(density=0.5, block=block, removal=odd)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    with pytest.raises(SparsityError, match=r"removal 'odd' returned ∞ and −∞ in one block"):
+        sparse.step(update=True)
+    with pytest.raises(SparsityError, match="init 'odd' returned"):
+        engine(density=0.5, block="2x4", init=odd)
 
 
 BLOCKS = st.sampled_from(["3x2", "2x4", "1x8", "8x1", "rows", "units", "columns", "2:4", "1:3"])
@@ -177,6 +210,22 @@ def test_masks_go_on_in_their_blocks_and_others_are_refused() -> None:
         engine(masks=ragged, block="2x4")
     with pytest.raises(SparsityError, match="does not keep 2:4 everywhere"):
         engine(masks=sparse.masks, block="2:4")
+
+
+@pytest.mark.parametrize("block", ["rows", "columns"])
+@pytest.mark.parametrize("said", [{}, {"density": 0.1}])
+def test_whole_blocks_go_on_as_many_as_they_are(block: str, said: dict[str, float]) -> None:
+    # 8 layers keep one of 2 rows (of 6 columns) each, which is more than the tenth that was asked for
+    model = nn.ModuleList([*(nn.Linear(6, 2) for _ in range(8)), nn.Linear(24, 100)])
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    counts = (sparse := SparseTraining(model, optimizer, density=0.1, block=block)).counts()
+    again = SparseTraining.resume(model, optimizer, masks=sparse.masks, block=block, **said)
+    assert again.counts() == counts
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    again.step(update=True)
+    assert again.topology().tensors[-1].removed > 0
+    assert again.counts() == counts
 
 
 @pytest.mark.parametrize("block", [[0, 4], [8], "4:2", "8*4", 3, [True, 4], "row"])

@@ -460,12 +460,27 @@ def test_a_gradient_before_backward_is_an_error() -> None:
         sparse.step(update=True)
 
 
-def test_weights_that_left_the_finite_numbers_are_a_divergence() -> None:
-    model, sparse = engine()
+def fussy(view: TensorView) -> Tensor:
+    raise ArithmeticError("not with these numbers")
+
+
+@pytest.mark.parametrize(
+    ("controls", "value"),
+    [
+        ({}, "nan"),
+        ({"removal": "set"}, "nan"),
+        ({"growth": "cell_gate"}, "inf"),
+        ({"removal": fussy}, "inf"),
+    ],
+)
+def test_weights_that_left_the_finite_numbers_are_a_divergence(
+    controls: dict[str, Any], value: str
+) -> None:
+    model, sparse = engine(**controls)
     assert isinstance(model, Tagger)
     with torch.no_grad():
-        model.decode.weight.fill_(float("nan"))
-    with pytest.raises(Diverged, match=r"decode\.weight"):
+        model.decode.weight.fill_(float(value))
+    with pytest.raises(Diverged, match=r"weights of decode\.weight are no longer finite"):
         sparse.step(update=True)
 
 

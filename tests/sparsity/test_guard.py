@@ -288,6 +288,8 @@ def test_a_mistaken_engine_leaves_the_first_in_charge() -> None:
         SparseTraining(model, optimizer, density=1e-9)
     with pytest.raises(SparsityError):
         SparseTraining.resume(model, optimizer, masks={})
+    with pytest.raises(SparsityError, match="unscaled"):
+        SparseTraining(model, optimizer, density=DENSITY, unscaled=["typo.*"])
     backward(model)
     sparse.step(update=True)
     assert strays(sparse) == 0
@@ -316,6 +318,20 @@ def test_the_optimiser_can_be_exchanged() -> None:
     assert strays(sparse) == 0
     assert sparse.optimizer is other
     assert all(torch.equal(mask, masks[name]) for name, mask in sparse.masks.items())
+
+
+def test_an_exchange_that_is_refused_leaves_the_first_in_charge() -> None:
+    model = net()
+    mine, all_of_it = momentum(model[0]), momentum(model)
+    sparse = SparseTraining(model[0], mine, density=DENSITY)
+    SparseTraining(model, all_of_it, density=DENSITY)
+    for way in (lambda: setattr(sparse, "optimizer", all_of_it), lambda: sparse.guard(all_of_it)):
+        with pytest.raises(SparsityError, match="exclude what it has"):
+            way()
+    assert sparse.optimizer is mine
+    backward(model)
+    mine.step()
+    assert strays(sparse) == 0
 
 
 # ── fresh state, and other optimisers' ways ──────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from hyperprune.builtin.controls import PRESETS
-from hyperprune.errors import PluginError, SparsityError
+from hyperprune.errors import PluginError, SparsityError, SparsityNotice
 from hyperprune.plugins.defaults import SPARSE
 from hyperprune.sparsity import SparseTraining
 
@@ -54,6 +54,27 @@ def test_a_preset_sets_what_it_says_and_what_is_said_wins(name: str) -> None:
 def test_a_preset_that_counts_steps_wants_to_know_how_many_there_are() -> None:
     with pytest.raises(SparsityError, match=r"preset 'rigl' .* every 100 steps .* total_steps"):
         engine(preset="rigl")
+
+
+def test_a_preset_by_epochs_wants_to_know_how_far_training_is() -> None:
+    def epochs(sparse: SparseTraining, **progress: float) -> None:
+        for tensor in sparse._tensors:
+            tensor.parameter.grad = torch.ones_like(tensor.parameter)
+        sparse.step(update=True, **progress)
+
+    gradual = engine(preset="gradual")
+    with pytest.raises(SparsityError, match=r"gradual pruning .* total_steps, or say step\(update"):
+        epochs(gradual)
+    epochs(gradual, progress=0.5)
+    assert 0.25 < gradual.topology().active / gradual.topology().size < 1
+    falling, level = engine(preset="snfs"), engine(preset="set")
+    for _ in range(5):
+        epochs(falling)
+        epochs(level)
+    with pytest.warns(SparsityNotice, match="5 updates were not told how far training is"):
+        epochs(falling)
+    epochs(falling)  # said once
+    epochs(level)  # whose rate is constant
 
 
 def test_mistakes_in_settings_name_what_would_be_right() -> None:

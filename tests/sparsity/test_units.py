@@ -147,6 +147,8 @@ def test_masks_go_on_in_their_units_and_others_are_refused() -> None:
     _, again = trained("gru", masks=masks)
     assert all(torch.equal(again.masks[n], mask) for n, mask in masks.items())
     assert again.timing.density == pytest.approx(0.5, abs=0.1)
+    _, again = trained("gru", masks=masks, density=0.5)
+    assert not again.timing.gradual
     ragged = {n: mask.clone() for n, mask in masks.items()}
     row = ragged["rnn.weight_hh_l0"].any(1).nonzero()[0]
     ragged["rnn.weight_hh_l0"][row] = False

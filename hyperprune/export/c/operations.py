@@ -28,7 +28,6 @@ COPIES = {aten.clone, aten._to_copy}
 ARITHMETIC: dict[Any, str] = {
     aten.add: "{0} + {1}",
     aten.sub: "{0} - {1}",
-    aten.rsub: "{1} - {0}",
     aten.mul: "{0} * {1}",
     aten.div: "{0} / {1}",
     aten.neg: "-{0}",

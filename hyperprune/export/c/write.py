@@ -37,6 +37,13 @@ HARM = 0.05
 """Change of perplexity from which int8 counts as broken rather than rounded."""
 ROUNDED = 0.1
 """Root mean square of what int8 changes, over that of the outputs, from which it counts as broken."""
+SUFFIX = "network"
+TAKEN = frozenset({
+    "test", "bench", "main", "math", "stdint", "stdio", "string", "time", "clock", "float", "double",
+    "size", "ptrdiff", "wchar", "max_align", "fpos", "int8", "int16", "int32", "int64", "uint8",
+    "uint16", "uint32", "uint64", "intptr", "uintptr", "intmax", "uintmax",
+})  # fmt: skip
+"""Names whose NAME.c, NAME.h or NAME_t the folder, its check or C itself has for something else."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,10 @@ def write_c(
 
 
 def identifier(text: str) -> str:
-    """A name that C takes, from any."""
-    found = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_").lower() or "network"
-    return found if found[0].isalpha() else f"n{found}"
+    """A name that C takes and has no other use for, from any."""
+    found = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_").lower() or SUFFIX
+    found = found if found[0].isalpha() else f"n{found}"
+    return f"{found}_{SUFFIX}" if found in TAKEN else found
 
 
 def program_of(network: TrainedNetwork) -> Program:

@@ -49,7 +49,8 @@ class Chain:
 class Frames:
     """Frames of all layers and sequences of a network.
 
-    sizes: n of each layer, bottom first; k: leading columns to follow in each, all unless given;
+    sizes: n of each layer, bottom first; k: leading columns to follow in each, all unless given, and all of
+    a layer that only scales: its own leading directions are in any of its columns;
     dtype: of the linear algebra (blocks are float64); floor: stands for R_ii that are noise; transpose:
     push through Jᵀ instead of J; cores: to keep busy; scaled: layers whose blocks are `Scaled`.
     Raises SpectrumError for more columns than dimensions.
@@ -70,7 +71,10 @@ class Frames:
     ) -> None:
         if k is not None and k > sum(sizes):
             raise SpectrumError(f"k = {k} exponents are asked for, but the state has {sum(sizes)}")
-        self.columns = [size if k is None else min(k, size) for size in sizes]
+        self.columns = [
+            size if k is None or layer in scaled else min(k, size)
+            for layer, size in enumerate(sizes)
+        ]
         self.transpose, self.dtype, self.floor = transpose, dtype, floor
         on_cpu = device.type == "cpu"
         self.cores = cores if on_cpu else 1
@@ -143,7 +147,7 @@ class Frames:
         frame = chain.frame
         if isinstance(tangent, Scaled):  # the identity is turned in planes at most: R is the sizes
             for t in steps:
-                yield tangent.moduli[t, chain.rows, : self.columns[chain.layer]].to(self.dtype)
+                yield tangent.moduli[t, chain.rows].to(self.dtype)
             return
         assert frame is not None
         multiplies = type(tangent).product is not LayerTangent.product  # without making the block

@@ -163,6 +163,24 @@ def test_an_slstms_spectrum_is_that_of_its_equations(conv):
     torch.testing.assert_close(own.sort().values, wanted, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("case", "kind"), [("lru", "full"), ("min_gru", "full"), ("lru", "hidden")]
+)
+def test_the_leading_exponents_are_the_largest_wherever_they_stand(case, kind):
+    # a recurrence that only scales has a size for each coordinate, in no order
+    model, tokens = network(case, layers=2), text(20)
+    if kind == "hidden":  # the published order: by layer, and by coordinate
+        how = {"state_kind": "hidden", "protocol": "published", "steps": 12, "burn_in": 4}
+    else:
+        how = {"burn_in": 4}
+    whole = lyapunov_spectrum(model, tokens, **how)
+    leading = lyapunov_spectrum(model, tokens, k=3, **how)
+    order = whole.exponents.argsort(descending=True, stable=True)[:3]
+    order = order.sort().values if kind == "hidden" else order
+    assert torch.equal(leading.exponents, whole.exponents[order])
+    assert torch.equal(leading.layers, whole.layers[order])
+
+
 def test_a_wide_matrix_state_needs_no_matrix_of_its_own_size():
     # 4 heads of 32 × 33 numbers, 3 layers: a frame would hold 4 224² numbers a layer and sequence.
     with seeded(1, CPU):
