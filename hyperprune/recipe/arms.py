@@ -19,14 +19,14 @@ from hyperprune.recipe.check import check_training
 from hyperprune.recipe.presets import preset_keys, reaches
 from hyperprune.recipe.problems import Problem, show
 from hyperprune.recipe.records import Arm, Prune, Recipe, Train
-from hyperprune.recipe.section import Choice
+from hyperprune.recipe.section import Choice, Section
 from hyperprune.recipe.source import override
 from hyperprune.recipe.space import COMMON, apply, space_of
 from hyperprune.search.space import key_of
 
 VARYING = ("prune", "train", "model")
 """Sections in which arms may differ; what is compared has its text and its judgement in common."""
-RECORDS = {"prune": Prune, "train": Train}
+RECORDS: Mapping[str, type[Section]] = {"prune": Prune, "train": Train}
 """Those whose keys need no section before them."""
 MOST = 1000
 DENSE = "dense"

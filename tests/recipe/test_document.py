@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 
 from hyperprune.errors import RecipeError
-from hyperprune.recipe import loads
+from hyperprune.recipe import dumps, loads
 from hyperprune.recipe.document import from_document
 
 
 def test_numbers_of_numpy_are_numbers():
     said = {
-        "model": {"hidden": np.int64(8)},
+        "model": {"hidden": np.int64(8), "dropout": np.float64(0.5)},
         "train": {"lr": np.float32(0.5), "variable_bptt": False},
         "space": {"removal_rate": [*np.linspace(0.25, 0.75, 3)]},
     }
-    text = "[model]\nhidden = 8\n[train]\nlr = 0.5\nvariable_bptt = false\n"
-    assert from_document(said) == loads(text + "[space]\nremoval_rate = [0.25, 0.5, 0.75]\n")
+    text = "[model]\nhidden = 8\ndropout = 0.5\n[train]\nlr = 0.5\nvariable_bptt = false\n"
+    text += "[space]\nremoval_rate = [0.25, 0.5, 0.75]\n"
+    assert dumps(from_document(said)) == dumps(loads(text))
 
 
 @pytest.mark.parametrize(
