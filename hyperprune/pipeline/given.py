@@ -53,7 +53,7 @@ def _found(settled: Settled, path: Path) -> tuple[Run, Outcome]:
     if outcome is None or outcome.failure is not None or len(outcome.epochs) < epochs:
         raise RunError(f"the dense reference of {path} is not finished")
     if lost := run.training(DENSE).lost(outcome.epochs):
-        raise RunError(f"{lost[0]} is gone")
+        raise RunError(lost[0])
     return run, outcome
 
 

@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import signal
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -19,6 +21,7 @@ from hyperprune.report.checks import check_run
 from hyperprune.runtime.machine import VISIBLE
 from hyperprune.store.lock import owned
 from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
+from hyperprune.testing.executors import job_of
 
 
 def facts(folder):
@@ -137,6 +140,22 @@ def test_workers_find_loaded_what_they_need():
     with Processes(Crew(1, 1, False, print, bool)) as executor:
         assert executor._slots[0].pool.submit(eval, loaded).result()
         assert executor._slots[0].pool.submit(os.getppid).result() != os.getpid()
+
+
+def test_a_worker_that_was_killed_while_it_was_idle_costs_nothing(tmp_path):
+    told = []
+    with Processes(Crew(1, 1, False, told.append, lambda: False)) as executor:
+        pool = executor._slots[0].pool
+        killed = pool.submit(os.getpid).result()
+        os.kill(killed, signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(os.getpid).result()
+        job = job_of(tmp_path, "c000", epochs=1)
+        assert executor.wait(executor.submit(job)).failure is None
+    gone, working, *_ = [event for event in told if isinstance(event, events.WorkerChanged)]
+    assert (gone.state, gone.candidate) == ("gone", "")
+    assert (working.state, working.candidate) == ("working", "c000")
+    assert working.pid != killed
 
 
 def test_what_a_worker_says_is_told_in_its_name():
