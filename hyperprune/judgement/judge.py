@@ -35,11 +35,11 @@ class Judge:
     """Scores candidates of a run against its dense reference."""
 
     def __init__(
-        self, recipe: Recipe, run: Run, own: Callable[[Recipe, Configuration], Recipe] = apply
+        self, recipe: Recipe, run: Run, part: Callable[[Configuration], Configuration] = dict
     ) -> None:
-        """own: the recipe of a candidate with a configuration."""
+        """part: what of a configuration is the recipe's, where the rest is another's."""
         self.name = recipe.spectrum.distance.name
-        self.recipe, self.run, self.own = recipe, run, own
+        self.recipe, self.run, self.part = recipe, run, part
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
         self._progresses: dict[tuple[str, int], Progress] = {}
@@ -227,7 +227,7 @@ class Judge:
         if not self._gradual or name == DENSE or is_int8(name):
             return True
         configuration = self.run.configuration(repeat_of(name)[0])
-        return self.own(self.recipe, configuration).arrived(epoch)
+        return apply(self.recipe, self.part(configuration)).arrived(epoch)
 
     @functools.cached_property
     def _gradual(self) -> bool:
@@ -241,8 +241,9 @@ class Judge:
         if self.recipe.prune.budgeted:
             return last.active
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
-        own = self.own(self.recipe, self.run.configuration(outcome.candidate))
-        return int(min(last.active, round((1 - own.prune.sparsity) * masked)))
+        own = self.part(self.run.configuration(outcome.candidate))
+        sparsity = apply(self.recipe, own).prune.sparsity
+        return int(min(last.active, round((1 - sparsity) * masked)))
 
     def _dense_until(self, epoch: int) -> Progress:
         """The dense reference as a candidate: at no distance from itself."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from hyperprune.errors import RecipeError
-from hyperprune.recipe import apply, default_configuration, space_of
+from hyperprune.recipe import default_configuration, space_of
 from hyperprune.recipe.check import check_rounds
 from hyperprune.recipe.document import domain_of, from_document
 from hyperprune.recipe.records import Prune, Recipe
@@ -194,7 +194,6 @@ def own_part(configuration: Configuration) -> dict[str, Any]:
     return {key: value for key, value in configuration.items() if not key.startswith("prune.")}
 
 
-def pruned(recipe: Recipe, configuration: Configuration) -> Recipe:
-    """The recipe with a configuration's settings of pruning."""
-    pruning = {key: value for key, value in configuration.items() if key.startswith("prune.")}
-    return apply(recipe, pruning)
+def prune_part(configuration: Configuration) -> dict[str, Any]:
+    """The settings of pruning of a configuration."""
+    return {key: value for key, value in configuration.items() if key.startswith("prune.")}

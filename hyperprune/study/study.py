@@ -29,6 +29,7 @@ from hyperprune.pipeline.run import teller
 from hyperprune.pipeline.suggest import Suggester
 from hyperprune.plan.make import make_plan
 from hyperprune.plugins import registry
+from hyperprune.recipe import apply
 from hyperprune.runtime.seeds import derive, seed_everything
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import SpaceExhausted
@@ -37,7 +38,7 @@ from hyperprune.store import atomic
 from hyperprune.store.lock import owned
 from hyperprune.store.study import StudyFolder
 from hyperprune.study.result import TrialResult, result, results
-from hyperprune.study.settings import Settings, digest, own_part, pruned, settle
+from hyperprune.study.settings import Settings, digest, own_part, prune_part, settle
 from hyperprune.study.trial import Desk, Given, Report, Trial
 from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome, comparable, told_of
 from hyperprune.training.trainer import copy_into
@@ -131,7 +132,7 @@ class Study:
         said = {**settings.plain(), "steps": steps, "inputs": digest(inputs)}
         with owned(folder):
             self._facts = StudyFolder.of(folder, said)
-        self._judge = Judge(settings.recipe, self._facts, pruned)
+        self._judge = Judge(settings.recipe, self._facts, prune_part)
         self._notify = teller(self._facts, observers)
         own = frozenset(own_part({item.path: None for item in settings.space.dimensions}))
         self._desk = Desk(
@@ -251,7 +252,7 @@ class Study:
 
     def _trial(self, name: str, reached: int, until: int) -> Trial:
         configuration = self._facts.configuration(name)
-        recipe = pruned(self._settings.recipe, configuration)
+        recipe = apply(self._settings.recipe, prune_part(configuration))
         settings = Given({**self._settings.base, **own_part(configuration)})
         return Trial(name, settings, recipe.prune, reached, until, self._desk)
 
