@@ -30,6 +30,7 @@ class SparseTrainingCallback(TrainerCallback):
 
     def __init__(self, *, checkpoint: Path | str | None = None, **settings: Any) -> None:
         self._keeper = Keeper(settings)
+        self._begun = 0  # epochs, that of the next step among them
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
 
     @property
@@ -53,14 +54,13 @@ class SparseTrainingCallback(TrainerCallback):
         if state.global_step:
             self._keeper.saved = _read(self._folder(args, state) / STATE)
         self._keeper.begin(model, getattr(optimizer, "optimizer", optimizer), state.max_steps)
+        self._begun = int((state.epoch or 0.0) + 1e-9)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
-        """Know that an epoch begins, unless it is one that a checkpoint goes on with half way."""
-        whole = float(state.epoch or 0.0)
-        if abs(whole - round(whole)) < 1e-9:
-            self._keeper.epoch_began(round(whole))
+        """Count the epochs, since `state.epoch` of data without a length says how far all of training is."""
+        self._begun += 1
 
     def on_pre_optimizer_step(
         self,
@@ -72,15 +72,16 @@ class SparseTrainingCallback(TrainerCallback):
         **rest: Any,
     ) -> None:
         """Move the topology where that is due, by the gradients of this step."""
-        self._keeper.before_step(getattr(optimizer, "scaler", None))
+        self._keeper.before_step(getattr(optimizer, "scaler", None), self._begun - 1)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         """Write the engine's state into the checkpoint that has just been made."""
-        if self._keeper.engine is None or not state.is_world_process_zero:
+        kept = self._keeper.state()
+        if kept is None or not state.is_world_process_zero:
             return
-        tensors, values = self._keeper.engine.state_dict()
+        tensors, values = kept
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if folder.is_dir():
             ready = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ class Data(torch.utils.data.Dataset[Any]):
         return {"x": X[index], "labels": Y[index]}
 
 
+class Stream(torch.utils.data.IterableDataset[Any]):
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return (Data()[index] for index in range(len(X)))
+
+
 class Count(transformers.TrainerCallback):
     def __init__(self, callback: SparseTrainingCallback) -> None:
         self.callback, self.looked = callback, 0
@@ -64,7 +70,7 @@ class Count(transformers.TrainerCallback):
         self.looked += 1
 
 
-def train(net: Net, folder: Path, resume: Any = None, **more: Any) -> Any:
+def train(net: Net, folder: Path, resume: Any = None, data: Any = None, **more: Any) -> Any:
     callback = SparseTrainingCallback(**{**SETTINGS, **more.pop("settings", {})})
     count = Count(callback)
     said = {
@@ -89,7 +95,8 @@ def train(net: Net, folder: Path, resume: Any = None, **more: Any) -> Any:
     trainer = transformers.Trainer(
         model=net,
         args=transformers.TrainingArguments(**said),
-        train_dataset=Data(),
+        train_dataset=data or Data(),
+        eval_dataset=Data(),
         callbacks=[callback, count],
     )
     trainer.train(resume_from_checkpoint=resume)
@@ -154,9 +161,14 @@ def test_training_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path) -> None:
         train(Net(), tmp_path, str(tmp_path / "moved"), settings={"checkpoint": tmp_path / "moved"})
 
 
-def test_the_topology_moves_by_epochs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [Data, Stream])
+def test_the_topology_moves_by_epochs(data: Any, tmp_path: Path) -> None:
+    """Also where a pass over the data has no length."""
     net = Net()
-    engine, _ = train(net, tmp_path, settings={"every": "epoch"}, save_strategy="no")
+    steps = {"max_steps": 12} if data is Stream else {}
+    engine, _ = train(
+        net, tmp_path, data=data(), settings={"every": "epoch"}, save_strategy="no", **steps
+    )
     hand, other = by_hand(every=6)
     alike(net, hand, engine, other)
     assert engine.updates == 1
