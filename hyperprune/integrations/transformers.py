@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hyperprune.errors import SparsityError
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.integrations.keeper import Keeper, Saved
 from hyperprune.sparsity import SparseTraining
 
@@ -86,6 +87,22 @@ class SparseTrainingCallback(TrainerCallback):
         if folder.is_dir():
             ready = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
             save_file(ready, folder / STATE, metadata={"values": json.dumps(values)})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        """Put the engine back to the best checkpoint, where the trainer has put the weights back."""
+        if not args.load_best_model_at_end or state.best_model_checkpoint is None:
+            return
+        best = Path(state.best_model_checkpoint) / STATE
+        if best.exists():
+            self._keeper.put_back(*_read(best))
+        else:
+            warnings.warn(
+                f"there is no {best}: masks are the last step's, weights the best checkpoint's",
+                SparsityNotice,
+                stacklevel=2,
+            )
 
     def _folder(self, args: TrainingArguments, state: TrainerState) -> Path:
         return self._checkpoint or Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -174,6 +174,18 @@ def test_the_topology_moves_by_epochs(data: Any, tmp_path: Path) -> None:
     assert engine.updates == 1
 
 
+def test_the_best_checkpoints_weights_have_its_masks(tmp_path: Path) -> None:
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss"}
+    epochs = {"save_strategy": "epoch", "eval_strategy": "epoch", "greater_is_better": True}
+    net = Net()
+    engine, looked = train(net, tmp_path, **best, **epochs)  # the worst is called best: epoch 1
+    assert (engine.steps, looked) == (6, 12)
+    saved, _ = train(Net(), tmp_path / "once", num_train_epochs=1, settings={"total_steps": 12})
+    for name, mask in saved.masks.items():
+        assert torch.equal(engine.masks[name], mask)
+        assert not net.get_parameter(name).detach()[~mask].any()
+
+
 def test_mistakes() -> None:
     with pytest.raises(SparsityError, match=r"no setting 'densty'.*did you mean 'density'"):
         SparseTrainingCallback(densty=0.1)
