@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError
 from hyperprune.sparsity import SparseTraining
 
-pytest.importorskip("accelerate")
+accelerate = pytest.importorskip("accelerate")
 transformers = pytest.importorskip("transformers")
 
 from hyperprune.integrations.transformers import STATE, SparseTrainingCallback  # noqa: E402
@@ -184,6 +184,22 @@ def test_the_best_checkpoints_weights_have_its_masks(tmp_path: Path) -> None:
     for name, mask in saved.masks.items():
         assert torch.equal(engine.masks[name], mask)
         assert not net.get_parameter(name).detach()[~mask].any()
+
+
+def test_accelerates_own_optimiser_steps_once_gradients_are_whole() -> None:
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=3)
+    net = Net()
+    made = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.0)
+    optimizer = accelerator.prepare(made)
+    sparse = SparseTraining(net, optimizer, total_steps=4, **SETTINGS)
+    for index in range(12):
+        with accelerator.accumulate(net):
+            rows = slice(4 * (index % 6), 4 * (index % 6) + 4)
+            accelerator.backward(net(X[rows], Y[rows])["loss"])
+            sparse.step()
+            optimizer.zero_grad()
+    hand, other = by_hand(3)
+    alike(net, hand, sparse, other)
 
 
 def test_mistakes() -> None:
