@@ -221,6 +221,11 @@ class SparseTraining(MaskedNetwork):
     def _prepare(self, update: bool | None, progress: float | None) -> None:
         """Follow the gradients, and change the topology if due."""
         for tensor in self._tensors:
+            if tensor.trespassed() and not self._trains(tensor):
+                tensor.notice(
+                    "is trained by an optimiser that SparseTraining does not know, so that it is sparse "
+                    "at its own steps alone: give that one to guard()"
+                )
             tensor.settle()
             tensor.average_gradient(self.steps)
         due = self.timing.due(self.steps) if update is None else update
