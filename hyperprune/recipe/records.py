@@ -401,6 +401,12 @@ class Recipe(Section):
         """Names of arms by the candidates that they are: they are proposed in their order."""
         return {f"c{k:03d}": arm.name for k, arm in enumerate(self.arms)}
 
+    def arrived(self, epoch: int) -> bool:
+        """Whether a network is as sparse after an epoch as it is to be: gradual pruning passes denser
+        ones on its way."""
+        last = self.prune.stop * self.train.epochs
+        return self.prune.initial_sparsity is None or epoch > last
+
     def seed_of(self, number: int) -> int:
         """The seed of a training's n-th repetition, counted from 1, its own."""
         return self.seeds[number - 1] if self.seeds else (self.seed + number - 1) % 2**63

@@ -27,7 +27,7 @@ class Regression(SequenceTask):
     """Answer with the targets of a sequence after its last step, or with those of every step."""
 
     def __init__(self, data: object, loss: str, name: str) -> None:
-        super().__init__(need_sequences(data, name))
+        super().__init__(_numbers(need_sequences(data, name)))
         self.loss, self.metric = loss, METRICS[loss]
         self.unit = f"mean {loss} error"
         for split in SPLITS:
@@ -122,6 +122,17 @@ def _flat(part: Part) -> Tensor:
         return part.y.reshape(-1, width)
     inside = torch.arange(part.x.shape[1]) < part.lengths[:, None]
     return part.y[inside].reshape(-1, width)
+
+
+def _numbers(data: Sequences) -> Sequences:
+    """Data with whole targets as numbers, where they are only to be scored: others have a point."""
+    if data.outputs is None:
+        return data
+    parts: list[Part] = [getattr(data, split) for split in SPLITS]
+    train, valid, test = (
+        part if part.y is None else replace(part, y=part.y.float()) for part in parts
+    )
+    return replace(data, train=train, valid=valid, test=test)
 
 
 def _check_targets(data: Sequences, split: Split) -> None:
