@@ -77,6 +77,7 @@ class EpochFinished:
     averaging: bool
     valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
     seconds: float | None = None  # that it took: training, validation, spectrum and saving
+    arrived: bool = True  # at its sparsity: gradual pruning passes denser networks on its way
 
     @property
     def cost(self) -> float:
@@ -99,6 +100,7 @@ class SpectrumMeasured:
     lost: float | None = None  # directions lost below the resolution, mean over sequences
     exponents: int | None = None  # of how many
     valid_cost: float | None = None  # what the metric tells, where it is not the validation loss
+    arrived: bool = True  # at its sparsity, as `EpochFinished` tells
 
     @property
     def cost(self) -> float:

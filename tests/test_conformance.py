@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import math
 import random
 import re
 from typing import Annotated
@@ -66,6 +68,22 @@ def undocumented(progress, start):
 
 def untyped(progress, start, *, power=1.0):
     """A rate."""
+    return start
+
+
+def boundless(progress: float, start: float, *, ceiling: float = math.inf) -> float:
+    """A schedule."""
+    return min(start, ceiling)
+
+
+class At(enum.StrEnum):
+    """A type that no recipe can say, though it can say each of its values."""
+
+    HALF = "half"
+
+
+def by_class(progress: float, start: float, *, at: At = At.HALF) -> float:
+    """A schedule."""
     return start
 
 
@@ -257,6 +275,8 @@ def beyond(root):
         ("schedule", undocumented, "docstring's first line is the help"),
         ("schedule", untyped, "option power has no type"),
         ("schedule", wrong_default, "the default of power is not one of its values"),
+        ("schedule", boundless, "the default of ceiling, inf, is nothing that a recipe can say"),
+        ("schedule", by_class, "the default of at is not one of its values"),
         ("schedule", too_high, "rate 1.01 at progress 0"),
         ("removal", writes, "a control writes to what it is shown"),
         ("growth", writes, "a control writes to what it is shown"),

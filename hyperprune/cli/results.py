@@ -96,7 +96,11 @@ def _write_table(now: Standing, format: str, against: str) -> None:  # noqa: A00
         heads, rows = rows_of(figures) if figures else candidate_rows(now.candidates)
         text = sheet.comma_separated(heads, rows)
     else:
-        shown = sheet_of(figures, now.metric) if figures else candidate_sheet(now.candidates)
+        shown = (
+            sheet_of(figures, now.metric)
+            if figures
+            else candidate_sheet(now.candidates, now.metric)
+        )
         text = {"markdown": sheet.markdown, "latex": sheet.latex}[format](shown)
     typer.echo(safe_lines(text))
 

@@ -200,6 +200,7 @@ def _train(
                 metrics.averaging,
                 metrics.valid_cost,
                 time.perf_counter() - began,
+                not job.sparse or job.int8 or recipe.arrived(metrics.epoch),
             )
         )
         if spent is not None:

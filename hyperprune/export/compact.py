@@ -12,8 +12,8 @@ others) is kept in whichever of four ways is smallest:
   row-major order, `NAME:counts` (int32), active entries of each row, and `NAME:values`.
 
 Values of matrices have the file's dtype; int8 values are times `NAME:scales` (float32), a number a
-row. Vectors are dense float32. The metadata entry `hyperprune` is JSON: `layout`, `shapes` by name,
-`masked` names, and `network`, the record of `hyperprune.export.about`.
+row. Vectors and single numbers are dense float32. The metadata entry `hyperprune` is JSON: `layout`,
+`shapes` by name, `masked` names, and `network`, the record of `hyperprune.export.about`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def unpack(
     name: str, shape: tuple[int, ...], arrays: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """A weight (float32) and its mask from their arrays; raises ValueError where they disagree."""
-    rows, entries = shape[0], math.prod(shape)
+    rows, entries = math.prod(shape[:1]), math.prod(shape)  # a single number is one row
     dense = arrays.get(name)
     if dense is not None:
         if tuple(dense.shape) != shape:

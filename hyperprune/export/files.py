@@ -29,7 +29,7 @@ class Header(BaseModel):
     layout: Literal[1]
     network: dict[str, Any]
     masked: list[str]
-    shapes: dict[str, Annotated[list[Size], Field(min_length=1, max_length=8)]] = {}
+    shapes: dict[str, Annotated[list[Size], Field(max_length=8)]] = {}
 
 
 def write_plain(network: TrainedNetwork, path: Path) -> None:

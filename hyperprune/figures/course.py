@@ -50,7 +50,7 @@ def survival(run: Source) -> go.Figure:
         + " %{customdata[2]}<extra></extra>",
         showlegend=False,
     )
-    ends = sorted({item.epochs for item in ordered if item.state == "eliminated"})
+    ends = sorted({item.epochs for item in view.now.candidates if item.state == "eliminated"})
     for number, epoch in enumerate(ends, start=1):
         figure.add_vline(epoch, line={"dash": "dot", "width": 1})
         figure.add_annotation(

@@ -163,7 +163,7 @@ def _lines(
         crowd(figure, [(item.name, item.epochs, values(item)) for item in grey])
         grey = []
     coloured = [item for item in found if chosen[item.name] != QUIET]
-    for item in (*grey, *sorted(coloured, key=lambda item: item.name == view.leaders[0])):
+    for item in (*grey, *sorted(coloured, key=lambda item: item.name in view.leaders[:1])):
         bars = {"type": "data", "array": brief(item.error), "thickness": 1, "width": 3}
         quiet = chosen[item.name] == QUIET
         figure.add_scatter(

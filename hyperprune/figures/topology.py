@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import plotly.graph_objects as go
 from torch import Tensor
 
 from hyperprune.errors import HyperpruneError
-from hyperprune.figures.style import SCALE, Line, blank, brief, crowd, label, panels, place
+from hyperprune.figures.style import PALETTE, SCALE, Line, blank, brief, crowd, label, panels, place
 from hyperprune.figures.view import MANY, RunView, Source, look
 from hyperprune.sparsity.maps import Map, density_map
 from hyperprune.store import atomic
@@ -28,6 +29,7 @@ def active_weights(run: Source, name: str | None = None) -> go.Figure:
     figure = blank("epoch", f"density, {label(chosen)}")
     found = view.tensors(chosen)
     tensors = [item.name for item in next(iter(found.values()), [])]
+    _note_rest(figure, len(tensors))
     for tensor in tensors[:TENSORS]:
         mine = [
             (epoch, item.active / item.size)
@@ -53,15 +55,17 @@ def gates(run: Source, name: str | None = None) -> go.Figure:
     view = look(run)
     chosen = name or next(iter(view.leaders), DENSE)
     found = view.tensors(chosen)
-    gated = [item.name for item in next(iter(found.values()), []) if item.gates][:TENSORS]
-    if not gated:
+    every = [item.name for item in next(iter(found.values()), []) if item.gates]
+    if not every:
         return blank("epoch", "share of active weights")
+    gated = every[:TENSORS]
     columns = min(2, len(gated))
     figure = panels(gated, columns, 260)
+    _note_rest(figure, len(every))
     kinds = list(dict.fromkeys(gate for items in found.values() for i in items for gate in i.gates))
     for number, tensor in enumerate(gated):
         mine = [(e, item) for e, items in found.items() for item in items if item.name == tensor]
-        for kind, colour in zip(kinds, figure.layout.template.layout.colorway, strict=False):
+        for kind, colour in zip(kinds, cycle(PALETTE)):
             figure.add_scatter(
                 x=[epoch for epoch, _ in mine],
                 y=brief(item.gates.get(kind, 0) / (item.active or 1) for _, item in mine),
@@ -119,9 +123,10 @@ def masks(run: Source, name: str | None = None) -> go.Figure:
     view = look(run)
     chosen = name or next(iter(view.leaders), DENSE)
     before, after = _maps(view, chosen)
-    kept = list(after or before)[:TENSORS]
-    if not kept:
+    every = list(after or before)
+    if not every:
         return blank("column", "row")
+    kept = every[:TENSORS]
     moments = {"at the start": before, "at its best": after}
     shown = {moment: maps for moment, maps in moments.items() if maps}
     columns = min(4, len(kept) * len(shown))
@@ -140,9 +145,21 @@ def masks(run: Source, name: str | None = None) -> go.Figure:
         margin={"t": 48},
         coloraxis={"colorscale": SCALE, "cmin": 0, "cmax": 1, "colorbar": {"tickformat": ".0%"}},
     )
+    _note_rest(figure, len(every))
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(showticklabels=False, showgrid=False, autorange="reversed")
     return figure
+
+
+def _note_rest(figure: go.Figure, count: int) -> None:
+    """Say, above a figure, how many tensors there was no room for."""
+    if count > TENSORS:
+        corner = {"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6, "r": 16}}
+        figure.update_layout(
+            title={"font": {"size": 12}} | corner,
+            title_text=f"the first {TENSORS} of {count} tensors",
+            margin_t=(figure.layout.margin.t or 28) + 24,
+        )
 
 
 def _maps(view: RunView, name: str) -> tuple[dict[str, Map], dict[str, Map]]:

@@ -56,7 +56,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
         raise RunError("a comparison needs two runs or more")
     runs = tuple(standing(folder) for folder in folders)
     recipes = [recipe_of(open_run(folder)).model_dump(mode="json") for folder in folders]
-    return Comparison(_names(folders), runs, _differences(recipes), _matches(runs))
+    return Comparison(_names(folders), runs, _differences(recipes), _matches(runs, recipes))
 
 
 def _names(folders: Sequence[Path]) -> tuple[str, ...]:
@@ -68,22 +68,29 @@ def _names(folders: Sequence[Path]) -> tuple[str, ...]:
     )
 
 
+def _experiment(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's settings by dotted path; its title is none."""
+    return {path: value for path, value in dotted(recipe).items() if path != "title"}
+
+
 def _differences(recipes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    flat = [dotted(recipe) for recipe in recipes]
+    flat = [_experiment(recipe) for recipe in recipes]
     paths = dict.fromkeys(path for each in flat for path in each)
     found = {path: tuple(each.get(path) for each in flat) for path in paths}
     return {
         path: values
         for path, values in found.items()
-        if path != "title" and any(value != values[0] for value in values)
+        if any(value != values[0] for value in values)
     }
 
 
-def _matches(runs: Sequence[Standing]) -> tuple[Match, ...]:
+def _matches(runs: Sequence[Standing], recipes: Sequence[Mapping[str, Any]]) -> tuple[Match, ...]:
     tried: dict[str, list[CandidateResult | None]] = {}
-    for number, run in enumerate(runs):
+    for number, (run, recipe) in enumerate(zip(runs, recipes, strict=True)):
         for item in run.candidates:
-            key = json.dumps(item.configuration, sort_keys=True, default=str)
+            # Where nothing was searched, a candidate is its recipe.
+            said = item.configuration or {"": _experiment(recipe)}
+            key = json.dumps(said, sort_keys=True, default=str)
             tried.setdefault(key, [None] * len(runs))[number] = item
     shared = [row for row in tried.values() if sum(item is not None for item in row) > 1]
     return tuple(

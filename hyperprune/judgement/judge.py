@@ -19,7 +19,7 @@ from hyperprune.search.objective import Comparison, Objective, Progress, Score, 
 from hyperprune.search.observation import Observation
 from hyperprune.search.space import Configuration
 from hyperprune.store.run import Run
-from hyperprune.training.outcome import DENSE, Failure, Outcome
+from hyperprune.training.outcome import DENSE, Failure, Outcome, is_int8, repeat_of
 
 
 @dataclass(frozen=True)
@@ -217,11 +217,14 @@ class Judge:
 
     def arrived(self, outcome: Outcome) -> bool:
         """Whether a network is as sparse as it is to be: gradual pruning passes denser ones on its way."""
-        if not self._gradual:
+        return self.arrived_by(outcome.candidate, len(outcome.epochs))
+
+    def arrived_by(self, name: str, epoch: int) -> bool:
+        """As `arrived`, after an epoch of a training. One that goes on as int8 keeps the masks it found."""
+        if not self._gradual or name == DENSE or is_int8(name):
             return True
-        own = apply(self.recipe, self.run.configuration(outcome.candidate))
-        last = own.prune.stop * own.train.epochs
-        return own.prune.initial_sparsity is None or len(outcome.epochs) > last
+        configuration = self.run.configuration(repeat_of(name)[0])
+        return apply(self.recipe, configuration).arrived(epoch)
 
     @functools.cached_property
     def _gradual(self) -> bool:

@@ -69,7 +69,7 @@ def interval(found: Summary, text: Text) -> str:
 
 
 def _signed(value: float, text: Text) -> str:
-    return f"{'−' if value < 0 else '+'}{text(abs(value))}"
+    return f"{'−' if value < 0 else '+'}{text(abs(value)).strip(' +')}"
 
 
 def rows_of(figures: Sequence[ArmFigures]) -> tuple[list[str], list[list[Any]]]:

@@ -33,4 +33,5 @@ def spectrum_measured(
         record.lost,
         record.exponents,
         record.valid_cost,
+        judge.arrived_by(name, record.epoch),
     )

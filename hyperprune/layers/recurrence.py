@@ -21,16 +21,20 @@ def gru_over_time(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Outputs (T, B, H) of a GRU layer from drives x = W_x input + b_x (T, B, 3H) and h (B, H).
 
     weight (3H, H) and bias (3H) are the recurrent ones, gates as r, z, n; r gates W_h h + b_h (Cho et
-    al. 2014, arXiv 1406.1078, torch's variant). Large products follow autocast.
+    al. 2014, arXiv 1406.1078, torch's variant). Large products follow autocast; outputs have the weights'
+    dtype.
     """
     outputs: Tensor = _GRU.apply(x, h, weight, bias)  # type: ignore[no-untyped-call]
-    return outputs
+    return outputs.to(weight.dtype)
 
 
 def tanh_over_time(x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
-    """Outputs (T, B, H) of h ← tanh(x_t + weight h) from drives x (T, B, H), biases included."""
+    """Outputs (T, B, H) of h ← tanh(x_t + weight h) from drives x (T, B, H), biases included.
+
+    Large products follow autocast; outputs have the weights' dtype.
+    """
     outputs: Tensor = _Tanh.apply(x, h, weight)  # type: ignore[no-untyped-call]
-    return outputs
+    return outputs.to(weight.dtype)
 
 
 def _weight_gradient(gates: Tensor, before: Tensor, dtype: torch.dtype) -> Tensor:

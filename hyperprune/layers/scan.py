@@ -82,14 +82,30 @@ def scan(
     """Run z = [k=0] x_t + weights_k (h ⊙ mask) + biases_k through the cell, k in turn at each t.
 
     x (T, B, G); h, c, mask (B, H); weights (G, H) and biases (G), one a depth k. Returns all
-    outputs h (T, B, H), each after the last depth, and the last c. Large products follow autocast.
+    outputs h (T, B, H), each after the last depth, and the last c, in the weights' dtype. Large products
+    follow autocast.
     """
     differentiable = (x, h, *(() if c is None else (c,)), *weights, *biases)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in differentiable):
         outputs, last = _Scan.apply(  # type: ignore[no-untyped-call]
             cell, x, h, c, mask, len(weights), *weights, *biases
         )
-        return outputs, last
+    else:
+        outputs, last = _steps(cell, x, h, c, weights, biases, mask)
+    kind = weights[0].dtype
+    return outputs.to(kind), None if last is None else last.to(kind)
+
+
+def _steps(
+    cell: Cell,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    mask: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """`scan` where nothing is to be differentiated."""
     dtype, outputs = step_dtype(weights[0], h), []
     precise = torch.promote_types(dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):

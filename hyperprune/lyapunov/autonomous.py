@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperprune.errors import SpectrumError
 from hyperprune.model import State
@@ -17,11 +17,14 @@ class Autonomous:
 
     def __init__(self, system: Any, state: State | Tensor | None) -> None:
         self.system, self.state = system, state
-        self.move = getattr(system, "step", system)
+        step = getattr(system, "step", None)
+        self.move = step if callable(step) else system
         parts = getattr(system, "state_parts", None)
         if parts is not None:
             self.state_parts = parts
-        self.undriven = len(inspect.signature(self.move).parameters) == 1
+        # A module is called as anything at all; what it takes is in its forward.
+        takes = self.move.forward if isinstance(self.move, nn.Module) else self.move
+        self.undriven = len(inspect.signature(takes).parameters) == 1
 
     def initial_state(self, batch: int) -> State | Tensor:
         """The state that was given, or the system's own."""

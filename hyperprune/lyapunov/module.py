@@ -29,8 +29,12 @@ CHECKED_STEPS = 16
 
 
 def is_plain(model: Any) -> bool:
-    """Whether a spectrum must come from the recurrent modules inside, for want of a `step`."""
-    return isinstance(model, nn.Module) and not hasattr(model, "step")
+    """Whether a spectrum must come from the recurrent modules inside, for want of a `step`.
+
+    A `step` without `initial_state` is something else: a counter, or a training step.
+    """
+    own = (getattr(model, name, None) for name in ("step", "initial_state"))
+    return isinstance(model, nn.Module) and not all(map(callable, own))
 
 
 class RecordedModule:
@@ -80,8 +84,8 @@ def recorded(model: nn.Module, inputs: Any) -> RecordedModule:
     what = type(model).__name__
     if not own:
         raise SpectrumError(
-            f"{what} has no nn.LSTM, nn.GRU, nn.RNN or cell of these names in it, and no step: {STEP}, and "
-            "its derivative is found by automatic differentiation"
+            f"{what} has no nn.LSTM, nn.GRU, nn.RNN or cell of these names in it, and no step and "
+            f"initial_state of its own: {STEP}, and its derivative is found by automatic differentiation"
         )
     for name, part in own.items():
         if isinstance(part, OVER_TIME) and part.bidirectional:

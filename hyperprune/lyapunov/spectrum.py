@@ -70,7 +70,7 @@ def lyapunov_spectrum(
     model: anything with `initial_state(batch)` and `step(x_t, state) -> state`; a module is
         measured in evaluation mode, on a float64 copy. `state_parts` names layers and memories;
         without it all of the state is one layer. See `hyperprune.lyapunov.tangent` for `tangent`.
-        Or any module without `step` whose recurrence is in `nn.LSTM`, `nn.GRU`, `nn.RNN` or their cells:
+        Or any module without these two whose recurrence is in `nn.LSTM`, `nn.GRU`, `nn.RNN` or their cells:
         it is run once on `inputs`, and its layers are named after these modules (`layer_names`).
     inputs: token ids (T, B) or embedded inputs (T, B, E), the same for all spectra to be compared; of a
         module without `step` whatever its forward takes: a tensor, or a tuple or mapping of arguments.
@@ -118,12 +118,13 @@ def lyapunov_spectrum(
                 'protocol "published" replays its inputs from a warmed state, and what drives an upper '
                 "module was written down from the first: give the network a step"
             )
+    else:
+        model = evaluation_copy(model)
     if inputs is None:
         model, inputs = no_inputs(model, state, burn_in, steps)
     inputs = driven(inputs, burn_in, steps, protocol)  # (burn_in + T, B, …)
     batch, cores = inputs.shape[1], torch.get_num_threads()
     with torch.no_grad(), ExitStack() as stack:
-        model = evaluation_copy(model)
         if inputs.is_floating_point():
             inputs = inputs.to(torch.float64)
         state = flat_state(model, state, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperprune import events
@@ -21,6 +21,7 @@ class Started:
     """Work handed out (a ticket), or work that was a fact already (an outcome)."""
 
     job: Job
+    epoch: int  # until which it is asked for; the job goes further where later epochs are facts
     ticket: Any = None
     outcome: Outcome | None = None
 
@@ -68,19 +69,25 @@ def start(
     )
     known = session.run.outcome(name, until=epoch)
     if known is not None:
-        lost = () if known.failure else folder.lost(known.epochs, weights=weights)
+        # Held against all that was ever known: best weights may be those of a later stage's epoch.
+        whole = session.run.outcome(name) or known
+        lost = [] if known.failure else folder.lost(whole.epochs, weights=weights)
         if not lost and (known.failure is not None or len(known.epochs) >= epoch):
-            return Started(job, outcome=known)
+            return Started(job, epoch, outcome=known)
         if lost:
-            session.notify(events.Notice(f"{lost[0]} is gone; {name} is trained anew, to the same"))
+            session.notify(events.Notice(f"{lost[0]}; {name} is trained anew, to the same"))
             folder.discard_state()
+            job = replace(job, epochs=max(epoch, len(whole.epochs)))
     if int8:
         folder.give(session.run.training(repeat_of(name)[0]))
-    return Started(job, ticket=session.executor.submit(job))
+    return Started(job, epoch, ticket=session.executor.submit(job))
 
 
 def finish(session: Session, started: Started) -> Outcome:
-    """Wait for work, retry transient failures, judge the outcome and journal it."""
+    """Wait for work, retry transient failures, judge the outcome and journal it.
+
+    The outcome is what a later sitting will read of it.
+    """
     outcome = started.outcome
     if outcome is None:
         with part(session.clock, "waiting"):
@@ -89,19 +96,38 @@ def finish(session: Session, started: Started) -> Outcome:
                 if outcome.failure is None or not outcome.failure.transient:
                     break
                 outcome = session.executor.wait(session.executor.submit(started.job))
+        outcome = _told(session, outcome).until(started.epoch)
         with part(session.clock, "judging"):
             outcome = _judged(session, outcome)
-        if outcome.candidate == DENSE and outcome.failure and outcome.failure.transient:
-            raise RunError(
-                f"the dense reference failed: {outcome.failure.cause}; resume tries again"
-            )
+        _check_needed(session, outcome, started.epoch)
         session.run.record_outcome(outcome)
+        outcome = session.run.outcome(outcome.candidate, until=started.epoch) or outcome
     whole = started.job.int8 or len(outcome.epochs) >= session.recipe.train.epochs
     if outcome.failure is not None or whole:
         session.run.training(outcome.candidate).discard_state()
     with part(session.clock, "judging"):
         announce(session, outcome)
     return outcome
+
+
+def _told(session: Session, outcome: Outcome) -> Outcome:
+    """An outcome with the epochs that a worker which was killed could not tell: its checkpoint does."""
+    if outcome.failure is None or outcome.failure.kind != "killed":
+        return outcome
+    folder = session.run.training(outcome.candidate)
+    return replace(outcome, epochs=folder.history(session.settled.task.metric))
+
+
+def _check_needed(session: Session, outcome: Outcome, epoch: int) -> None:
+    """Raise RunError where bad luck took what a run cannot do without: its dense reference, or a
+    training that is a fact already and lost a file."""
+    if outcome.failure is None or not outcome.failure.transient:
+        return
+    known = session.run.outcome(outcome.candidate, until=epoch)
+    again = known is not None and known.failure is None and len(known.epochs) >= epoch
+    if outcome.candidate == DENSE or again:
+        who = "the dense reference" if outcome.candidate == DENSE else outcome.candidate
+        raise RunError(f"{who} failed: {outcome.failure.cause}; resume tries again")
 
 
 def _judged(session: Session, outcome: Outcome) -> Outcome:

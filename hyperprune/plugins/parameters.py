@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticSerializationError
 
 from hyperprune.errors import nearest
+
+
+class Schemas(GenerateJsonSchema):
+    """JSON Schema of what plugins take: what it has no word for is anything at all, without a warning."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        """Leave a type such as a callable open: a network's own, which only its default can say."""
+        return {}
+
+    def encode_default(self, dft: Any) -> Any:
+        """Leave out infinity and nan too, which JSON does not have."""
+        found = super().encode_default(dft)
+        try:
+            json.dumps(found, allow_nan=False)
+        except ValueError as error:
+            raise PydanticSerializationError(str(error)) from None
+        return found
 
 
 @dataclass(frozen=True)
@@ -62,15 +86,37 @@ def options_model(target: Callable[..., Any]) -> type[BaseModel]:
         if annotation is inspect.Parameter.empty:
             annotation = Any
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[name] = (annotation, default)
-    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+        fields[name] = (from_lists(annotation), default)
+    config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        ser_json_inf_nan="constants",
+    )
     return create_model(getattr(target, "__name__", "options"), __config__=config, **fields)
+
+
+def from_lists(annotation: Any) -> Any:
+    """The annotation with tuples that are taken from lists too: a recipe has no other way to say one."""
+    origin: Any = typing.get_origin(annotation)
+    parts = typing.get_args(annotation)
+    own = tuple(map(from_lists, parts))
+    kind: Any = annotation
+    if origin in (tuple, list) and parts:
+        kind = origin[own]
+    elif origin in (typing.Union, types.UnionType) and own != parts:
+        kind = functools.reduce(operator.or_, own)
+    elif origin is typing.Annotated:
+        kind = own[0]
+        for item in own[1:]:
+            kind = typing.Annotated[kind, item]
+    return typing.Annotated[kind, Strict(False)] if tuple in (origin, annotation) else kind
 
 
 def parameters_of(target: Callable[..., Any]) -> tuple[Parameter, ...]:
     """List the keyword-only parameters of a callable."""
     model = options_model(target)
-    schemas = model.model_json_schema().get("properties", {})
+    schemas = model.model_json_schema(schema_generator=Schemas).get("properties", {})
     return tuple(
         Parameter(name, field.annotation, field.default, field.is_required(), schemas[name])
         for name, field in model.model_fields.items()

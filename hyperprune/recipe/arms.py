@@ -1,26 +1,33 @@
 """Arms of a study: each read as a recipe of its own, and kept as what it sets beside the common one.
 
 A key of an arm stands above the recipe's own keys, and so does what its preset says; `--set` stands above
-an arm's preset. With a `[space]` beside them each arm is tried at every configuration of it.
+an arm's preset, and above keys that only repeat it, as those of a stored recipe do. With a `[space]` beside
+them each arm is tried at every configuration of it.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from hyperprune.recipe.presets import preset_keys
+from pydantic import ValidationError
+
+from hyperprune.errors import PluginError
+from hyperprune.recipe.check import check_training
+from hyperprune.recipe.presets import preset_keys, reaches
 from hyperprune.recipe.problems import Problem, show
 from hyperprune.recipe.records import Arm, Prune, Recipe, Train
-from hyperprune.recipe.section import Choice
+from hyperprune.recipe.section import Choice, Section
 from hyperprune.recipe.source import override
-from hyperprune.recipe.space import COMMON, space_of
+from hyperprune.recipe.space import COMMON, apply, space_of
 from hyperprune.search.space import key_of
 
 VARYING = ("prune", "train", "model")
 """Sections in which arms may differ; what is compared has its text and its judgement in common."""
+RECORDS: Mapping[str, type[Section]] = {"prune": Prune, "train": Train}
+"""Those whose keys need no section before them."""
 MOST = 1000
 DENSE = "dense"
 """The arm that every study has: the network that is not pruned."""
@@ -55,16 +62,17 @@ def names_of(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def read_arms(
-    document: Mapping[str, Any], build: Build, common: Recipe
+    document: Mapping[str, Any], build: Build, common: Recipe, overridden: Collection[str]
 ) -> tuple[tuple[Arm, ...], list[Problem]]:
     """Arms of a document whose names are right, with everything that is wrong in them.
 
-    `document` is as it was written, before presets; `common` the recipe without its arms.
+    `document` is as it was written, before presets; `common` the recipe without its arms; `overridden`
+    are the paths given by `--set`.
     """
     found: list[Arm] = []
     problems: list[Problem] = []
     for number, arm in enumerate(document["arms"]):
-        own, wrong = _read_arm(arm, document, build, common)
+        own, wrong = _read_arm(arm, document, build, common, overridden)
         found += own
         problems += [
             Problem(
@@ -77,7 +85,11 @@ def read_arms(
 
 
 def _read_arm(
-    arm: Mapping[str, Any], document: Mapping[str, Any], build: Build, common: Recipe
+    arm: Mapping[str, Any],
+    document: Mapping[str, Any],
+    build: Build,
+    common: Recipe,
+    overridden: Collection[str],
 ) -> tuple[list[Arm], list[Problem]]:
     whole = copy.deepcopy({key: item for key, item in document.items() if key != "arms"})
     whole["arms"] = [{"name": arm["name"]}]  # it is judged as an arm
@@ -93,6 +105,8 @@ def _read_arm(
             given[full] = value
     if problems:
         return [], problems
+    for path in _repeated(given, overridden):
+        del given[path]
     if given.get("model.name", common.model.name) != common.model.name:
         whole["model"] = {}  # the options are another network's
     try:
@@ -114,14 +128,40 @@ def _read_arm(
                 "space", "arms are tried at every configuration of a space: give lists, and few"
             )
         ]
+    found: list[Arm] = []
+    for configuration in space.enumerate():
+        said = _said(configuration)
+        found.append(Arm(name=f"{arm['name']} {said}", settings={**settings, **configuration}))
+        for item in check_training(apply(recipe, configuration)):
+            problems.append(Problem(item.path, f"{item.message}, with {said}", item.also))
+    return found, problems[:1]
+
+
+def _repeated(given: Mapping[str, Any], overridden: Collection[str]) -> list[str]:
+    """Keys under `--set` that say what the arm's preset says anyhow, and so stand no higher than it."""
+    name = given.get("prune.preset")
+    try:
+        said = preset_keys(name) if isinstance(name, str) else {}
+    except PluginError:  # told where the preset is filled in
+        return []
+    under = [path for path in given if any(reaches(key, path) for key in overridden)]
+    keys = {path: path.removeprefix("prune.") for path in under}
     return [
-        Arm(name=f"{arm['name']} {_said(configuration)}", settings={**settings, **configuration})
-        for configuration in space.enumerate()
-    ], []
+        path for path, key in keys.items() if key in said and _same(key, given[path], said[key])
+    ]
+
+
+def _same(key: str, one: Any, other: Any) -> bool:
+    """Whether a key of `[prune]` means the same by two values."""
+    try:
+        return Prune.model_validate({key: one}) == Prune.model_validate({key: other})
+    except ValidationError:  # told where the key is read
+        return False
 
 
 def _said(configuration: Mapping[str, Any]) -> str:
-    return " ".join(f"{path.rpartition('.')[2]}={show(v)}" for path, v in configuration.items())
+    # In full: shortened, two long lists may read the same.
+    return " ".join(f"{path.rpartition('.')[2]}={v!r}" for path, v in configuration.items())
 
 
 def _keys(arm: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -141,10 +181,13 @@ def _keys(arm: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _full_path(path: str) -> tuple[str, str]:
     """The full path of an arm's key, `sparsity` or `prune.sparsity`; or why there is none."""
     section, _, rest = path.partition(".")
-    shorts = {key: f"prune.{key}" for key in Prune.model_fields}
-    shorts |= {key: f"train.{key}" for key in Train.model_fields if key not in shorts}
-    if section in shorts and section not in VARYING:
-        path = shorts[section] + (f".{rest}" if rest else "")
+    owners = [
+        f"{name}.{section}" for name, record in RECORDS.items() if section in record.model_fields
+    ]
+    if len(owners) > 1:
+        return path, f"could be {' or '.join(owners)}; write one in full"
+    if owners and section not in VARYING:
+        path = owners[0] + (f".{rest}" if rest else "")
         section = path.partition(".")[0]
     if path in COMMON or section not in VARYING:
         return path, "is the same for every arm; arms differ in keys of prune, train and model"

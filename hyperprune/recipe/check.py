@@ -13,7 +13,8 @@ from hyperprune.recipe.problems import Problem
 from hyperprune.recipe.records import CHOICES, PLUGIN_SECTIONS, Prune, Recipe
 from hyperprune.recipe.reference import check_dense, check_objective
 from hyperprune.recipe.sizes import check_sizes
-from hyperprune.recipe.space import resolve
+from hyperprune.recipe.source import same_entry
+from hyperprune.recipe.space import apply, resolve
 from hyperprune.search.rounds import halving
 from hyperprune.search.space import Space, Values
 from hyperprune.terms.blocks import n_of_m
@@ -23,7 +24,8 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     """Yield every mistake of a recipe whose sections are each valid."""
     unknown = list(check_plugins(recipe))
     yield from unknown
-    yield from check_training(recipe)
+    contradictions = list(check_training(recipe))
+    yield from contradictions
     yield from check_goal(recipe)
     yield from check_dense(recipe)
     if not unknown:
@@ -35,6 +37,8 @@ def check(recipe: Recipe) -> Iterator[Problem]:
         yield from check_sizes(recipe, space)
         yield from check_blocks(recipe, space)
         yield from check_budget(recipe, space)
+        if not (contradictions or recipe.arms):  # of arms each is checked as it will be
+            yield from check_values(recipe, space)
 
 
 def check_plugins(recipe: Recipe) -> Iterator[Problem]:
@@ -159,21 +163,35 @@ def check_goal(recipe: Recipe) -> Iterator[Problem]:
 
 
 def check_blocks(recipe: Recipe, space: Space) -> Iterator[Problem]:
-    """Yield blocks of n of m in a space whose candidates have another sparsity."""
+    """Yield blocks of n of m in a space whose candidates differ in sparsity too."""
     varying = {item.path: item.domain for item in space.dimensions}
     domain = varying.get("prune.block")
-    named = domain.values if isinstance(domain, Values) else (recipe.prune.block,)
-    groups = [name for name in named if n_of_m(name)]
+    groups = [name for name in domain.values if n_of_m(name)] if isinstance(domain, Values) else []
     if groups and "prune.sparsity" in varying:
         yield Problem(
             "space.prune.sparsity",
             f"block {groups[0]!r} has a sparsity of its own, so that prune.sparsity cannot vary",
             also=("space.sparsity", "prune.sparsity"),
         )
-    elif domain is not None:
-        for name in groups:
-            for problem in check_block(name, recipe.prune):
-                yield Problem("space.prune.block", problem.message, also=("space.block",))
+
+
+def check_values(recipe: Recipe, space: Space) -> Iterator[Problem]:
+    """Yield values of a space that contradict the recipe, the first of each setting.
+
+    Of two settings that vary both, other values may go together: that is left to the candidates.
+    """
+    paths = {item.path for item in space.dimensions}
+    for path, domain in ((item.path, item.domain) for item in space.dimensions):
+        written = next((key for key in recipe.space if same_entry(key, path)), path)
+        for value in domain.values if isinstance(domain, Values) else (domain.low, domain.high):
+            found = check_training(apply(recipe, {path: value}))
+            own = [item for item in found if not (paths - {path}) & {item.path, *item.also}]
+            if own:
+                first = own[0]
+                where = "" if first.path == path else f"with {value!r}: {first.path}: "
+                also = (f"space.{path}", first.path, *first.also)
+                yield Problem(f"space.{written}", where + first.message, also)
+                break
 
 
 def check_rounds(recipe: Recipe, configurations: int | None) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from hyperprune.errors import RecipeError
@@ -40,7 +41,13 @@ def domain_of(key: str, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A copy with lists for tuples, which are what files hold."""
+    """A copy with lists for tuples and Python's numbers for NumPy's, which are what files hold."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value

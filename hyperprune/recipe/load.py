@@ -105,7 +105,7 @@ def _recipe(
         problems = [*problems, *_still_news(found, problems)]
         if arms and not problems:
             methods, problems = read_arms(
-                written, lambda whole, own: read_document(whole, {*given, *own}), recipe
+                written, lambda whole, own: read_document(whole, {*given, *own}), recipe, given
             )
             recipe = recipe.model_copy(update={"arms": methods, "space": {}})
     except RecursionError:

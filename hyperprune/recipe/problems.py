@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from hyperprune.errors import nearest
-from hyperprune.plugins.parameters import describe_schema
+from hyperprune.plugins.parameters import Schemas, describe_schema
 from hyperprune.recipe.records import Recipe
 from hyperprune.recipe.section import STRICT, Choice
 
@@ -47,14 +47,14 @@ def adapter(field: FieldInfo) -> TypeAdapter[Any]:
     kind: Any = field.annotation
     for item in field.metadata:
         kind = Annotated[kind, item]
-    return TypeAdapter(kind, config=STRICT)
+    return TypeAdapter(kind, config={**STRICT, "arbitrary_types_allowed": True})
 
 
 def expected(field: FieldInfo) -> str:
     """Type and range of a field in words."""
     if field.annotation is Choice:
         return "a name, or a table { name = …, option = … }"
-    schema = adapter(field).json_schema()
+    schema = adapter(field).json_schema(schema_generator=Schemas)
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     return " or ".join(describe_schema(part) for part in parts)
 

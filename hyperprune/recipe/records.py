@@ -291,7 +291,7 @@ class Search(Section):
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
-    silence: Annotated[float, Field(ge=0)] = Field(
+    silence: Annotated[float, Field(ge=0, le=1e9)] = Field(
         default=3600.0,
         description="seconds that a plugin may take for an answer, or a training from step to step, "
         "before it counts as failed; 0 waits for ever",
@@ -400,6 +400,12 @@ class Recipe(Section):
     def arm_names(self) -> dict[str, str]:
         """Names of arms by the candidates that they are: they are proposed in their order."""
         return {f"c{k:03d}": arm.name for k, arm in enumerate(self.arms)}
+
+    def arrived(self, epoch: int) -> bool:
+        """Whether a network is as sparse after an epoch as it is to be: gradual pruning passes denser
+        ones on its way."""
+        last = self.prune.stop * self.train.epochs
+        return self.prune.initial_sparsity is None or epoch > last
 
     def seed_of(self, number: int) -> int:
         """The seed of a training's n-th repetition, counted from 1, its own."""

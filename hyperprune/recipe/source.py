@@ -6,6 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ DOTTED = rf"{KEY}(?:\s*\.\s*{KEY})*"
 HEADER = re.compile(rf"\s*\[\s*({DOTTED})\s*\]")
 ENTRY = re.compile(rf"\s*\[\[\s*({DOTTED})\s*\]\]")
 ASSIGNMENT = re.compile(rf"\s*({DOTTED})\s*=")
+PROSE = re.compile(
+    r""""{3}(?:\\[\s\S]|[^\\])*?(?:"{3,5}|\Z)|'{3}[\s\S]*?(?:'{3,5}|\Z)"""
+    r"""|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|\#[^\n]*"""
+)
+"""Strings and comments; one that is never closed goes on to its end, so that none is looked at twice."""
 
 
 def read_text(path: Path) -> str:
@@ -102,11 +108,11 @@ class _ShapeError(Exception):
 
 def _deep_key(text: str) -> int | None:
     """Line of a dotted key so long that reading it would take minutes."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.lstrip().startswith("#"):
-            parts = re.split(r"[={},]", line) if line.count(".") > 4 * DEEPEST else []
-            if any(part.count(".") > 4 * DEEPEST for part in parts):
-                return number
+    keys = PROSE.sub(lambda found: "\n" * found[0].count("\n"), text)
+    for number, line in enumerate(keys.split("\n"), 1):
+        parts = re.split(r"[={},]", line) if line.count(".") > 4 * DEEPEST else []
+        if any(part.count(".") > 4 * DEEPEST for part in parts):
+            return number
     return None
 
 
@@ -132,12 +138,19 @@ def _check_shape(document: Mapping[str, Any]) -> None:
 
 
 def odd_values(document: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find what no recipe can use: dates, not-a-number, infinity."""
+    """Find what no recipe can use: dates, not-a-number, infinity, and from Python anything else."""
     for path, value, _ in _values(document):
         if isinstance(value, float) and not math.isfinite(value):
             yield Problem(path, f"found {value}; expected a finite number")
-        elif not isinstance(value, (str, bool, int, float, Mapping, list)):
+        elif isinstance(value, (date, time)):
             yield Problem(path, f"found {show(value)}; recipes hold no dates or times")
+        elif value is None:
+            yield Problem(path, "found None; leave the key out for its default")
+        elif not isinstance(value, (str, bool, int, float, Mapping, list)):
+            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+            yield Problem(
+                path, f"found {kind}; expected text, a number, true, false, a list or a table"
+            )
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -51,8 +51,12 @@ class Setting:
 
 def read_field(field: Any, value: object) -> Any:
     """Canonical JSON value of a plain field."""
-    found = read(field, value)
-    return list(found) if isinstance(found, tuple) else found
+    return as_lists(read(field, value))
+
+
+def as_lists(value: Any) -> Any:
+    """A value as JSON has it: its tuples are lists."""
+    return [as_lists(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def read_control(kind: str, value: object) -> Any:
@@ -68,7 +72,7 @@ def read_control(kind: str, value: object) -> Any:
     if problems:
         raise ValueError("; ".join(f"{choice.name}.{key}: {text}" for key, text in problems))
     defaults = {item.name: item.default for item in contribution.parameters}
-    given = {key: values[key] for key in choice.options if values[key] != defaults[key]}
+    given = {key: as_lists(values[key]) for key in choice.options if values[key] != defaults[key]}
     return {"name": choice.name, **given} if given else choice.name
 
 
@@ -198,7 +202,7 @@ def _own_value(recipe: Recipe, path: str, space: Space) -> Any:
         return _option_value("model", recipe.model.name, recipe.model.options, key)
     value = getattr(getattr(recipe, section), key)
     if not isinstance(value, Choice):
-        return list(value) if isinstance(value, tuple) else value
+        return as_lists(value)
     if option:
         return _option_value(key, value.name, value.options, option[0])
     own = {item.path.removeprefix(f"{path}.") for item in space.dimensions if item.parent == path}
@@ -208,7 +212,7 @@ def _own_value(recipe: Recipe, path: str, space: Space) -> Any:
 
 def _option_value(kind: str, name: str, options: Mapping[str, Any], key: str) -> Any:
     values, _ = check_options(registry().get(kind, name).target, options)
-    return values.get(key)
+    return as_lists(values.get(key))
 
 
 def _read_domain(domain: Any, setting: Setting, recipe: Recipe, own: set[str]) -> Any:

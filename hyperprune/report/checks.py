@@ -115,13 +115,11 @@ def _training(run: Run, name: str, *, finished: bool, weights: bool) -> Iterator
     if outcome is not None and outcome.failure is not None:
         yield Check(name, "note", f"failed: {outcome.failure.cause}")
     elif outcome is not None:
-        for path in folder.lost(outcome.epochs, weights=weights):
+        for lost in folder.lost(outcome.epochs, weights=weights):
             if finished:
-                yield Check(name, "wrong", f"{path} is gone; bring it back, or run the recipe anew")
+                yield Check(name, "wrong", f"{lost}; bring it back, or run the recipe anew")
             else:
-                yield Check(
-                    name, "note", f"{path} is gone; resuming makes it again if it is needed"
-                )
+                yield Check(name, "note", f"{lost}; resuming makes it again if it is needed")
     spectra = sorted((folder.path / layout.SPECTRA).glob("*.safetensors"))
     for path in (*spectra, folder.best, folder.checkpoint):
         try:

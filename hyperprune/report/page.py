@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperprune.errors import RunError
 from hyperprune.plan.disk import show_bytes
-from hyperprune.ui.text import configuration, measured, number, safe, setting
+from hyperprune.ui.text import configured, measured, number, safe, setting
 
 if TYPE_CHECKING:
     import jinja2
@@ -76,7 +76,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         "safe_text": safe,
         "product": math.prod,
         "setting": setting,
-        "settings": configuration,
+        "settings": configured,
         "number": number,
         "bytes": show_bytes,
     }

@@ -5,6 +5,8 @@ Imports plugins, for what a kind is called. Called by `cli.authoring`.
 
 from __future__ import annotations
 
+import ast
+import builtins
 import keyword
 import re
 from collections.abc import Sequence
@@ -51,7 +53,7 @@ def names_of(asked: str) -> Names:
             f"{asked!r} is no name for a plugin; use small letters, digits and dashes: my-control"
         )
     name = stem.replace("-", "_")
-    if keyword.iskeyword(name):
+    if keyword.iskeyword(name) or name in dir(builtins):
         raise PluginError(f"{name!r} is a word of Python's own; choose another name")
     return Names(name, PREFIX + stem, f"hyperprune_{name}", name)
 
@@ -115,7 +117,33 @@ def free_names(asked: str, kind: str) -> Names:
     others = [taken.package] if taken else providers(kind, names.name)
     if others:
         raise PluginError(f"{others[0]} has a {kind} {names.name!r} already; choose another name")
+    if names.name in _identifiers(kind):
+        raise PluginError(
+            f"a fresh {kind} has another {names.name!r} in its code already; choose another name"
+        )
     return names
+
+
+def _identifiers(kind: str) -> set[str]:
+    """What the templates of a kind import, define and use."""
+    values = values_of(Names("_", "_", "_", "_"), kind)
+    folder = TEMPLATES.joinpath(kind)
+    parts = [*folder.iterdir(), *folder.joinpath("tests").iterdir()]
+    parts.append(TEMPLATES.joinpath("files", f"{kind}.py{SUFFIX}"))
+    found: set[str] = set()
+    for part in parts:
+        if part.is_file():
+            text = Template(part.read_text("utf-8")).substitute(values)
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.Name):
+                    found.add(node.id)
+                elif isinstance(node, ast.arg):
+                    found.add(node.arg)
+                elif isinstance(node, ast.alias):
+                    found.add((node.asname or node.name).partition(".")[0])
+                elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                    found.add(node.name)
+    return found
 
 
 def values_of(names: Names, kind: str) -> dict[str, str]:

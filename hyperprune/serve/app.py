@@ -45,20 +45,23 @@ def application(folder: Path, token: str, hosts: Iterable[str], *, allow_stop: b
     routes = [
         Route("/{token}/", guard(_told(runs))),
         Route("/{token}/run/{name}/", guard(_told(run))),
-        Route("/{token}/run/{name}/progress.json", guard(_told(progress))),
+        Route("/{token}/run/{name}/progress.json", guard(_told(progress, page=False))),
     ]
     if allow_stop:
-        routes.append(Route("/{token}/run/{name}/stop", guard(_told(stop)), methods=["POST"]))
+        stopped = guard(_told(stop, page=False))
+        routes.append(Route("/{token}/run/{name}/stop", stopped, methods=["POST"]))
     return Starlette(routes=routes)
 
 
-def _told(handler: Handler) -> Handler:
-    """Say what is wrong with a run instead of failing."""
+def _told(handler: Handler, *, page: bool = True) -> Handler:
+    """Say what is wrong with a run instead of failing: as a page, or in plain words to a page's script."""
 
     async def told(request: Request) -> Response:
         try:
             return await handler(request)
         except HyperpruneError as error:
+            if not page:
+                return PlainTextResponse(f"{error}\n", 404)
             words = f"<!doctype html><title>hyperprune</title><p>{escape(str(error))}</p>"
             return HTMLResponse(words, 404)
 

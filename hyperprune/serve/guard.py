@@ -19,6 +19,15 @@ HEADERS = {
 }
 
 
+LOOPBACK = "127.0.0.1"
+
+
+def own_hosts(port: int) -> tuple[str, ...]:
+    """What a browser may call this machine at a port; at HTTP's own it leaves the port out."""
+    names = (LOOPBACK, "localhost")
+    return (*(f"{name}:{port}" for name in names), *(names if port == 80 else ()))
+
+
 class Guard:
     """Turns away requests with a strange host, a wrong token, or another site's origin.
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -19,6 +20,7 @@ from hyperprune.plan.disk import show_bytes
 from hyperprune.report.html import contents
 from hyperprune.report.page import fill
 from hyperprune.store import layout
+from hyperprune.store.lock import owner_of
 from hyperprune.store.log import Logged, follow
 from hyperprune.terms.duration import duration
 from hyperprune.ui.board import Board
@@ -66,6 +68,7 @@ class Library:
             values = {
                 "runs": self.runs(),
                 "home": home,
+                "address": _address,
                 "duration": duration,
                 "show_bytes": show_bytes,
             }
@@ -74,12 +77,14 @@ class Library:
         return self._listed[1]
 
     def page(self, name: str) -> bytes:
-        """A run's page, made anew when its journal has grown, at most once in a while."""
+        """A run's page, made anew when its journal has grown, at most once in a while, and at its end."""
         path = self.path(name)
         with self._lock:
             stamp = _stamp(path)
             known = self._pages.get(name)
-            if known and (known[1] == stamp or time.monotonic() - known[0] < RARELY):
+            recent = known is not None and time.monotonic() - known[0] < RARELY
+            # Not held back where the run has begun or ended since: what the page says has changed.
+            if known and (known[1] == stamp or (recent and known[1][-1] == stamp[-1])):
                 self._pages.move_to_end(name)
                 return known[2]
             began = time.monotonic()
@@ -117,7 +122,7 @@ class Library:
         view = look(path)
         values = {
             **contents(view),
-            "finished": view.now.result is not None,
+            "state": self._glance(path).state,
             "live": "stop" if self.allow_stop else "",
             "live_js": Markup((HERE / "live.js").read_text(encoding="utf-8")),
         }
@@ -142,6 +147,14 @@ class Library:
         if state == "running":
             clock.told = None
         return {"state": state, **_as_words(board), "log": _news(known), "stamp": str(_stamp(path))}
+
+
+def _address(name: str) -> str:
+    """A run's name within an address; empty where it is bytes that are no text, and no link can say it."""
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError:
+        return ""
 
 
 def _as_words(board: Board) -> dict[str, Any]:
@@ -180,7 +193,7 @@ def _news(known: list[Logged]) -> list[str]:
 
 
 def _stamp(path: Path) -> tuple[Any, ...]:
-    """What changes when a run goes on."""
+    """What changes when a run goes on; the last of it is whether somebody works on it."""
     found: list[Any] = []
     for name in (layout.MADE, layout.JOURNAL, layout.LOG, layout.RESULT, layout.LOCK):
         try:
@@ -188,4 +201,4 @@ def _stamp(path: Path) -> tuple[Any, ...]:
             found.append((status.st_mtime_ns, status.st_size))
         except OSError:
             found.append(None)
-    return tuple(found)
+    return (*found, owner_of(path) is not None)

@@ -1,4 +1,5 @@
-// Asks every two seconds where the run is, and draws the figures anew when there is more to draw.
+// Asks every two seconds where the run is, draws the figures anew when there is more to draw, and
+// loads the page anew when the run begins or ends.
 "use strict";
 const at = (id) => document.getElementById(id);
 const put = (id, text) => { if (at(id)) at(id).textContent = text; };
@@ -36,6 +37,8 @@ async function tell() {
       const answer = await fetch("progress.json");
       if (answer.ok) {
         const now = await answer.json();
+        // What stands around the figures was said of the state in which the page was made.
+        if (now.state !== at("live").dataset.state) return location.reload();
         put("state", now.state);
         put("stage", now.stage);
         put("amount", now.state === "running"

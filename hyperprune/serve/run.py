@@ -11,7 +11,6 @@ from pathlib import Path
 from hyperprune.errors import RunError
 from hyperprune.store.pages import announced
 
-LOOPBACK = "127.0.0.1"
 NICE = 15
 """How far the server steps back: a run that needs the core leaves it a thirtieth."""
 
@@ -22,6 +21,7 @@ def serve(folder: Path, port: int, *, allow_stop: bool, say: Callable[[str], Non
         import uvicorn
 
         from hyperprune.serve.app import application
+        from hyperprune.serve.guard import LOOPBACK, own_hosts
     except ImportError as error:
         raise RunError(f"serving needs {error.name}: pip install 'hyperprune[serve]'") from error
     if not folder.is_dir():
@@ -35,11 +35,10 @@ def serve(folder: Path, port: int, *, allow_stop: bool, say: Callable[[str], Non
         raise RunError(f"cannot serve on port {port}: {error.strerror}; choose another") from error
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(16)
-    hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
     if hasattr(os, "nice"):
         os.nice(NICE)
     say(f"http://{LOOPBACK}:{port}/{token}/")
-    app = application(folder, token, hosts, allow_stop=allow_stop)
+    app = application(folder, token, own_hosts(port), allow_stop=allow_stop)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=64)
     with announced(folder, f"http://{LOOPBACK}:{port}/{token}/"):
         uvicorn.Server(settings).run(sockets=[listening])

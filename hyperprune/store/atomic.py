@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -104,14 +104,30 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     Nothing in the file is executed, and nothing is allocated that the file's own size does not
     cover: safetensors holds every shape against the bytes that are there.
     """
+    with _opened(path) as file:
+        metadata = _metadata(file)
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+
+
+def read_metadata(path: Path) -> Any:
+    """Read the metadata alone of what `write_tensors` wrote; raises RunError as `read_tensors` does."""
+    with _opened(path) as file:
+        return _metadata(file)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = parse_json((file.metadata() or {}).get("hyperprune", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+            yield file
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise almost anything
         raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _metadata(file: Any) -> Any:
+    return parse_json((file.metadata() or {}).get("hyperprune", "{}"))
 
 
 def sync(path: Path) -> None:

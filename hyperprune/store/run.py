@@ -290,7 +290,7 @@ class Run:
         known = self.outcome(outcome.candidate)
         after = known.epochs[-1].epoch if known and known.epochs else 0
         new = [record.plain() for record in outcome.epochs if record.epoch > after]
-        if known and not new and known.failure == outcome.failure:
+        if known and not new and outcome.failure in (None, known.failure):
             return  # trained again because its files were lost
         self.journal.append(
             {

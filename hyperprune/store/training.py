@@ -14,7 +14,8 @@ from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.sparsity.maps import density_map
 from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
-from hyperprune.training.outcome import EpochRecord, comparable
+from hyperprune.terms.metric import Metric
+from hyperprune.training.outcome import EpochRecord, best_of, comparable
 from hyperprune.training.trainer import Trainer
 
 
@@ -51,7 +52,7 @@ class TrainingFolder:
             return []
         try:
             tensors, metadata = atomic.read_tensors(self.checkpoint)
-            history = read_epochs(metadata["history"])
+            history = read_epochs(metadata["history"], trainer.task.metric)
             trainer.load_state(tensors, metadata["trainer"])
             if trainer.epoch != len(history):
                 raise ValueError(f"epoch {trainer.epoch} with a history of {len(history)}")
@@ -62,6 +63,14 @@ class TrainingFolder:
             ) from error
         return history
 
+    def history(self, metric: Metric) -> tuple[EpochRecord, ...]:
+        """The finished epochs that the checkpoint tells of; none where there is none, or a damaged one."""
+        try:
+            said = atomic.read_metadata(self.checkpoint)["history"]
+            return tuple(read_epochs(said, metric))
+        except (RunError, KeyError, TypeError, ValueError):
+            return ()
+
     def save_start(self, trainer: Trainer) -> None:
         """Keep density maps of the masks before the first step, by tensor: pictures, no state."""
         masks = trainer.sparse.masks if trainer.sparse else {}
@@ -70,11 +79,30 @@ class TrainingFolder:
             tensors = {name: torch.from_numpy(found) for name, found in maps.items()}
             atomic.write_tensors(self.start, tensors, {})
 
-    def lost(self, epochs: Sequence[EpochRecord], *, weights: bool = True) -> list[Path]:
-        """Files of a training of these epochs that are not there any more, best weights if asked."""
+    def lost(self, epochs: Sequence[EpochRecord], *, weights: bool = True) -> list[str]:
+        """What a training of these epochs has not got any more, a phrase each; best weights if asked."""
         spectra = [self.spectrum(record.epoch) for record in epochs if record.measured]
         wanted = (*spectra, self.best) if weights else spectra
-        return [path for path in wanted if not path.exists()]
+        gone = [f"{path} is gone" for path in wanted if not path.exists()]
+        if not weights or not self.best.exists():
+            return gone
+        return [*gone, *self._outdated(epochs)]
+
+    def _outdated(self, epochs: Sequence[EpochRecord]) -> list[str]:
+        """A phrase where the best weights are those of an epoch that another of these is better than.
+
+        Those of an epoch that is not among these are of a training that goes on; damaged ones are
+        found by whoever reads them.
+        """
+        try:
+            kept = int(atomic.read_metadata(self.best)["epoch"])
+        except (RunError, KeyError, TypeError, ValueError):
+            return []
+        best = best_of(epochs)
+        same = [record.epoch for record in comparable(epochs) if record.cost == best.cost]
+        if kept in same or kept > epochs[-1].epoch:
+            return []
+        return [f"{self.best} is of epoch {kept}, and epoch {best.epoch} was better"]
 
     def save(
         self, trainer: Trainer, spectrum: LyapunovSpectrum | None, history: list[EpochRecord]
@@ -83,8 +111,7 @@ class TrainingFolder:
         newest = history[-1]
         if spectrum is not None:
             atomic.write(self.spectrum(newest.epoch), spectrum.save)
-        best = min(comparable(history), key=lambda record: record.cost)  # the first of equal ones
-        if best.epoch == newest.epoch:
+        if best_of(history).epoch == newest.epoch:
             self.save_weights(trainer, newest)
         tensors, state = trainer.state()
         metadata = {"trainer": state, "history": [record.plain() for record in history]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 }  # fmt: skip
+MARKUP = re.compile(r"[\\`*\[~|]|(?<!\w)_|_(?!\w)")
+"""What Markdown reads as markup in a line; an underscore within a word is none."""
 MATHS = {"±": r"$\pm$", "−": "$-$", "…": r"\ldots{}", "–": "--"}
 
 
@@ -51,7 +54,7 @@ def comma_separated(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
 def cell(value: object) -> str:
     """A value on one line of Markdown: no bar ends its cell, no name is markup or moves a cursor."""
-    line = _one_line(str(value)).replace("|", "\\|").replace("<", "&lt;")
+    line = MARKUP.sub(r"\\\g<0>", _one_line(str(value))).replace("<", "&lt;")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

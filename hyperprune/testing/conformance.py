@@ -21,7 +21,7 @@ from hyperprune import events
 from hyperprune.corpus import Corpus, Sequences
 from hyperprune.errors import CorpusError, PluginError, nearest
 from hyperprune.plugins import Contribution, is_file, read_file, registry, use
-from hyperprune.plugins.parameters import check_options
+from hyperprune.plugins.parameters import Parameter, check_options
 from hyperprune.recipe.write import inline
 from hyperprune.testing.controls import check_control
 from hyperprune.testing.corpora import check_corpus
@@ -165,13 +165,22 @@ def check_described(item: Contribution) -> None:
         assert annotation is not inspect.Parameter.empty, f"option {parameter.name} has no type"
         if parameter.required:
             continue
-        json.dumps(parameter.default)  # a recipe can say it
-        problems = dict(
-            check_options(item.target, {**_needed(item), parameter.name: parameter.default})[1]
-        )
+        said = _as_said(parameter)
+        problems = dict(check_options(item.target, {**_needed(item), parameter.name: said})[1])
         assert parameter.name not in problems, (
             f"the default of {parameter.name} is not one of its values: {problems[parameter.name]}"
         )
+
+
+def _as_said(parameter: Parameter) -> Any:
+    """A parameter's default as a recipe would say it: where it is a tuple, a list."""
+    try:
+        return json.loads(json.dumps(parameter.default, allow_nan=False))
+    except (TypeError, ValueError):
+        raise AssertionError(
+            f"the default of {parameter.name}, {parameter.default!r}, is nothing that a recipe can say; "
+            "None can stand for it"
+        ) from None
 
 
 def verdicts(package: str, *, options: Mapping[str, Any] | None = None) -> Iterator[Verdict]:

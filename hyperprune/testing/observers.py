@@ -19,6 +19,7 @@ EVENTS: tuple[Event, ...] = (
     events.CandidateProposed("c000", {"prune.removal_rate": 0.5, "prune.removal": {"name": "x"}}),
     events.EpochFinished("c000", 1, 2.6, 2.5, True),
     events.SpectrumMeasured("c000", 1, 2.5, 0.3, 0.01, 0.02, -0.2, 1, 12.5, 64),
+    events.SpectrumMeasured("c000", 2, 2.4, None, None, None, None, 0),  # spectrum.measure = false
     events.CandidateProposed("c001", {"prune.removal_rate": 0.7}),
     events.CandidateFailed("c001", 1, "the loss is not finite"),
     events.WorkerChanged("w1", "host", "cpu", 4711, "working", "c001"),

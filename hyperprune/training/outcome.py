@@ -127,6 +127,11 @@ def comparable(records: Sequence[EpochRecord]) -> list[EpochRecord]:
     return [record for record in records if record.active == fewest]
 
 
+def best_of(records: Sequence[EpochRecord]) -> EpochRecord:
+    """The epoch of the lowest cost of those that are comparable, the first of equal ones."""
+    return min(comparable(records), key=lambda record: record.cost)
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a network could not be trained. A transient cause may be gone at the next try."""
@@ -147,3 +152,9 @@ class Outcome:
     candidate: str
     epochs: tuple[EpochRecord, ...]
     failure: Failure | None = None
+
+    def until(self, epoch: int) -> Outcome:
+        """What it was when it had reached an epoch."""
+        if len(self.epochs) <= epoch:
+            return self
+        return Outcome(self.candidate, self.epochs[:epoch])

@@ -34,7 +34,8 @@ class Row:
     distance_error: float | None = None
     lost: float | None = None  # directions of the spectrum, mean over sequences
     cost: float | None = None  # validation, what the metric tells
-    best_cost: float | None = None
+    best_cost: float | None = None  # of the epochs at its sparsity; before them the last
+    arrived: bool = False  # at its sparsity
     losses: list[float] = field(
         default_factory=list
     )  # validation, of each epoch, as far as they were told
@@ -85,11 +86,11 @@ class Board:
                 row.trained += 1
                 if event.epoch >= self.goal(event.candidate):
                     row.state = "trained"  # and not judged yet
-                self._reach(row, event.epoch, event.valid_loss, event.cost)
+                self._reach(row, event)
                 self._note_pace()
             case events.SpectrumMeasured():
                 row = self.row(event.candidate)
-                self._reach(row, event.epoch, event.valid_loss, event.cost)
+                self._reach(row, event)
                 if row.state in ("waiting", "training", "trained"):
                     row.state = "measured"
                 row.lost = event.lost
@@ -154,11 +155,11 @@ class Board:
 
     @property
     def best(self) -> Row | None:
-        """The candidate with the lowest cost so far."""
+        """The candidate with the lowest cost so far, of those at their sparsity where there are some."""
         rows = [row for row in self.candidates.values() if not is_further(row.name)]
         alive = [row for row in rows if row.state != "failed"]
         known = [row for row in alive if row.best_cost is not None]
-        return min(known, key=lambda row: (row.best_cost, row.name), default=None)
+        return min(known, key=lambda row: (not row.arrived, row.best_cost, row.name), default=None)
 
     @property
     def total(self) -> int:
@@ -187,14 +188,17 @@ class Board:
         left = (self.total - self.done) * (now - then) / (after - before)
         return max(0.0, left - (self._clock() - now))
 
-    def _reach(self, row: Row, epoch: int, loss: float, cost: float) -> None:
-        if epoch < row.epoch:
+    def _reach(self, row: Row, event: events.EpochFinished | events.SpectrumMeasured) -> None:
+        if event.epoch < row.epoch:
             return
-        if epoch > row.epoch or not row.losses:
-            row.losses.append(loss)
-        row.epoch, row.part = epoch, 0.0
-        row.cost = cost
-        row.best_cost = cost if row.best_cost is None else min(cost, row.best_cost)
+        if event.epoch > row.epoch or not row.losses:
+            row.losses.append(event.valid_loss)
+        row.epoch, row.part = event.epoch, 0.0
+        row.cost = event.cost
+        # What gradual pruning passes on its way is denser than asked, and no result.
+        compared = row.best_cost if row.arrived and event.arrived else None
+        row.best_cost = row.cost if compared is None else min(row.cost, compared)
+        row.arrived = event.arrived
 
     def _note_pace(self) -> None:
         now = self._clock()

@@ -24,20 +24,25 @@ ORDER = ("winner", "finalist", "unfinished", "eliminated", "failed")
 
 
 def candidate_rows(candidates: Sequence[CandidateResult]) -> tuple[list[str], list[list[Any]]]:
-    """Candidates as heads and rows of plain values, a column a setting by its path."""
+    """Candidates as heads and rows of plain values, a column a setting by its path, numbers in full."""
     paths = list(dict.fromkeys(path for item in candidates for path in item.configuration))
     known = [field.name for field in fields(CandidateResult) if field.name != "configuration"]
     rows = [
         [
             *(getattr(item, name) for name in known),
-            *(setting(item.configuration[p]) if p in item.configuration else None for p in paths),
+            *(
+                setting(item.configuration[path], exact=True)
+                if path in item.configuration
+                else None
+                for path in paths
+            ),
         ]
         for item in candidates
     ]
     return [*known, *paths], rows
 
 
-def candidate_sheet(candidates: Sequence[CandidateResult]) -> Sheet:
+def candidate_sheet(candidates: Sequence[CandidateResult], metric: Metric = PERPLEXITY) -> Sheet:
     """Candidates, best first, as a table for a paper."""
     names = short_names(path for item in candidates for path in item.configuration)
     heads = ("candidate", *names.values(), "epochs", "LS distance", "validation", "state")
@@ -52,7 +57,7 @@ def candidate_sheet(candidates: Sequence[CandidateResult]) -> Sheet:
                 four_places(item.valid_value),
                 item.state,
             )
-            for item in sorted(candidates, key=lambda item: (ORDER.index(item.state), item.name))
+            for item in sorted(candidates, key=partial(_rank, metric))
         ],
     )
 

@@ -41,7 +41,8 @@ def following(
     clock = LogClock()
     clock.told = past[0].time.timestamp() if past else time.time()
     dumb = not console.is_terminal or console.is_dumb_terminal
-    view = PlainLines(stream) if dumb else LiveView(console, Board(clock), hint=HINT)
+    board = Board(clock)
+    view = PlainLines(stream, board) if dumb else LiveView(console, board, hint=HINT)
     try:
         with view:
             for item in past:

@@ -12,7 +12,7 @@ from hyperprune.terms.duration import duration
 from hyperprune.training.outcome import DENSE
 from hyperprune.ui.board import Board
 from hyperprune.ui.text import (
-    configuration,
+    configured,
     four_places,
     lost_of,
     measured,
@@ -85,13 +85,14 @@ def _stage_started(event: events.StageStarted, board: Board) -> tuple[str, str]:
 
 
 def _proposed(event: events.CandidateProposed, board: Board) -> tuple[str, str]:
-    own = configuration(event.configuration) or "the recipe's own settings"
+    own = configured(event.configuration)
     return event.candidate, f"{safe(event.arm)}: {own}" if event.arm else own
 
 
 def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
     target, metric = board.target_cost, board.metric
-    met = event.candidate != DENSE and target is not None and event.cost <= target
+    sparse = event.candidate != DENSE and event.arrived
+    met = sparse and target is not None and event.cost <= target
     training = (
         metric.told(event.train_loss)
         if event.valid_cost is None

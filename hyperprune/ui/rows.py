@@ -184,9 +184,9 @@ def _row_style(row: Row) -> str:
 
 
 def meets_target(row: Row, board: Board) -> bool:
-    """Whether a network is as good as the dense reference."""
-    target = board.target_cost
-    return row.best_cost is not None and target is not None and row.best_cost <= target
+    """Whether a network at its sparsity is as good as the dense reference."""
+    target, cost = board.target_cost, row.best_cost
+    return row.arrived and cost is not None and target is not None and cost <= target
 
 
 def _state(row: Row) -> Text:

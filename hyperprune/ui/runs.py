@@ -14,7 +14,7 @@ from hyperprune.plan.disk import show_bytes
 from hyperprune.terms.duration import duration
 from hyperprune.ui.candidates import STYLES
 from hyperprune.ui.tables import facts, plain_table
-from hyperprune.ui.text import configuration, safe, setting
+from hyperprune.ui.text import configured, safe, setting
 
 if TYPE_CHECKING:
     from hyperprune.judgement.standing import Standing
@@ -64,7 +64,7 @@ def comparison_view(found: Comparison) -> RenderableType:
             )
             for item, run in zip(match.candidates, found.runs, strict=True)
         ]
-        matched.add_row(Text(configuration(match.configuration)), *cells)
+        matched.add_row(Text(configured(match.configuration)), *cells)
     if not found.matches:
         matched.add_row(Text("no configuration was tried twice", "dim"), *[""] * len(names))
     return Group(differences, Text(""), results, Text(""), matched)
@@ -79,7 +79,7 @@ def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
         known = {
             "state": "finished" if result else "not finished",
             "winner": safe(result.winner) if result else "–",
-            "its settings": configuration(best.configuration) if best else "–",
+            "its settings": configured(best.configuration) if best else "–",
             "metric": run.metric.words,
             "validation": run.metric.text(best.valid_value if best else None),
             "dense": run.metric.text(run.target),

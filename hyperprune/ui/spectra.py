@@ -15,6 +15,8 @@ from hyperprune.ui.tables import facts, plain_table
 from hyperprune.ui.text import lost_of, measured, number, rests_on_few
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hyperprune.lyapunov import LyapunovSpectrum
 
 COLOURS = ("blue", "red", "green", "magenta", "cyan", "yellow")
@@ -137,12 +139,15 @@ def _legend(title: str, series: list[Series]) -> Text:
 
 
 def as_json(spectrum: LyapunovSpectrum) -> dict[str, Any]:
-    """A spectrum as plain data; a standard error that is not known is null."""
-    errors = [None if math.isnan(error) else error for error in spectrum.standard_error.tolist()]
+    """A spectrum as plain data; null is what one sequence or one step does not tell."""
+
+    def known(values: Tensor) -> list[float | None]:
+        return [None if math.isnan(value) else value for value in values.tolist()]
+
     return {
         "exponents": spectrum.exponents.tolist(),
-        "standard_error": errors,
-        "drift": spectrum.drift.tolist(),
+        "standard_error": known(spectrum.standard_error),
+        "drift": known(spectrum.drift),
         "layers": spectrum.layers.tolist(),
         "unit": spectrum.unit,
         "state": spectrum.state_kind,

@@ -92,6 +92,11 @@ def configuration(values: Mapping[str, Any]) -> str:
     )
 
 
+def configured(values: Mapping[str, Any]) -> str:
+    """As `configuration`, of a candidate: where nothing was searched, it is the recipe's."""
+    return configuration(values) or "the recipe's own settings"
+
+
 def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
     """A margin and its interval in words, and the unit: in per cent where the metric is an exp."""
     ends = (margin.value, margin.low or 0.0, margin.high or 0.0)
@@ -100,5 +105,10 @@ def margin_words(metric: Metric, margin: Margin) -> tuple[str, str, str, str]:
         return value, low, high, " %"
     shown = sorted(-cost for cost in ends[1:]) if metric.better == "higher" else ends[1:]
     own = -ends[0] if metric.better == "higher" else ends[0]
-    value, low, high = (f"{cost:+{metric.form}}" for cost in (own, *shown))
+    value, low, high = (_signed(cost, metric.form) for cost in (own, *shown))
     return value, low, high, metric.unit
+
+
+def _signed(value: float, form: str) -> str:
+    """A number with its sign, whatever its format says of signs and blanks."""
+    return ("-" if value < 0 else "+") + f"{abs(value):{form}}".strip(" +")

@@ -82,13 +82,10 @@ def _(event: events.SpectrumMeasured, metric: Any) -> tuple[str, int, dict[str, 
     scalars = {
         "loss/valid": event.valid_loss,
         f"{metric.name}/valid": metric.value(min(event.cost, LARGEST)),
-        "spectrum/largest_exponent": event.largest,
     }
-    if event.lost is not None:
-        scalars["spectrum/lost"] = event.lost
-    if event.distance is not None:
-        scalars["spectrum/distance"] = event.distance
-    return event.candidate, event.epoch, scalars
+    spectrum = {"largest_exponent": event.largest, "lost": event.lost, "distance": event.distance}
+    told = {f"spectrum/{name}": value for name, value in spectrum.items() if value is not None}
+    return event.candidate, event.epoch, scalars | told
 
 
 @hookimpl

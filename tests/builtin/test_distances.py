@@ -129,5 +129,8 @@ def test_different_lengths_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["layerwise_l2", "top_k", "wasserstein"])
 def test_different_depths_are_refused(name: str) -> None:
-    with pytest.raises(SpectrumError, match="1 and 2 layers"):
+    with pytest.raises(SpectrumError, match=r"layers \[0\] and \[0, 1\] cannot be paired"):
         DISTANCES[name](spectrum([0.0, -1.0, -2.0, -3.0]), REFERENCE)
+    # the leading exponent alone, which is another layer's
+    with pytest.raises(SpectrumError, match=r"layers \[0\] and \[1\] cannot be paired"):
+        DISTANCES[name](spectrum([-1.0]), spectrum([], [-1.0]))

@@ -4,6 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+from hyperprune.judgement.comparison import compare
+from hyperprune.ui.runs import result_rows
+
 RECORDED = Path(__file__).resolve().parents[2] / "docs" / "recorded" / "quickstart"
 
 
@@ -33,18 +36,37 @@ def test_runs_lists_what_is_there(hyperprune, tmp_path):
 def test_compare_says_where_recipes_differ_and_matches_candidates(hyperprune, tmp_path):
     copies(tmp_path, "a", "b")
     made = json.loads((tmp_path / "b" / "run.json").read_text())
-    made["recipe"]["train"]["clip"] = 0.5
+    made["recipe"]["train"]["clip"] = 0.25001
     (tmp_path / "b" / "run.json").write_text(json.dumps(made))
     page = tmp_path / "page.html"
     said = hyperprune("compare", tmp_path / "a", tmp_path / "b", "--json", "--out", page)
     assert said.code == 0
     found = json.loads(said.out)
-    assert found["differences"] == {"train.clip": [0.25, 0.5]}
+    assert found["differences"] == {"train.clip": [0.25, 0.25001]}
     assert len(found["matches"]) == len(found["runs"][0]["candidates"])
-    assert "train.clip" in page.read_text()
+    assert ">0.25001</td>" in page.read_text()
     assert page.stat().st_size < 1_500_000
     assert "train.clip" in hyperprune("compare", tmp_path / "a", tmp_path / "b").out
     assert hyperprune("compare", tmp_path / "a").code == 2
+
+
+def test_where_nothing_is_searched_a_candidate_is_its_recipe(tmp_path):
+    """Three runs of which two are the same experiment under two titles."""
+    for name, clip in (("a", 0.25), ("b", 0.25), ("c", 0.5)):
+        copies(tmp_path, name)
+        made = json.loads((tmp_path / name / "run.json").read_text())
+        made["recipe"]["train"]["clip"] = clip
+        made["recipe"]["title"] = name
+        (tmp_path / name / "run.json").write_text(json.dumps(made))
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        won = next(item for item in result["candidates"] if item["name"] == result["winner"])
+        result["candidates"] = [{**won, "configuration": {}}]
+        (tmp_path / name / "result.json").write_text(json.dumps(result))
+    (match,) = compare([tmp_path / name for name in "abc"]).matches
+    assert [item is not None for item in match.candidates] == [True, True, False]
+    assert compare([tmp_path / "a", tmp_path / "c"]).matches == ()
+    rows = dict(result_rows(compare([tmp_path / "a", tmp_path / "c"])))
+    assert rows["its settings"] == ["the recipe's own settings"] * 2
 
 
 def test_watch_tells_a_finished_run_over_and_ends(hyperprune, tmp_path):

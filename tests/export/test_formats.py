@@ -16,8 +16,10 @@ import hyperprune
 from hyperprune.corpus.load import _load_corpus
 from hyperprune.errors import RunError
 from hyperprune.export.compact import DTYPES, pack, unpack
+from hyperprune.export.files import Header
 from hyperprune.export.measure import keep, kept, measure
 from hyperprune.sparsity.blocks import Grid
+from hyperprune.store import atomic
 
 TEXT = "w0 w1 w4\nw3 w10 nonsense w7\n"
 
@@ -137,6 +139,17 @@ def test_the_numpy_of_the_docs_reads_every_dtype(winner, tmp_path):
         assert found.keys() == wanted.keys()
         for name, weight in wanted.items():
             assert torch.equal(torch.from_numpy(found[name]), weight.detach())
+
+
+def test_a_single_number_is_a_weight_too(tmp_path):
+    found = pack("gain", torch.tensor(1.5), None, "int8")
+    weight, mask = unpack("gain", (), found)
+    assert torch.equal(weight, torch.tensor(1.5))
+    assert mask.shape == ()
+    header = {"kind": "compact", "layout": 1, "network": {}, "masked": [], "shapes": {"gain": []}}
+    assert Header.model_validate(header).shapes == {"gain": []}
+    atomic.write_tensors(tmp_path / "w", found, header)
+    assert numpy_reader()(tmp_path / "w")["gain"].tolist() == 1.5
 
 
 def in_blocks(network, name):

@@ -3,6 +3,7 @@
 import inspect
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ import pytest
 from hyperprune import figures
 from hyperprune.errors import RunError
 from hyperprune.figures.importance import importances
+from hyperprune.figures.view import Tensor
+from hyperprune.report.html import drawn
 
 RECORDED = Path(__file__).resolve().parents[2] / "docs" / "recorded" / "quickstart"
 
@@ -77,6 +80,15 @@ def test_a_torn_log_and_lost_spectra_cost_only_what_they_held(tmp_path):
         entry.draw(view)
 
 
+def test_figures_of_a_run_in_which_no_candidate_came_to_anything(view):
+    failed = [replace(c, state="failed", valid_value=None) for c in view.now.candidates]
+    alone = figures.RunView(view.run, replace(view.now, candidates=tuple(failed)), view.recipe)
+    assert alone.leaders == []
+    charts, damaged = drawn(alone)
+    assert damaged == []
+    assert {"learning_curves", "paper"} <= charts.keys()
+
+
 def test_importance_finds_the_setting_that_matters_and_not_the_other():
     import numpy as np
 
@@ -102,6 +114,41 @@ def test_masks_are_shown_as_they_began_and_as_they_ended(view, tmp_path):
     shutil.copytree(RECORDED, folder)
     (folder / view.leaders[0] / "start.safetensors").write_bytes(b"torn")
     assert len(figures.masks(folder).data) == len(figure.data) // 2
+
+
+def test_every_gate_is_drawn_and_tensors_without_room_are_counted(view):
+    """Eight gates of a tenth each and one of two tenths make up what is active: 8/10 + 2/10."""
+    shares = {f"g{number}": 10 + 10 * (number == 8) for number in range(9)}
+    tensors = [Tensor(f"t{number}", 800, 100, 100, shares) for number in range(15)]
+    drawing = figures.RunView(view.run, view.now, view.recipe)
+    drawing._seen[view.leaders[0]] = {1: tensors}
+    gates, active = figures.gates(drawing), figures.active_weights(drawing)
+    assert sum(trace.y[0] for trace in gates.data[:9]) == pytest.approx(1)
+    assert len(gates.data) == 9 * 12
+    assert len(active.data) == 12
+    assert gates.layout.title.text == active.layout.title.text == "the first 12 of 15 tensors"
+    drawing._seen[view.leaders[0]] = {1: tensors[:12]}
+    assert figures.active_weights(drawing).layout.title.text is None
+
+
+def test_rounds_keep_their_numbers_where_not_all_candidates_have_a_row(view):
+    """Ninety candidates: rounds end at 3, 5 and 8; the sixty rows reach down to epoch 5."""
+    epochs = [3] * 20 + [5] * 30 + [8] * 30 + [12] * 10
+    base = view.now.candidates[0]
+    found = [
+        replace(
+            base,
+            name=f"c{number:03d}",
+            epochs=count,
+            state="finalist" if count == 12 else "eliminated",
+        )
+        for number, count in enumerate(epochs)
+    ]
+    large = figures.RunView(view.run, replace(view.now, candidates=tuple(found)), view.recipe)
+    figure = figures.survival(large)
+    assert len(figure.data[0].y) == 60
+    ends = [(note.x, note.text) for note in figure.layout.annotations]
+    assert ends == [(3, "1"), (5, "2"), (8, "3")]
 
 
 def test_many_candidates_share_one_line():

@@ -40,8 +40,10 @@ def test_who_is_denser_yet_than_it_is_to_be_is_not_overlooked(tmp_path):
     assert overlooked(judge, [done, late := candidate("b", 1, 1, 1, 1, 1)], ["a"]) is late
     varied = Judge(tiny_recipe(tmp_path, *settings[1:], "space={initial_sparsity=[0.0, 0.2]}"), run)
     assert varied.arrived(done.outcome)
-    run.configuration = lambda name: {"prune.initial_sparsity": 0.2}
+    run.configuration = {"b": {"prune.initial_sparsity": 0.2}}.get
     assert not varied.arrived(candidate("b", 1, 1, 1, 1).outcome)
+    ways = [varied.arrived_by(name, 4) for name in ("b", "b-s2", "b-int8", "dense")]
+    assert ways == [False, False, True, True]
 
 
 def test_only_who_reached_the_budget_without_failing_has_finished():

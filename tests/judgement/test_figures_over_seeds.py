@@ -15,8 +15,8 @@ from hyperprune.judgement.arms import Arm, Training
 from hyperprune.judgement.sheets import interval, rows_of, sheet_of, spread
 from hyperprune.judgement.statistics import Summary, paired, summary
 from hyperprune.judgement.study import figures_of
-from hyperprune.terms.metric import PERPLEXITY
-from hyperprune.terms.sheet import Sheet, comma_separated, latex, markdown
+from hyperprune.terms.metric import PERPLEXITY, Metric
+from hyperprune.terms.sheet import Sheet, cell, comma_separated, latex, markdown
 
 TEXT = PERPLEXITY.text
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +115,9 @@ def test_an_arm_that_lost_a_seed_is_compared_over_those_that_are_left():
 def test_formats():
     sheet = Sheet(("a|b", "n"), [("x_1 & 50 %", "1.0 ± 0.5")])
     assert markdown(sheet) == "| a\\|b | n |\n| --- | ---: |\n| x_1 & 50 % | 1.0 ± 0.5 |"
+    assert cell(r"*x* _y_ a_b [l](u) `c` ~d~ \*e <f>") == (
+        r"\*x\* \_y\_ a_b \[l](u) \`c\` \~d\~ \\\*e &lt;f>"
+    )
     assert latex(sheet).splitlines()[5] == r"x\_1 \& 50 \% & 1.0 $\pm$ 0.5 \\"
     assert comma_separated(["a", "b"], [['x,"', None]]) == 'a,b\n"x,""",'
     figures = figures_of([arm("dense", "dense", {1: 2.0}), arm("a", "c000", {1: 3.0})], {})
@@ -122,3 +125,5 @@ def test_formats():
     assert dict(zip(heads, rows[1], strict=True))["valid_difference_mean"] == 1.0
     assert dict(zip(heads, rows[1], strict=True))["valid_difference_low"] is None
     assert sheet_of(figures, PERPLEXITY).rows[1][:5] == ("a", "1", "3.00", "4.00", "+1.00")
+    signed = Metric("skill", "skills", form=" .2f")
+    assert sheet_of(figures, signed).rows[1][4] == "+1.00"

@@ -326,6 +326,29 @@ def test_the_published_protocol_of_one_module(trained: Any) -> None:
     assert_equal(mine, other, 1e-12)
 
 
+class Counting(Shared):
+    """Has a step that is no step of a recurrence: how many were taken."""
+
+    step = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rnn(x)[0]
+
+
+class Training(Counting):
+    """Has a step that is no step of a recurrence: it takes a batch."""
+
+    def step(self, batch: Tensor) -> Tensor:  # type: ignore[override]
+        return self(batch).sum()
+
+
+@pytest.mark.parametrize("kind", [Counting, Training])
+def test_a_step_without_a_state_to_start_from_is_something_else(kind: type[Counting]) -> None:
+    module = kind()
+    measured = lyapunov_spectrum(module, drive())
+    assert_equal(measured, lyapunov_spectrum(module.rnn, drive()), 1e-12)
+
+
 class Remembers(nn.Module):
     """Keeps its last hidden states, with their graph."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperprune.errors import SpectrumError
 from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -225,6 +225,42 @@ def test_a_system_without_inputs_has_one_step_and_a_beginning() -> None:
         lyapunov_spectrum(cat, steps=50)
     with pytest.raises(SpectrumError, match="dt must be above 0"):
         lyapunov_spectrum(Cat(), steps=50, dt=0.0)
+
+
+class Linear(nn.Module):
+    """s' = W s in single precision, with dropout while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[0.5, 0.125], [0.0, 0.25]]))
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, s: Tensor) -> Tensor:
+        found: Tensor = self.drop(s) @ self.weight.T
+        return found
+
+
+class Stepping(Linear):
+    def initial_state(self, batch: int) -> Tensor:
+        return torch.ones(batch, 2)
+
+    def step(self, s: Tensor) -> Tensor:
+        return self(s)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("module", "start"),
+    [(Linear(), torch.ones(3, 2)), (Stepping(), None), (Stepping(), torch.ones(3, 2))],
+)
+def test_a_module_is_measured_as_float64_in_evaluation_mode(
+    module: nn.Module, start: Tensor | None
+) -> None:
+    """A map that nothing drives, too; the logs of a triangular matrix's diagonal are exact."""
+    measured = lyapunov_spectrum(module, state=start, steps=20, burn_in=0)
+    assert measured.exponents.tolist() == pytest.approx([math.log(0.5), math.log(0.25)], abs=1e-12)
+    assert measured.resolution == -8
+    assert module.training
+    assert {p.dtype for p in module.parameters()} == {torch.float32}
 
 
 def test_blocks_warn_where_halves_do_not() -> None:

@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import signal
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -12,6 +14,7 @@ from hyperprune import events
 from hyperprune.builtin.executors.worker_processes import Processes
 from hyperprune.errors import CorpusError, PluginError, RunError, Stopped
 from hyperprune.execution import Crew
+from hyperprune.execution.guarded import Guarded
 from hyperprune.execution.telling import LONGEST, MOST, telling
 from hyperprune.figures import timeline
 from hyperprune.pipeline.changes import may_change
@@ -19,6 +22,7 @@ from hyperprune.report.checks import check_run
 from hyperprune.runtime.machine import VISIBLE
 from hyperprune.store.lock import owned
 from hyperprune.testing import tiny_recipe, tiny_run, tiny_text
+from hyperprune.testing.executors import job_of
 
 
 def facts(folder):
@@ -139,6 +143,22 @@ def test_workers_find_loaded_what_they_need():
         assert executor._slots[0].pool.submit(os.getppid).result() != os.getpid()
 
 
+def test_a_worker_that_was_killed_while_it_was_idle_costs_nothing(tmp_path):
+    told = []
+    with Processes(Crew(1, 1, False, told.append, lambda: False)) as executor:
+        pool = executor._slots[0].pool
+        killed = pool.submit(os.getpid).result()
+        os.kill(killed, signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(os.getpid).result()
+        job = job_of(tmp_path, "c000", epochs=1)
+        assert executor.wait(executor.submit(job)).failure is None
+    gone, working, *_ = [event for event in told if isinstance(event, events.WorkerChanged)]
+    assert (gone.state, gone.candidate) == ("gone", "")
+    assert (working.state, working.candidate) == ("working", "c000")
+    assert working.pid != killed
+
+
 def test_what_a_worker_says_is_told_in_its_name():
     told = []
     with telling("w7", told.append):
@@ -170,6 +190,15 @@ def test_an_executor_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(registry().contributions, ("executor", "mine"), item)
     with pytest.raises(PluginError, match="executor 'mine' of test raised OSError: no such"):
         tiny_run(tmp_path, "search.executor=mine")
+
+
+def test_an_executor_without_workers_is_named():
+    class Mine:
+        workers = 0
+        submit = wait = print
+
+    with pytest.raises(RunError, match=r"executor 'mine' has 0 workers; .* at least one"):
+        Guarded(Mine, "executor 'mine'")
 
 
 def test_an_executor_is_told_ahead_of_how_many_workers_are_asked_for(tmp_path, monkeypatch):

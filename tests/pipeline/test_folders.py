@@ -197,13 +197,20 @@ def test_gradual_pruning_goes_from_dense_to_sparse_and_wins_with_what_was_asked(
     given = tiny_recipe(
         tmp_path / "text", "prune.preset=gradual", "train.epochs=8", "rounds.first=3"
     )
-    result = hyperprune.run(given, folder=tmp_path / "run")
+    seen = []
+    result = hyperprune.run(given, folder=tmp_path / "run", observers=[seen.append])
     assert result.active == round(0.5 * result.masked)
     record = hyperprune.store.run.Run.open(tmp_path / "run").outcome(result.winner)
     counts = [epoch.active for epoch in record.epochs]
     assert counts[0] > counts[-1] == result.active
     assert counts == sorted(counts, reverse=True)
     assert counts[result.best.best_epoch - 1] == result.active
+    for kind in (events.EpochFinished, events.SpectrumMeasured):
+        told = [(e.candidate, e.epoch, e.arrived) for e in seen if isinstance(e, kind)]
+        assert all(arrived for name, _, arrived in told if name == events.DENSE)
+        on_time = {epoch: arrived for name, epoch, arrived in told if name == result.winner}
+        assert {epoch for epoch, arrived in on_time.items() if arrived} == {7, 8}  # stop is 0.75
+        assert {counts[epoch - 1] for epoch in (7, 8)} == {result.active}
 
 
 def test_unknown_recipes_are_still_named(tmp_path):

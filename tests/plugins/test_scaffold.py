@@ -112,7 +112,9 @@ def test_names(asked, name, package, module):
     assert (found.name, found.package, found.module) == (name, package, module)
 
 
-@pytest.mark.parametrize("asked", ["", "Late", "2late", "a b", "../late", "late-", "class", "lä"])
+@pytest.mark.parametrize(
+    "asked", ["", "Late", "2late", "a b", "../late", "late-", "class", "lä", "max"]
+)
 def test_what_is_no_name(asked):
     with pytest.raises(PluginError, match=r"no name for a plugin|a word of Python's own"):
         names_of(asked)
@@ -126,6 +128,9 @@ def test_nothing_is_written_over_or_for_a_name_that_is_taken(tmp_path):
         write_scaffold("cosine", "schedule", tmp_path)
     with pytest.raises(PluginError, match="hyperprune-mgu has a model 'mgu' already"):
         write_scaffold("mgu", "model", tmp_path)
+    for name, kind in (("torch", "model"), ("power", "removal"), ("path", "observer")):
+        with pytest.raises(PluginError, match=f"a fresh {kind} has another '{name}' in its code"):
+            write_scaffold(name, kind, tmp_path)
     with pytest.raises(PluginError, match=r"no kind 'modle' \(did you mean 'model'\?\)"):
         write_scaffold("other", "modle", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["hyperprune-late"]

@@ -49,6 +49,21 @@ def test_an_arms_preset_stands_above_the_recipes_keys_its_own_keys_above_that_an
     assert [arm.prune.removal_rate for arm in arms.values()] == [0.1, 0.6, 0.1]
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["prune.removal_rate=0.1", "prune.schedule.minimum=0.2", "prune.update='epoch'", "train.lr=3"],
+)
+def test_set_means_the_same_for_a_study_and_for_the_recipe_that_its_run_keeps(override):
+    text = BASE + (
+        "schedule = 'cosine'\n[[arms]]\nname = 'as published'\npreset = 'rigl'\n"
+        "[[arms]]\nname = 'other'\npreset = 'rigl'\nremoval_rate = 0.6\nupdate = 50\ntrain.lr = 1.0\n"
+        "[[arms]]\nname = 'slowly'\npreset = 'gradual'\n"
+    )
+    kept = dumps(loads(text))
+    assert kept.count("initial_sparsity") == 1  # `slowly` says what its preset says
+    assert loads(kept, overrides=[override]) == loads(text, overrides=[override])
+
+
 def test_another_network_brings_its_own_options():
     arms, _ = arms_of(
         "[model]\nname = 'stacked_lstm'\nhidden = 8\nlayers = 2\n"
@@ -74,6 +89,22 @@ def test_with_a_space_every_arm_is_tried_at_every_configuration():
     assert not recipe.space
 
 
+def test_arms_of_long_values_have_names_of_their_own():
+    first, second = [f"layer.{k}" for k in range(7)], [f"layer.{k}" for k in range(6)] + ["x"]
+    arms, recipe = arms_of(f"[space]\nexclude = [{first}, {second}]\n[[arms]]\nname = 'a'\n")
+    assert {name: list(arm.prune.exclude) for name, arm in arms.items()} == {
+        f"a exclude={first}": first,
+        f"a exclude={second}": second,
+    }
+    assert len(recipe.arms) == 2
+
+
+def test_an_arm_may_bring_what_a_value_of_the_space_needs():
+    arms, _ = arms_of("[space]\ninitial_sparsity = [0.0, 0.25]\n[[arms]]\nname = 'a'\nstop = 0.5\n")
+    found = [(arm.prune.initial_sparsity, arm.prune.stop) for arm in arms.values()]
+    assert found == [(0.0, 0.5), (0.25, 0.5)]
+
+
 @pytest.mark.parametrize(
     ("text", "seeds"),
     [("seeds = 3", (1, 2, 3)), ("seed = 7\nseeds = 2", (7, 8)), ("seeds = [5, 1]", (5, 1))],
@@ -93,12 +124,14 @@ def test_seeds(text, seeds):
         ("[[arms]]\nname = 'a'\n[[arms]]\nname = 'a'", "recipe:7: arms.1.name: found 'a': two arms"),
         ("[[arms]]\nname = 'a'\n[[arms]]\nname = 'b'", "'a' and 'b' are the same"),
         ("[[arms]]\nname = 'a'\nsparsty = 0.9", "sparsty: is the same for every arm"),
+        ("[[arms]]\nname = 'a'\nschedule = 'constant'", "could be prune.schedule or train.schedule"),
         ("[[arms]]\nname = 'a'\nprune.sparsty = 0.9", "recipe:6: arms.0.prune.sparsty: unknown key"),
         ("[[arms]]\nname = 'a'\nprune.sparsity = 2", "(arm 'a')"),
         ("[[arms]]\nname = 'a'\npreset = 'ringl'", "did you mean 'rigl'?"),
         ("[[arms]]\nname = 'a'\ntrain.epochs = 2", "is the same for every arm"),
         ("[[arms]]\nname = 'a'\nspectrum.state = 'full'", "is the same for every arm"),
         ("[space]\nlr = { low = 1, high = 2 }\n[[arms]]\nname = 'a'", "give lists, and few"),
+        ("[space]\nwarmup = [1, 100]\n[[arms]]\nname = 'a'", "than train.epochs, 100, with warmup=100.0"),
         ("[final]\nstop_at_target = true\n[[arms]]\nname = 'a'", "trains every candidate"),
         ("[space]\npreset = ['set', 'rigl']", "compare presets as arms: [[arms]]"),
         ("[space]\nseed = [1, 2]", "seeds = [1, 2, 3] at the top"),

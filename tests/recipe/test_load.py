@@ -24,6 +24,10 @@ def problems(text: str, *overrides: str) -> list[str]:
             "[prune]\nsparsity = nan",
             "my.toml:2: prune.sparsity: found nan; expected a finite number",
         ),
+        (  # later than clocks go
+            "[search]\nsilence = 1e10",
+            "my.toml:2: search.silence: found 10000000000.0; expected number, ≥ 0, ≤ 1e+09",
+        ),
         ("[prune]\nsparsity = '0.8'", "my.toml:2: prune.sparsity: found '0.8'; expected number"),
         ("[prune]\nsparsity = true", "my.toml:2: prune.sparsity: found True; expected number"),
         (
@@ -119,6 +123,23 @@ def problems(text: str, *overrides: str) -> list[str]:
             "[space]\nremoval = [{name = 'mest', gamma = 0.5}]\n'removal.gamma' = [0.1]",
             "space.removal: mest: gamma has its own entry in the space",
         ),
+        (
+            "[space]\ninitial_sparsity = [0.0, 0.25]",
+            "my.toml:2: space.initial_sparsity: with 0.0: prune.stop: found 1.0; gradual pruning",
+        ),
+        (
+            "[space]\ninitial_sparsity = { low = 0.5, high = 0.9 }\n[prune]\nstop = 0.5",
+            "my.toml:2: space.initial_sparsity: found 0.9; gradual pruning starts at most as sparse",
+        ),
+        (
+            "[space]\n'train.warmup' = [5, 100.0, 200]",
+            "my.toml:2: space.train.warmup: found 100.0; expected less than train.epochs, 100",
+        ),
+        (
+            "[train]\nmicro_batch = 10\n[space]\nbatch = [20, 5]",
+            "my.toml:4: space.batch: with 5: train.micro_batch: found 10; expected at most train.ba",
+        ),
+        ("[prune]\nblock = '2:4'\nsparsity = 0.5\n[space]\nsparsity = [0.5, 0.6]", "sparsity 0.5"),
         ("[data", "my.toml: not TOML: "),
         ("a = 1\na = 2", "my.toml: not TOML: Cannot overwrite a value"),
     ],
@@ -127,6 +148,21 @@ def test_a_mistake_is_told_where_it_is_with_what_would_be_right(text, expected):
     found = problems(text)
     assert len(found) == 1, found
     assert expected in found[0]
+
+
+def test_values_of_two_settings_that_go_together_are_left_to_the_candidates():
+    # alone, 0.0 would need another stop than the recipe's own 1.0
+    recipe = loads("[space]\ninitial_sparsity = [0.0, 0.67]\nstop = [0.5, 0.75]")
+    assert set(recipe.space) == {"prune.initial_sparsity", "prune.stop"}
+
+
+def test_dots_in_comments_and_texts_nest_nothing():
+    ruler = "." * 70
+    text = f"title = '''\n{ruler}\n'''\nseed = 3  # {ruler}\n[data]\nroot = \"\\\"{ruler}\"\n"
+    recipe = loads(text)
+    assert (recipe.title, recipe.seed, recipe.data.root) == (f"{ruler}\n", 3, f'"{ruler}')
+    with pytest.raises(RecipeError, match=r"my\.toml:7: nested too deeply"):
+        loads(text + "a." * 70 + "b = 1", "my.toml")
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file():

@@ -18,6 +18,8 @@ from hyperprune.plan import disk
 from hyperprune.plan.make import make_plan
 from hyperprune.plan.settle import settle
 from hyperprune.recipe import space_of
+from hyperprune.store import atomic
+from hyperprune.training.outcome import Failure, Outcome
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,74 @@ def test_what_is_lost_is_made_again(recipe, whole, tmp_path, lost):
         path.unlink()
     hyperprune.resume(folder)
     assert contents(folder) == whole
+
+
+KILLED = Failure("killed", "its worker was killed")
+
+
+def killing(patch, name, epochs):
+    """Have the worker of a candidate killed once it has trained until an epoch."""
+    advance = worker.advance
+
+    def killed(job, *rest):
+        outcome = advance(job, *rest)
+        if job.candidate != name or job.epochs != epochs:
+            return outcome
+        return Outcome(name, (), KILLED)
+
+    patch.setattr(worker, "advance", killed)
+
+
+def test_what_the_winner_lost_is_made_again_until_its_last_epoch(recipe, tmp_path, monkeypatch):
+    """The stage that notices asked for 3 epochs of it, and its best is the 4th."""
+    folder = tmp_path / "run"
+    result = hyperprune.run(recipe, folder=folder, overrides=["final.keep='all'", "train.lr=0.5"])
+    assert result.best.best_epoch == 4
+    before, best = contents(folder), folder / result.winner / "best.safetensors"
+    kept, tensors = best.read_bytes(), atomic.read_tensors(best)[0]
+    said = []
+    losses = [
+        ("is gone", (folder / result.winner / "spectra" / "0001.safetensors").unlink),
+        ("is gone", best.unlink),
+        (
+            "is of epoch 2, and epoch 4 was better",
+            lambda: atomic.write_tensors(best, tensors, {"epoch": 2}),
+        ),
+    ]
+    for phrase, lose in losses:
+        (folder / "result.json").unlink()
+        lose()
+        assert hyperprune.resume(folder, observers=[said.append]) == result
+        assert contents(folder) == before
+        assert best.read_bytes() == kept
+        notices = [event.message for event in said if isinstance(event, events.Notice)]
+        assert f"{phrase}; {result.winner} is trained anew, to the same" in notices[-1]
+    (folder / "result.json").unlink()
+    best.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "advance", lambda job, *_: Outcome(job.candidate, (), KILLED))
+        with pytest.raises(RunError, match=f"{result.winner} failed: .* resume tries again"):
+            hyperprune.resume(folder)
+    assert hyperprune.resume(folder) == result
+    assert contents(folder) == before
+
+
+def test_who_was_killed_keeps_the_epochs_that_it_had(recipe, tmp_path, monkeypatch):
+    folder, survivor = tmp_path / "run", []
+
+    def note(event):
+        if isinstance(event, events.RoundFinished):
+            survivor[:] = event.kept
+            killing(monkeypatch, *survivor, 4)
+
+    result = hyperprune.run(recipe, folder=folder, observers=[note])
+    (killed,) = [item for item in result.candidates if item.state == "failed"]
+    assert [killed.name] == survivor
+    assert killed.epochs == 4
+    before = contents(folder)
+    (folder / "result.json").unlink()
+    assert hyperprune.resume(folder) == result
+    assert contents(folder) == before
 
 
 def test_a_damaged_checkpoint_is_named_and_can_be_deleted(recipe, whole, tmp_path):

@@ -5,9 +5,13 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from hyperprune import serve
 
 pytest.importorskip("starlette", reason="pip install 'hyperprune[serve]'")
 httpx = pytest.importorskip("httpx", reason="pip install 'hyperprune[test]'")
@@ -100,6 +104,23 @@ def test_a_strange_host_or_origin_is_turned_away(folder):
     assert asked.get(f"/{TOKEN}/", headers={"origin": "http://evil.example"}).status_code == 403
 
 
+def test_at_the_port_of_http_a_browser_says_no_port():
+    from hyperprune.serve.guard import own_hosts
+
+    assert own_hosts(8123) == ("127.0.0.1:8123", "localhost:8123")
+    assert {"127.0.0.1", "localhost", "127.0.0.1:80"} < set(own_hosts(80))
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names are text there")
+def test_a_run_whose_name_is_no_text_is_listed_without_a_link(folder):
+    (folder / "first").rename(folder / os.fsdecode(b"caf\xe9 <b>"))
+    shutil.copytree(RECORDED, folder / "a b?c")
+    listed = client(folder).get(f"/{TOKEN}/")
+    assert listed.status_code == 200
+    assert "<td>caf\\udce9 &lt;b&gt;</td>" in listed.text
+    assert f'href="/{TOKEN}/run/a%20b%3Fc/"' in listed.text
+
+
 def test_stopping_is_off_unless_allowed(folder, monkeypatch):
     from hyperprune.store.lock import owned
 
@@ -112,7 +133,11 @@ def test_stopping_is_off_unless_allowed(folder, monkeypatch):
         assert client(folder, allow_stop=True).post(stop).status_code == 200
     assert sent == [(os.getpid(), signal.SIGINT)]
     assert client(folder, allow_stop=True).get(stop).status_code == 405
-    assert client(folder, allow_stop=True).post(stop).status_code == 404  # nobody works on it now
+    refused = client(folder, allow_stop=True).post(stop)  # nobody works on it now
+    assert (refused.status_code, refused.text) == (
+        404,
+        "nobody on this machine works on this run\n",
+    )
     assert len(sent) == 1
 
 
@@ -129,6 +154,51 @@ def test_a_page_that_is_asked_for_often_is_made_once(folder, monkeypatch):
         log.write("\n")
     assert asked.get(f"/{TOKEN}/run/first/").status_code == 200  # grown, but a moment ago
     assert len(made) == 1
+
+
+def test_at_its_end_a_run_has_a_page_of_its_result_at_once(folder):
+    from hyperprune.store.lock import owned
+
+    asked, run = client(folder), folder / "first"
+    (run / "result.json").rename(folder / "result.json")
+    with owned(run):
+        page = asked.get(f"/{TOKEN}/run/first/").text
+        assert 'data-state="running"' in page
+        assert "This run is not finished" in page
+        (folder / "result.json").rename(run / "result.json")
+        assert asked.get(f"/{TOKEN}/run/first/progress.json").json()["state"] == "running"
+    ended = asked.get(f"/{TOKEN}/run/first/").text  # a moment later; the lock was all that changed
+    assert 'data-state="finished"' in ended
+    assert "This run is not finished" not in ended
+
+
+BROWSER = """
+const events = [], elements = {}, states = JSON.parse(process.argv[1]);
+const element = (id) => elements[id] ??= {
+  dataset: { stamp: "", state: "running" }, replaceChildren() {}, addEventListener() {} };
+globalThis.document = { hidden: false, getElementById: element };
+globalThis.location = { pathname: "/", reload: () => events.push("reload") };
+globalThis.setTimeout = (again) => states.length && again();
+globalThis.fetch = async () => ({ ok: true, json: async () => ({
+  state: states.shift(), stage: "", done: 1, total: 2, rows: [], log: [], stamp: "s" }) });
+process.on("exit", () => console.log(events.length, states.length));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node")
+@pytest.mark.parametrize(
+    ("states", "reloads_and_left"),
+    [(["running"] * 3, "0 0"), (["running", "finished", "finished"], "1 1")],
+)
+def test_a_page_is_loaded_anew_once_when_its_run_ends(states, reloads_and_left):
+    script = Path(serve.__file__).with_name("live.js").read_text()
+    said = subprocess.run(
+        ["node", "-e", BROWSER + script, json.dumps(states)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == reloads_and_left
 
 
 def test_a_damaged_run_is_told_in_words(folder):

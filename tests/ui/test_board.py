@@ -1,3 +1,4 @@
+import io
 import math
 
 import pytest
@@ -5,6 +6,9 @@ from scripted import measured, plan, stream, trained
 
 from hyperprune import events
 from hyperprune.ui.board import Board
+from hyperprune.ui.live import screen
+from hyperprune.ui.plain import PlainLines
+from hyperprune.ui.rows import meets_target
 
 
 def told(stream, clock=None):
@@ -124,3 +128,26 @@ def test_rounds_keep_and_eliminate():
 def test_before_anything_is_known():
     board = Board()
     assert (board.total, board.done, board.best, board.target_cost) == (0, 0, None, None)
+
+
+def test_what_gradual_pruning_passes_on_its_way_is_no_result(rendered):
+    """Denser networks beat the target until the third epoch of four, where the sparsity is reached."""
+    board, output = Board(), io.StringIO()
+    lines = PlainLines(output, board)
+    lines(events.RunStarted("runs/tiny", plan(), resumed=False, target=4.0))
+    lines(events.StageStarted("search", 6))
+    lines(events.EpochFinished("c001", 1, 4.1, 4.1, False))  # is pruned at once
+    for epoch, loss in enumerate((3.5, 3.9, 4.3), start=1):
+        lines(events.EpochFinished("c000", epoch, loss, loss, False, arrived=epoch > 2))
+        row = board.row("c000")
+        assert row.best_cost == loss
+        assert not meets_target(row, board)
+        assert board.best.name == "c001"
+    assert "meets" not in output.getvalue()
+    assert "meets" not in rendered(screen(board, 100, 20), 100, 20)
+    lines(events.EpochFinished("c000", 4, 3.8, 3.8, False))
+    lines(events.SpectrumMeasured("c000", 4, 3.8, 0.5, 0.1, 0.1, -0.1, 0))
+    assert board.best is row
+    assert meets_target(row, board)
+    assert "meets the dense target" in output.getvalue()
+    assert "meets the target" in rendered(screen(board, 100, 20), 100, 20)

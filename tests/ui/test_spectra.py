@@ -1,5 +1,7 @@
 """A spectrum on the screen: resolved exponents, lost ones as a count, and what a comparison rests on."""
 
+import json
+import math
 from dataclasses import replace
 
 import torch
@@ -56,3 +58,11 @@ def test_json_has_raw_exponents_and_the_counts():
     assert told["lost"] == [[1, 1], [1, 0]]
     assert told["resolution"] == -8.0
     assert as_json(LOST.raw())["resolution"] is None
+
+
+def test_json_has_no_number_for_what_is_not_known():
+    """One sequence has no standard error, one step no halves that could drift."""
+    one = spectrum([[-1.0, -2.0, -3.0]])
+    told = as_json(replace(one, drift=torch.full((3,), math.nan, dtype=torch.float64)))
+    assert told["drift"] == told["standard_error"] == [None] * 3
+    json.dumps(told, allow_nan=False)

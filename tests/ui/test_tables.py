@@ -4,9 +4,9 @@ import pytest
 from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
-from hyperprune.terms.metric import PERPLEXITY
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.ui import text
-from hyperprune.ui.candidates import candidate_table
+from hyperprune.ui.candidates import candidate_rows, candidate_sheet, candidate_table
 from hyperprune.ui.costs import plan_facts
 from hyperprune.ui.networks import topology_table
 from hyperprune.ui.verdict import result_facts
@@ -90,6 +90,24 @@ def test_who_went_out_better_than_the_winner_is_named(rendered):
     told = rendered(result_facts(replace(RESULT, overlooked="c001")), 200)
     assert "overlooked             c001 went out after" in told
     assert "final.rescue" in told
+
+
+def test_tables_for_elsewhere_are_best_first_and_settings_of_rows_are_in_full():
+    """By the metric, which is an accuracy here, among those that came as far."""
+    accuracy = Metric("accuracy", "accuracies", of="complement")
+    found = [
+        candidate(name, state, value)
+        for name, state, value in (
+            ("c000", "finalist", 0.8),
+            ("c001", "finalist", 0.9),
+            ("c002", "winner", 0.7),
+        )
+    ]
+    assert [row[0] for row in candidate_sheet(found, accuracy).rows] == ["c002", "c001", "c000"]
+    heads, rows = candidate_rows(found)
+    assert [dict(zip(heads, row, strict=True))["prune.removal_rate"] for row in rows] == [
+        "0.512345"
+    ] * 3
 
 
 def test_candidates_are_listed_best_first(rendered):

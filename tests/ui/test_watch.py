@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -7,6 +8,8 @@ from scripted import stream
 from hyperprune import events
 from hyperprune.errors import PluginError
 from hyperprune.plugins import Contribution, registry
+from hyperprune.terms.duration import duration
+from hyperprune.ui.follow import following
 from hyperprune.ui.live import LiveView
 from hyperprune.ui.plain import PlainLines
 from hyperprune.ui.watch import watching
@@ -46,6 +49,20 @@ def test_lines_where_there_is_no_terminal_and_a_view_where_there_is_one(monkeypa
     monkeypatch.setenv("TERM", "dumb")
     with watching(console(force_terminal=True), stream) as observers:
         assert isinstance(observers[0], PlainLines)
+
+
+def test_lines_of_the_past_say_when_they_happened(tmp_path):
+    logged = [
+        ("2026-01-01T10:00:00", {"event": "StageStarted", "stage": "dense", "epochs": 4}),
+        ("2026-01-01T10:02:05", {"event": "Notice", "message": "slow"}),
+        ("2026-01-01T11:00:00", {"event": "RunFinished", "folder": "runs/tiny", "result": {}}),
+    ]
+    lines = [json.dumps({"time": time, **event}) + "\n" for time, event in logged]
+    (tmp_path / "log.jsonl").write_text("".join(lines))
+    output = io.StringIO()
+    following(tmp_path, console(), output)
+    shown = [line[:8].strip() for line in output.getvalue().splitlines()]
+    assert shown == [duration(seconds) for seconds in (0, 125, 3600)]
 
 
 def test_quiet_says_nothing():

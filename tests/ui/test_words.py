@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperprune.judgement.margin import Margin
 from hyperprune.terms.duration import duration
-from hyperprune.terms.metric import PERPLEXITY
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.ui import text
 
 
@@ -65,3 +66,15 @@ def test_settings_are_named_by_their_last_word_where_one_key_has_it():
     assert text.configuration(values) == "init=er, lr=20.0, removal=mest(gamma=0.5)"
     names = text.short_names(["prune.removal.gamma", "prune.growth.gamma", "train.lr"])
     assert list(names.values()) == ["prune.growth.gamma", "prune.removal.gamma", "lr"]
+
+
+@pytest.mark.parametrize("form", [".3f", "+.3f", " .3f", ">9.3f"])
+def test_a_margin_has_one_sign_whatever_the_format_says(form):
+    metric = Metric("skill", "skills", form=form)
+    told = text.margin_words(metric, Margin(0.1, -0.2, 0.4))
+    assert told == ("+0.100", "-0.200", "+0.400", "")
+
+
+def test_where_nothing_was_searched_a_candidate_has_the_recipes_settings():
+    assert text.configured({}) == "the recipe's own settings"
+    assert text.configured({"prune.init": "er"}) == "init=er"

@@ -143,10 +143,10 @@ def _layer_pairs(
 ) -> list[tuple[Tensor, Tensor]]:
     """Exponents of each layer of both, largest first."""
     candidate, reference = _resolved(candidate, reference)
-    mine, other = candidate.by_layer(), reference.by_layer()
-    if len(mine) != len(other):
-        raise SpectrumError(f"spectra of {len(mine)} and {len(other)} layers cannot be paired")
-    return list(zip(mine, other, strict=True))
+    mine, other = (spectrum.layers.unique().tolist() for spectrum in (candidate, reference))
+    if mine != other:  # where only the leading exponents were kept, a layer may have none
+        raise SpectrumError(f"spectra of layers {mine} and {other} cannot be paired")
+    return list(zip(candidate.by_layer(), reference.by_layer(), strict=True))
 
 
 def _transport(mine: Tensor, other: Tensor, order: float) -> float:

@@ -227,18 +227,31 @@ class Processes:
             self._drain(slot, patience / max(1, len(self._slots)))
             if slot.future is not None and slot.future.done():
                 self._drain(slot, 0.0)
-                broken = self._collect(slot)
-                if broken:
-                    slot.close()
-                    self._slots[index] = slot = self._new_slot(index)
+                if self._collect(slot):
+                    slot = self._renewed(index)
             if slot.future is None and self._waiting:
-                slot.ticket = self._waiting.popleft()
-                slot.ticket.heard = time.monotonic()
-                with interrupts_blocked():  # the first job starts the process
-                    slot.future = slot.pool.submit(_work, slot.ticket.job)
-                slot.worker = next(iter((slot.pool._processes or {}).values()), None)
-                self._tell(slot, "working")
+                ticket = self._waiting.popleft()
+                try:
+                    self._hand_out(slot, ticket)
+                except BrokenProcessPool:  # its worker was killed while it had nothing to do
+                    self._tell(slot, "gone", slot.died())
+                    slot = self._renewed(index)
+                    self._hand_out(slot, ticket)
             self._end_the_silent(slot)
+
+    def _renewed(self, index: int) -> _Slot:
+        """A slot with a new worker in place of one whose worker died."""
+        self._slots[index].close()
+        self._slots[index] = self._new_slot(index)
+        return self._slots[index]
+
+    def _hand_out(self, slot: _Slot, ticket: Ticket) -> None:
+        with interrupts_blocked():  # the first job starts the process
+            slot.future = slot.pool.submit(_work, ticket.job)
+        ticket.heard = time.monotonic()
+        slot.ticket = ticket
+        slot.worker = next(iter((slot.pool._processes or {}).values()), None)
+        self._tell(slot, "working")
 
     def _end_the_silent(self, slot: _Slot) -> None:
         if slot.future is None or slot.ticket is None or slot.worker is None or slot.silent:

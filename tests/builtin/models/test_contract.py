@@ -63,6 +63,20 @@ def test_bf16_stays_near(case, monkeypatch):
     torch.testing.assert_close(*losses, rtol=0.02, atol=0)
 
 
+@pytest.mark.parametrize("case", TINY)
+def test_weights_in_bf16_train_and_answer(case):
+    model = make(case)()
+    text = torch.randint(VOCABULARY, (6, 3), generator=torch.Generator().manual_seed(1))
+    whole, _ = model.eval().evaluation_loss(text[:-1], text[1:], model.initial_state(3))
+    model.bfloat16()
+    half, state = model.evaluation_loss(text[:-1], text[1:], model.initial_state(3))
+    torch.testing.assert_close(half.float(), whole, rtol=0.02, atol=0)
+    state = tuple(part.detach() for part in state)  # a segment goes on from the one before
+    loss, _, _ = model.train().training_loss(text[:-1], text[1:], state)
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
 @pytest.mark.parametrize(
     ("case", "options", "said"),
     [
