@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hyperprune.corpus import Part, Sequences
 from hyperprune.errors import CorpusError
-from hyperprune.task.contract import Batches, Cut, Split
+from hyperprune.task.contract import Batches, Cut, Split, Task
 from hyperprune.task.sequences import SequenceTask
 from hyperprune.task.whole import WORDS, first_long, need_sequences, pieces_of, whole_batches
 from hyperprune.terms.metric import Metric
@@ -32,6 +32,18 @@ class Regression(SequenceTask):
         self.unit = f"mean {loss} error"
         for split in SPLITS:
             _check_targets(self.data, split)
+        self.bound = Task.bound * max(1.0, *(self._error_of_zeros(split) for split in SPLITS))
+
+    def _error_of_zeros(self, split: Split) -> float:
+        """The error of who always answers 0; raises CorpusError where float32 cannot hold it."""
+        targets = _flat(getattr(self.data, split))
+        errors = self.losses(torch.zeros_like(targets), targets)[0]
+        if not torch.isfinite(errors.sum()):
+            raise CorpusError(
+                f"{self.data.name}: y of the {WORDS[split]} split goes to {targets.abs().max():.3g}, "
+                f"and float32 cannot hold its {self.unit}; divide y by a constant"
+            )
+        return float(errors.mean()) if len(errors) else 0.0
 
     @property
     def outputs(self) -> int:
