@@ -74,6 +74,11 @@ def settle(
     """Check what a study was asked for; raises RecipeError with every problem, one a line."""
     domains = {_path(key): domain_of(key, value) for key, value in space.items()}
     problems = list(_alien(sections))
+    problems += [
+        f"space.{key}: is prune.{key}, which the space has too; say one"
+        for key in space
+        if _path(key) != key and _path(key) in space
+    ]
     pruning = {path: value for path, value in domains.items() if path.startswith("prune.")}
     document: dict[str, Any] = {name: dict(value) for name, value in sections.items() if value}
     document |= {"title": title, "seed": seed, "train": {"epochs": epochs}, "space": pruning}

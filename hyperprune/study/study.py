@@ -129,17 +129,23 @@ class Study:
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.folder = folder
         self._settings, self._inputs, self._steps = settings, inputs, steps
-        said = {**settings.plain(), "steps": steps, "inputs": digest(inputs)}
+        self._said = {**settings.plain(), "steps": steps, "inputs": digest(inputs)}
+        self._observers = observers
         with owned(folder):
-            self._facts = StudyFolder.of(folder, said)
-        self._judge = Judge(settings.recipe, self._facts, prune_part)
-        self._notify = teller(self._facts, observers)
-        own = frozenset(own_part({item.path: None for item in settings.space.dimensions}))
+            self._open()
+
+    def _open(self) -> None:
+        """Read the folder's facts."""
+        recipe = self._settings.recipe
+        self._facts = StudyFolder.of(self.folder, self._said)
+        self._judge = Judge(recipe, self._facts, prune_part)
+        self._notify = teller(self._facts, self._observers)
+        own = own_part({item.path: None for item in self._settings.space.dimensions})
         self._desk = Desk(
             self._facts,
-            settings.recipe.seed,
-            settings.recipe.train.epochs,
-            own,
+            recipe.seed,
+            recipe.train.epochs,
+            frozenset(own),
             self._measure,
             self._told,
         )
@@ -153,6 +159,7 @@ class Study:
         built alike begin alike. Raises Ended where every candidate failed.
         """
         with owned(self.folder):
+            self._open()  # another study object may have gone on since
             yield from self._course()
 
     def _course(self) -> Turns:

@@ -182,9 +182,11 @@ class Trial:
         network: as it would be used (averages, where you average), in whichever mode. train_loss is read by
         objectives over training curves; the validation loss where it is not told. spectrum: one that you
         measured yourself. A loss or a network that is no longer finite ends the trial, and not the study:
-        then the answer is None, as it is where `spectrum.measure` is false.
+        then the answer is None, as it is where `spectrum.measure` is false, or the trial has failed already.
         """
-        if not self._begun or self._report is not None or self.cause is not None:
+        if self.cause is not None:
+            return None
+        if not self._begun or self._report is not None:
             raise RunError(
                 f"{self.name}: one report an epoch, inside `for epoch in trial.epochs()`"
             )
@@ -197,6 +199,10 @@ class Trial:
                 return None
             if abs(value) > LARGEST_LOSS:
                 raise RunError(f"{self.name}: found a loss of {value:g}; {TOO_LARGE}")
+        for name, parameter in network.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                self.cause = f"diverged: {name!r} holds NaN or infinity"
+                return None
         if spectrum is None:
             try:
                 spectrum = self.desk.measure(network)
@@ -252,4 +258,11 @@ class Trial:
 
 
 def _number(value: Any) -> float:
-    return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    """A loss as a float; raises RunError where it is none."""
+    try:
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, RuntimeError):
+        shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
+        raise RunError(
+            f"found a {type(value).__name__}{shape} for a loss; expected one number"
+        ) from None

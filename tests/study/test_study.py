@@ -175,6 +175,20 @@ def test_a_study_that_is_stopped_again_and_again_ends_as_one_that_was_not(
     assert loop(study(tmp_path)) == []
 
 
+def test_a_study_object_goes_on_from_what_another_has_done(tmp_path: Path) -> None:
+    """Both were made before anything was known; what the first finds is not found, and lost, again."""
+    two = [study(tmp_path, inputs=None, spectrum={"measure": False}) for _ in range(2)]
+    for asked in two:
+        turns = 0
+        for trial in asked:
+            net = nn.Linear(1, 1)
+            for _ in trial.epochs(net):
+                trial.report(net, trial["lr"])
+            turns += 1
+        assert turns == (7 if asked is two[0] else 0)
+    assert two[0].results == two[1].results
+
+
 def test_a_trial_that_keeps_nothing_begins_again(tmp_path: Path) -> None:
     asked = study(tmp_path, space={"lr": [1e-5, 0.05]}, final={"finalists": 1})
     seen = loop(asked, keep="nothing")
@@ -375,6 +389,21 @@ def test_a_goal_in_weights_needs_an_engine_that_counts_them() -> None:
         next(epochs)
 
 
+def test_a_trial_that_has_failed_is_reported_in_vain(tmp_path: Path) -> None:
+    """One has no finite weights, whatever its loss; one says so itself and is reported all the same."""
+    asked = study(tmp_path, space={"lr": [0.1, 0.2, 0.3]}, inputs=None, spectrum={"measure": False})
+    for trial in asked:
+        net = nn.Linear(1, 1)
+        for _ in trial.epochs(net):
+            if trial["lr"] == 0.2:
+                nn.init.constant_(net.weight, torch.nan)
+            if trial["lr"] == 0.3:
+                trial.fail("no room")
+            trial.report(net, 0.5)
+    causes = {r.configuration["lr"]: r.cause for r in asked.results}
+    assert causes == {0.1: None, 0.2: "diverged: 'weight' holds NaN or infinity", 0.3: "no room"}
+
+
 @pytest.mark.parametrize("who", ["dense", "everyone"])
 def test_a_study_without_anyone_left_says_why(who: str) -> None:
     def turns() -> None:
@@ -448,6 +477,16 @@ def test_a_setting_that_nobody_reads_is_a_mistake() -> None:
         _ = first()["l"]
 
 
+def test_a_loss_is_one_number() -> None:
+    trial, net = first(), Net()
+    _ = trial["lr"]
+    next(trial.epochs(net))
+    with pytest.raises(RunError, match=r"found a Tensor of shape \(2,\) for a loss; expected one"):
+        trial.report(net, torch.ones(2))
+    with pytest.raises(RunError, match="found a NoneType for a loss"):
+        trial.report(net, None)  # type: ignore[arg-type]
+
+
 def test_a_loss_beyond_what_a_journal_holds_is_refused() -> None:
     trial, net = first(), Net()
     _ = trial["lr"]
@@ -509,6 +548,7 @@ def test_a_state_of_a_strangers_is_not_executed(
         ({"space": {"lr": [nn.ReLU]}}, r"space\.lr: found .*; expected a number, a text"),
         ({"base": {"growth": "random", "lr": 1}}, r"base\.growth: is a setting of pruning"),
         ({"base": {"act": nn.ReLU, "lr": 1}}, r"base\.act: found .*; expected a number"),
+        ({"space": {"stop": [1.0], "prune.stop": [0.5]}}, r"space\.stop: is prune\.stop, which the"),
         ({"search": {"workers": 2}}, r"search\.workers: is of no use in a study"),
         ({"search": {"executor": "ray"}}, r"search\.executor: is of no use in a study"),
         ({"prune": {"active": 50}}, r"prune\.active: is of no use in a study"),
