@@ -41,6 +41,7 @@ class Table:
     x: list[Tensor]
     y: list[Any] | None = None  # of each sequence: a number, a word, or one of these a step
     groups: list[str] | None = None
+    cells: list[list[tuple[int, str]]] | None = None  # each step's row and label, not yet read
 
     @property
     def features(self) -> int:
@@ -55,6 +56,13 @@ class Table:
             )
 
     @property
+    def a_step(self) -> bool | None:
+        """Whether sequences have several answers, as one a step; None where they have none."""
+        if self.y is None:
+            return None
+        return self.y[0].dim() > 0 if isinstance(self.y[0], Tensor) else isinstance(self.y[0], list)
+
+    @property
     def words(self) -> set[str]:
         """Labels that are words."""
         flat = [v for y in self.y or [] for v in (y if isinstance(y, list) else [y])]
@@ -62,7 +70,7 @@ class Table:
 
 
 def read_table(path: Path, columns: Columns) -> Table:
-    """Read one file; raises CorpusError naming the row of what is wrong."""
+    """Read one file, labels of a CSV table apart; raises CorpusError naming the row of what is wrong."""
     return _from_csv(path, columns) if path.suffix == ".csv" else table_of(path, _load(path))
 
 
@@ -75,6 +83,8 @@ def joined(tables: Sequence[Table]) -> Table:
             first.groups is None
         ):
             raise CorpusError(f"{other.path} and {first.path} differ in having labels or groups")
+        if other.a_step != first.a_step:
+            raise CorpusError(f"of {first.path} and {other.path} only one has a label a step")
     return Table(
         first.path,
         [row for table in tables for row in table.x],
@@ -241,7 +251,7 @@ def _from_csv(path: Path, columns: Columns) -> Table:
     if not lines or not features:
         raise CorpusError(f"{path} has no {'row' if not lines else 'column of features'}")
     steps: dict[str, list[tuple[float, int, list[float]]]] = {}
-    answers: dict[str, list[tuple[float, str]]] = {}
+    answers: dict[str, list[tuple[float, int, str]]] = {}
     groups: dict[str, str] = {}
     for number, line in lines:
         if len(line) != len(head):
@@ -251,7 +261,10 @@ def _from_csv(path: Path, columns: Columns) -> Table:
         values = [_number(path, number, name, line[place[name]]) for name in features]
         steps.setdefault(name, []).append((when, number, values))
         if columns.label in place:
-            answers.setdefault(name, []).append((when, line[place[columns.label]]))
+            said = line[place[columns.label]]
+            if not said.strip():
+                raise CorpusError(f"{path}, row {number}: {columns.label} is empty")
+            answers.setdefault(name, []).append((when, number, said))
         if columns.group in place:
             own = line[place[columns.group]]
             if groups.setdefault(name, own) != own:
@@ -266,8 +279,8 @@ def _from_csv(path: Path, columns: Columns) -> Table:
                     f"{path}, row {after[1]}: sequence {name!r} has time {after[0]:g} twice"
                 )
     x = [torch.tensor([values for _, _, values in own]) for own in steps.values()]
-    labels = _label_column(path, answers) if answers else None
-    return Table(path, x, labels, list(groups.values()) or None)
+    cells = [[(number, said) for _, number, said in sorted(own)] for own in answers.values()]
+    return Table(path, x, None, list(groups.values()) or None, cells or None)
 
 
 def _check_head(path: Path, head: Sequence[str], columns: Columns) -> None:
@@ -290,27 +303,3 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
             f"{path}, row {row}: {column} is {cell}; fill in or leave out what is missing"
         )
     return value
-
-
-def _label_column(path: Path, answers: Mapping[str, list[tuple[float, str]]]) -> list[Any]:
-    """Labels or targets: of a sequence where each has only one, else of every step."""
-    cells = {name: [cell for _, cell in sorted(own)] for name, own in answers.items()}
-    flat = [cell for own in cells.values() for cell in own]
-    if any(not cell.strip() for cell in flat):
-        raise CorpusError(f"{path}: a label is empty")
-    read = _kind(flat)
-    if all(len(set(own)) == 1 for own in cells.values()):
-        return [read(own[0]) for own in cells.values()]
-    return [[read(cell) for cell in own] for own in cells.values()]
-
-
-def _kind(cells: Sequence[str]) -> Any:
-    """How labels are read: as integers, as numbers where some are not whole, else as words."""
-    for kind in (int, float):
-        try:
-            values = [kind(cell) for cell in cells]
-        except ValueError:
-            continue
-        if all(math.isfinite(value) for value in values):
-            return kind
-    return str

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperprune.corpus.array_files import part_of, table_of
+from hyperprune.corpus.array_files import KEYS, part_of, table_of
 from hyperprune.corpus.sequences import Part
 from hyperprune.errors import CorpusError
 
 EXPECTED = (
-    "expected (x, y), a mapping with x and y, or a map-style data set of such pairs; x: (N, T, F), or a "
-    "list of N sequences (T, F)"
+    "expected (x, y), a mapping with x and y (and lengths), or a map-style data set of such pairs; x: "
+    "(N, T, F), or a list of N sequences (T, F)"
 )
 
 
@@ -27,7 +27,11 @@ def arrays_of(given: Any, what: str) -> dict[str, Tensor]:
             raise CorpusError(
                 f"{what}: found a mapping with {', '.join(map(str, given))}; {EXPECTED}"
             )
+        if unknown := sorted(set(given) - set(KEYS)):
+            raise CorpusError(f"{what}: found {unknown[0]!r}; what is read: {', '.join(KEYS)}")
         x, y = given["x"], given["y"]
+        if "lengths" in given:
+            return _with_lengths(x, given["lengths"], y, what)
     elif isinstance(given, (tuple, list)) and len(given) == 2:
         x, y = given
     elif hasattr(given, "__len__") and hasattr(given, "__getitem__"):
@@ -40,6 +44,17 @@ def arrays_of(given: Any, what: str) -> dict[str, Tensor]:
     else:
         raise CorpusError(f"{what}: found {type(given).__name__}; {EXPECTED}")
     return {**inputs_of(x, what), "y": _answers(y, what)}
+
+
+def _with_lengths(x: Any, lengths: Any, y: Any, what: str) -> dict[str, Tensor]:
+    """Arrays as files have them, held against what files must hold."""
+    found = {
+        "x": _tensor(x, f"{what}: x").float(),
+        "lengths": _tensor(lengths, f"{what}: lengths"),
+        "y": _answers(y, what),
+    }
+    table_of(Path(what), {name: own.numpy() for name, own in found.items()})
+    return found
 
 
 def inputs_of(x: Any, what: str) -> dict[str, Tensor]:

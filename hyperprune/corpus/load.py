@@ -16,10 +16,12 @@ from hyperprune.recipe.records import Data
 _provided: dict[str, Corpus | Sequences] = {}  # by what a recipe says of its data
 
 
-def load_corpus(data: Data) -> Corpus | Sequences:
-    """Load a recipe's data once a process, cut to the shares it asks for."""
+def load_corpus(data: Data, *, anew: bool = False) -> Corpus | Sequences:
+    """Load a recipe's data once a process, cut to the shares it asks for; `anew`, as they are now."""
     if _provided and (known := _provided.get(data.model_dump_json())) is not None:
         return known
+    if anew:
+        _load_corpus.cache_clear()
     shares = (data.train_fraction, data.eval_fraction)
     files = registry().files  # the same name may mean another file's corpus
     return _load_corpus(data.corpus, data.root, shares, json.dumps(data.options), files)

@@ -33,6 +33,8 @@ class Guarded:
             what = type(self.inner).__name__
             raise RunError(f"{who} made a {what}; an executor has workers, submit and wait")
         self.workers = self.inner.workers
+        if self.workers < 1:
+            raise RunError(f"{who} has {self.workers} workers; an executor has at least one")
 
     def __enter__(self) -> Guarded:
         with self._named():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hyperprune.corpus import Part, Sequences
 from hyperprune.corpus.array_files import Columns, part_of, read_table
 from hyperprune.corpus.given import arrays_of, inputs_of, part_given
+from hyperprune.corpus.labels import read_labels
 from hyperprune.corpus.sequences import scaled_by
 from hyperprune.errors import CorpusError, RunError
 from hyperprune.model import State
@@ -84,7 +85,11 @@ def score_sequences(
             first, state = len(found), initial(batch.width)
             found += [[] for _ in range(batch.width)]
             sums += [(0, 0.0, 0.0)] * batch.width
+        if batch.a_step != reads.a_step:
+            now, then = ("step" if own else "sequence" for own in (batch.a_step, reads.a_step))
+            raise CorpusError(f"{name} has an answer a {now}; the network learnt one a {then}")
         outputs, state = predict(batch.inputs, state)  # (T, B, O)
+        _check_padding(outputs, batch.lengths, name)
         for n in range(batch.width):
             own = batch.rows(slice(n, n + 1))
             length = len(outputs) if own.lengths is None else int(own.lengths)
@@ -127,6 +132,7 @@ def answer_sequences(
         longest = int(own.lengths.max())
         inputs = own.x[:, :longest].transpose(0, 1)  # (T, B, F)
         outputs, _ = predict(inputs, initial(len(own)))
+        _check_padding(outputs, own.lengths, "x")
         found += [
             _outputs([outputs[:length, n]], reads) for n, length in enumerate(own.lengths.tolist())
         ]
@@ -137,6 +143,20 @@ def _outputs(pieces: list[Tensor], reads: Reads) -> Tensor:
     """Outputs (T, O) of a sequence, or (O,) after its last step."""
     whole = torch.cat(pieces)
     return whole if reads.a_step else whole[-1]
+
+
+def _check_padding(outputs: Tensor, lengths: Tensor | None, name: str) -> None:
+    """Raise CorpusError where sequences differ in length, and outputs (T, B, O) are one for each.
+
+    The network read what they were padded with before it answered.
+    """
+    if lengths is None or len(outputs) < 2 or bool((lengths == lengths[0]).all()):
+        return
+    if torch.equal(outputs, outputs[:1].expand_as(outputs)):
+        raise CorpusError(
+            f"{name}: sequences have different lengths, and the network answers once for each, after what "
+            "they are padded with; give those of one length together"
+        )
 
 
 def _part(about: About, given: Any) -> tuple[str, Part]:
@@ -153,7 +173,9 @@ def _part(about: About, given: Any) -> tuple[str, Part]:
         raise CorpusError(f"there is no file {given}")
     options = about.recipe.data.options
     names = {key: options.get(key, key) for key in ("sequence", "time", "label", "group")}
-    table = read_table(given, Columns(**names))
+    [table] = read_labels(
+        [read_table(given, Columns(**names))], str if reads.labels else None, a_step=reads.a_step
+    )
     unknown = sorted(table.words - set(reads.labels))
     if unknown:
         raise CorpusError(

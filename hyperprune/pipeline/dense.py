@@ -38,7 +38,8 @@ class DenseReference:
             (key,) = recipe.dense.given
             session.notify(events.Notice(f"the dense reference is given by dense.{key}"))
         elif known is None:
-            history = cache.fetch(self.key, self.folder, self.epochs)
+            metric = session.settled.task.metric
+            history = cache.fetch(self.key, self.folder, self.epochs, metric)
             self._there = Outcome(DENSE, history) if history else None
             if history:
                 session.notify(events.Notice("the dense reference comes from the cache"))

@@ -96,6 +96,13 @@ def _measured(settled: Settled, path: Path, folder: TrainingFolder) -> Outcome:
     trainer = _loaded(settled, path)
     valid = trainer.evaluate(trainer.heldout("valid"))
     train = trainer.evaluate(trainer.heldout("train"))
+    for name, loss in (("training", train.loss), ("validation", valid.loss)):
+        if not loss <= settled.task.bound:
+            raise RunError(
+                f"dense.weights: the network of {path} has a {name} loss of {loss:.4g} "
+                f"{settled.task.unit} (above {settled.task.bound:.4g}), so nothing can be compared "
+                "with it: was it trained on these data, scaled as they are here?"
+            )
     said, spectrum = settled.recipe.spectrum, None
     if said.measure:
         spectrum = measure_spectrum(trainer, spectrum_text(settled.task, said), said)

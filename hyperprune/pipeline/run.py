@@ -80,9 +80,9 @@ def begin(
     profile: bool = False,
 ) -> RunResult:
     """Carry out a settled recipe in a new run folder; what cannot begin has left none."""
+    check_given(settled)
     target = Path(folder) if folder is not None else new_folder(settled.recipe.title)
     check_new(target)  # before a lock is put there
-    check_given(settled)
     with owned(target):
         made = Run.create(target, settled.recipe, environment(settled.workers, settled.threads))
         # The recipe from here on names the run's own copies of plugin files.

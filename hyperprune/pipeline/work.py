@@ -114,7 +114,8 @@ def _told(session: Session, outcome: Outcome) -> Outcome:
     """An outcome with the epochs that a worker which was killed could not tell: its checkpoint does."""
     if outcome.failure is None or outcome.failure.kind != "killed":
         return outcome
-    return replace(outcome, epochs=session.run.training(outcome.candidate).history())
+    folder = session.run.training(outcome.candidate)
+    return replace(outcome, epochs=folder.history(session.settled.task.metric))
 
 
 def _check_needed(session: Session, outcome: Outcome, epoch: int) -> None:

@@ -69,7 +69,7 @@ def _settled(recipe: Recipe) -> Settled:
     space = space_of(recipe)
     plan = make_plan(recipe, space.size)
     resolve_device(recipe.train.device)
-    corpus = load_corpus(recipe.data)
+    corpus = load_corpus(recipe.data, anew=True)  # files may be others than in the last run
     task = load_task(recipe, corpus)
     check_lengths(recipe, task)
     still = standing_still(recipe, space, task)

@@ -69,24 +69,28 @@ def read_file(path: str | Path) -> PluginFile:
     return PluginFile(path.absolute(), source)
 
 
-def use(paths: Iterable[str | Path]) -> Registry:
+def use(paths: Iterable[str | Path], *, anew: bool = False) -> Registry:
     """Let the registry have what these files offer beside what is installed, and no other file's.
 
-    A file that is in use already, with the same content, is not run again. Raises PluginError, and
-    leaves the registry as it was, for a file that cannot be read, fails, offers nothing or clashes.
+    A file that is in use already, with the same content, is not run again, unless `anew`: what it finds
+    may be another by now. Raises PluginError, and leaves the registry as it was, for a file that cannot
+    be read, fails, offers nothing or clashes.
     """
     files = [read_file(path) for path in paths]
     names = [file.name for file in files]
     if twice := {name for name in names if names.count(name) > 1}:
         raise PluginError(f"two plugin files are named {min(twice)}; rename one")
     key = tuple((file.name, file.version) for file in files)
-    if key and key not in active.known:
+    if key and (anew or key not in active.known):
         found = installed()
         together = replace(
             found, contributions=dict(found.contributions), broken=list(found.broken), files=key
         )
         for file in files:
             _add(together, file)
+        if anew:
+            for other in [known for known in active.known if set(known) & set(key)]:
+                del active.known[other]
         active.known[key] = together
     active.key = key
     return registry()

@@ -291,7 +291,7 @@ class Search(Section):
     default_first: bool = Field(
         default=True, description="try the recipe's own settings before any other"
     )
-    silence: Annotated[float, Field(ge=0)] = Field(
+    silence: Annotated[float, Field(ge=0, le=1e9)] = Field(
         default=3600.0,
         description="seconds that a plugin may take for an answer, or a training from step to step, "
         "before it counts as failed; 0 waits for ever",

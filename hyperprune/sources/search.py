@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
@@ -69,8 +70,9 @@ def search(
         step. At the top level of a file every process finds it again; a lambda, or what stands elsewhere, is
         trained in this process alone, and the run goes on only when called from here. Its parameters are the
         recipe's section `model`, and may vary (`model.hidden`).
-    train, valid, test: (x, y), or a data set of such pairs; x: (N, T, F) or a list of sequences (T, F). They
-        are kept as arrays in the cache. Without a test split its place is taken by the validation split.
+    train, valid, test: (x, y), a data set of such pairs, or arrays by name, as files have them ("x", "y",
+        "lengths"); x: (N, T, F) or a list of sequences (T, F). They are kept as arrays in the cache. Without
+        a test split its place is taken by the validation split.
     task: a task of sequences by name (`hyperprune plugins` lists them). loss, metric: functions of your own
         at the top level of a file, (outputs (n, O), targets (n, …)) to (n,), of which less is better.
     space, model, training, prune, spectrum, search, rounds, final: sections of a recipe; `training` is its
@@ -86,7 +88,7 @@ def search(
     stands, here = _stand({"build": build, "loss": loss, "metric": metric}, search or {})
     data = keep(splits)
     code = _plugin(data, build, task, stands)
-    use([code])
+    use([code], anew=True)  # who stands there now may be another than in the last call
     own = loss is not None or metric is not None
     document: dict[str, Any] = {
         "title": title,
@@ -108,7 +110,7 @@ def search(
     if known is not None and (known / MADE).exists():
         _check_same(known, recipe, code)
         return resume(known, observers=observers)
-    _try(recipe, splits["train"])
+    _try(recipe, splits)
     return run(recipe, folder=known, observers=observers)
 
 
@@ -172,8 +174,10 @@ def _plugin(folder: Path, build: Any, task: str, stands: Mapping[str, Where | No
             "def hyperprune_tasks():",
             f"    return {{{NAME!r}: sources.task_of({task!r}, *{said!r})}}",
         ]
-    path = folder / f"{NAME}.py"
-    atomic.write_text(path, "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    found = hashlib.sha256(text.encode()).hexdigest()
+    path = folder / found[:16] / f"{NAME}.py"  # another search on these data has another
+    atomic.write_text(path, text)
     return path
 
 
@@ -190,8 +194,8 @@ def _measured(valid: Mapping[str, Tensor]) -> dict[str, int]:
     }
 
 
-def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
-    """Raise CorpusError where sequences differ in length and the network answers once for each.
+def _try(recipe: Recipe, splits: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Raise CorpusError where sequences of a split differ in length and the network answers once for each.
 
     It would read what they are padded with. Raises PluginError for a network of which more than weights is
     trained: a run keeps weights, and the best ones would go with buffers of another epoch.
@@ -199,6 +203,7 @@ def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
     network = build_model(recipe, load_task(recipe).size, torch.device("cpu"))
     if not isinstance(network, Given):
         return
+    train = splits["train"]
     steps = int(train["lengths"][0]) if "lengths" in train else train["x"].shape[1]
     first = train["x"].flatten(0, -2)[:steps][None]  # (1, T, F)
     if moving := trained_buffers(network, first.expand(2, -1, -1)):
@@ -206,10 +211,13 @@ def _try(recipe: Recipe, train: Mapping[str, Tensor]) -> None:
             f"build: training changes the buffer {moving[0]!r}, as of a batch normalisation, and a run keeps "
             "weights alone; take nn.LayerNorm, or track_running_stats=False"
         )
-    if "lengths" in train and answers_once(network.eval(), first):
+    ragged = [
+        name for name, own in splits.items() if len(set(own.get("lengths", Tensor()).tolist())) > 1
+    ]
+    if ragged and answers_once(network.eval(), first):
         raise CorpusError(
-            "train: sequences have different lengths, and the network answers once for each, after what "
-            "they are padded with; let it answer at every step, (B, T, O): the last of each counts"
+            f"{ragged[0]}: sequences have different lengths, and the network answers once for each, after "
+            "what they are padded with; let it answer at every step, (B, T, O): the last of each counts"
         )
 
 
@@ -224,8 +232,8 @@ def _check_same(folder: Path, recipe: Recipe, code: Path) -> None:
         )
     if versions.get(code.name) != read_file(code).version:
         raise RunError(
-            f"{folder} holds a run of another network, loss or metric, or the file in which they stand has "
-            "changed since; change it back, or take another folder"
+            f"{folder} holds a run of another network, loss or metric, or the file in which they stand, or a "
+            "value that they read, has changed since; change it back, or take another folder"
         )
     for section, key, value in _fixed(now):
         was = then.get(section)

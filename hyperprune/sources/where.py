@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from hyperprune.errors import PluginError
+from hyperprune.sources.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,6 @@ class Where:
 
 _held: dict[Where, Any] = {}
 """What this process was given that no name leads to."""
-PLAIN = (bool, int, float, str, type(None))
-"""Kinds of captured values that tell two functions from one line apart."""
 
 
 def where(thing: Any, what: str) -> Where:
@@ -61,28 +60,30 @@ def where(thing: Any, what: str) -> Where:
             f"{what}: {name} stands in no file (a notebook, a prompt); write it into a file, which is "
             "imported, and give it from there"
         ) from None
-    found = Where(str(path), name, hashlib.sha256(content).hexdigest())
-    if getattr(_module(path), name, None) is None:
+    found = [getattr(module, name, None) for module in (_module(path), _home(thing))]
+    if found[0] is None:
         raise PluginError(f"{what}: {path} has no {name} at its top level")
-    return found
+    if all(own is not thing for own in found):
+        raise PluginError(
+            f"{what}: {path} has another {name} at its top level by now (defined twice, or imported anew); "
+            "give that one, or each a name of its own"
+        )
+    return Where(str(path), name, hashlib.sha256(content).hexdigest())
 
 
 def hold(thing: Any) -> Where:
     """Hold a function or class for this process, whatever its name: who asks for the answer gets it.
 
-    It is told apart by its file, its line, and plain values that it captured.
+    It is told apart by its file, its line, and all that it is made of.
     """
-    code = getattr(thing, "__code__", None)
     try:
         path = str(Path(inspect.getsourcefile(thing) or "").absolute())
         content = Path(path).read_bytes()
     except (TypeError, OSError):
-        path = "nowhere"
-        content = thing.__qualname__.encode() if code is None else code.co_code
+        path, content = "nowhere", b""
+    code = getattr(thing, "__code__", None)
     line = "" if code is None else f" in line {code.co_firstlineno}"
-    cells = [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
-    captured = [value for value in cells if isinstance(value, PLAIN)]
-    sha256 = hashlib.sha256(content + repr(captured).encode()).hexdigest()
+    sha256 = hashlib.sha256(content + fingerprint(thing).encode()).hexdigest()
     found = Where(path, f"{thing.__qualname__}{line} (held)", sha256)
     _held[found] = thing
     return found
@@ -116,6 +117,11 @@ def find(known: Where) -> Any:
     if found is None:
         raise PluginError(f"{path} has no {known.name} at its top level")
     return found
+
+
+def _home(thing: Any) -> ModuleType | None:
+    """The module that a thing says it is of: a file that is run may be imported, too."""
+    return sys.modules.get(getattr(thing, "__module__", None) or "")
 
 
 def _module(path: Path) -> ModuleType:

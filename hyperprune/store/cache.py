@@ -16,6 +16,7 @@ from hyperprune.store import atomic
 from hyperprune.store.facts import read_epochs
 from hyperprune.store.lock import owned
 from hyperprune.store.training import TrainingFolder
+from hyperprune.terms.metric import Metric
 from hyperprune.training.outcome import EpochRecord
 
 HISTORY = "history.json"
@@ -52,11 +53,13 @@ def dense_parts(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def fetch(key: str, target: TrainingFolder, epochs: int) -> tuple[EpochRecord, ...] | None:
+def fetch(
+    key: str, target: TrainingFolder, epochs: int, metric: Metric
+) -> tuple[EpochRecord, ...] | None:
     """Copy a cached reference into a run; None when it is absent, incomplete or damaged."""
     source = TrainingFolder(cache_root() / key)
     try:
-        history = read_epochs(atomic.read_json(source.path / HISTORY))
+        history = read_epochs(atomic.read_json(source.path / HISTORY), metric)
         if len(history) != epochs:
             return None
         target.take(source, history)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from hyperprune.errors import RunError
 from hyperprune.recipe.records import Recipe
-from hyperprune.terms.metric import Metric
+from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.training.outcome import DENSE, EpochRecord, Failure, is_further, repeat_of
 
 FORMAT = 1
@@ -21,7 +21,8 @@ CODE = re.compile(r"plugins/[A-Za-z_][A-Za-z0-9_]*\.py", re.ASCII)
 """Where a run keeps its own code."""
 
 LARGEST_LOSS = 700.0
-"""Nats per token; exp of more overflows, and training counts as diverged long before."""
+"""Of what is told by its exp, and of exponents: exp of more overflows, and training counts as diverged
+long before."""
 
 Candidate = Annotated[str, Field(pattern=r"^c[0-9]{3,5}$")]
 """Names of candidates are names of folders: nothing that leads elsewhere is one."""
@@ -59,6 +60,7 @@ class TrainedFact(_Strict):
     candidate: Training
     epochs: list[EpochRecord]
     failure: Failure | None
+    until: int | None = None  # of a study's trial that failed: the epoch its turn was to reach
 
 
 class EndedFact(_Strict):
@@ -96,35 +98,40 @@ def check_facts(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Hold a journal against what a run writes, in the order it writes it; raises RunError."""
     epochs: dict[str, int] = {DENSE: 0}
     repeated: dict[str, int] = {}
+    metric = PERPLEXITY
     for number, record in enumerate(records, start=1):
         try:
             fact = _fact.validate_json(json.dumps(record), strict=True)
-            if isinstance(fact, ProposedFact):
+            if isinstance(fact, CorpusFact):
+                metric = fact.metric or PERPLEXITY
+            elif isinstance(fact, ProposedFact):
                 _expect(fact.candidate == f"c{len(epochs) - 1:03d}", "a candidate out of order")
                 epochs[fact.candidate] = 0
             elif isinstance(fact, TrainedFact):
                 base = repeat_of(fact.candidate)[0]
                 _expect(base in epochs, "a candidate that was never proposed")
                 counts = repeated if is_further(fact.candidate) else epochs
-                check_epochs(fact.epochs, after=counts.setdefault(fact.candidate, 0))
+                check_epochs(fact.epochs, counts.setdefault(fact.candidate, 0), metric)
                 counts[fact.candidate] += len(fact.epochs)
         except ValueError as error:
             raise RunError(f"{path} is damaged at line {number}: {first_of(error)}") from error
 
 
-def read_epochs(value: Any) -> list[EpochRecord]:
+def read_epochs(value: Any, metric: Metric) -> list[EpochRecord]:
     """Epochs of a training from JSON, in order; raises ValueError."""
     records = _epochs.validate_json(json.dumps(value), strict=True)
-    check_epochs(records, after=0)
+    check_epochs(records, 0, metric)
     return records
 
 
-def check_epochs(records: Sequence[EpochRecord], after: int) -> None:
-    """Raise ValueError unless the records are epochs in a row, with losses that have an exp."""
+def check_epochs(records: Sequence[EpochRecord], after: int, metric: Metric) -> None:
+    """Raise ValueError unless the records are epochs in a row, with losses that the metric can tell."""
     for epoch, record in enumerate(records, start=after + 1):
         _expect(record.epoch == epoch, f"epoch {record.epoch} where {epoch} comes next")
-        for loss in (record.train_loss, record.valid_loss, record.largest):
-            _expect(loss is None or abs(loss) <= LARGEST_LOSS, f"a loss or an exponent of {loss}")
+        losses = (record.train_loss, record.valid_loss, record.cost) if metric.of == "exp" else ()
+        for value in (*losses, record.largest):
+            found = f"a loss or an exponent of {value}"
+            _expect(value is None or abs(value) <= LARGEST_LOSS, found)
 
 
 def read_run_record(value: Any, path: Path) -> RunRecord:

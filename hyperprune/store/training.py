@@ -14,6 +14,7 @@ from hyperprune.lyapunov import LyapunovSpectrum
 from hyperprune.sparsity.maps import density_map
 from hyperprune.store import atomic, layout
 from hyperprune.store.facts import read_epochs
+from hyperprune.terms.metric import Metric
 from hyperprune.training.outcome import EpochRecord, best_of, comparable
 from hyperprune.training.trainer import Trainer
 
@@ -51,7 +52,7 @@ class TrainingFolder:
             return []
         try:
             tensors, metadata = atomic.read_tensors(self.checkpoint)
-            history = read_epochs(metadata["history"])
+            history = read_epochs(metadata["history"], trainer.task.metric)
             trainer.load_state(tensors, metadata["trainer"])
             if trainer.epoch != len(history):
                 raise ValueError(f"epoch {trainer.epoch} with a history of {len(history)}")
@@ -62,10 +63,11 @@ class TrainingFolder:
             ) from error
         return history
 
-    def history(self) -> tuple[EpochRecord, ...]:
+    def history(self, metric: Metric) -> tuple[EpochRecord, ...]:
         """The finished epochs that the checkpoint tells of; none where there is none, or a damaged one."""
         try:
-            return tuple(read_epochs(atomic.read_metadata(self.checkpoint)["history"]))
+            said = atomic.read_metadata(self.checkpoint)["history"]
+            return tuple(read_epochs(said, metric))
         except (RunError, KeyError, TypeError, ValueError):
             return ()
 

@@ -36,14 +36,14 @@ class Report:
 @dataclass(frozen=True)
 class Desk:
     """What a study lends its trials. varied: the loop's own settings that the space names; measure: a
-    network's spectrum; told: makes an epoch a fact."""
+    network's spectrum; told: makes an epoch a fact, unless its distance cannot be had."""
 
     folder: StudyFolder
     seed: int
     epochs: int
     varied: frozenset[str]
     measure: Callable[[nn.Module], LyapunovSpectrum | None]
-    told: Callable[[Trial, int, Report], None]
+    told: Callable[[Trial, int, Report], bool]
 
 
 class Given(Mapping[str, Any]):
@@ -164,7 +164,8 @@ class Trial:
             if parts and after is None:
                 state = {"parts": [part.state_dict() for part in parts]}
                 self.desk.folder.save_state(self.name, epoch, state)
-            self.desk.told(self, epoch, report)
+            if not self.desk.told(self, epoch, report):
+                return
             self.reached = epoch
             self.desk.folder.discard_states(self.name, keep=epoch)
 
@@ -208,7 +209,10 @@ class Trial:
         return spectrum
 
     def fail(self, cause: str) -> None:
-        """Say that the trial cannot go on, and why: a result of its configuration, not of the study."""
+        """Say that the trial cannot go on, and why: a result of its configuration, not of the study.
+
+        Inside its epochs, or after them and before the next trial is asked for.
+        """
         self.cause = str(cause)
 
     def _start(self, parts: list[Any], after: int | None) -> int:

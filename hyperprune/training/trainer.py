@@ -104,8 +104,9 @@ class Trainer:
         self.epoch += 1
         for name, loss in (("training", train_loss), ("validation", valid_loss)):
             if not math.isfinite(loss) or loss > self.task.bound:
+                bound = f" (above {self.task.bound:.4g})" if math.isfinite(loss) else ""
                 raise Diverged(
-                    f"the {name} loss is {loss:.4g} {self.task.unit} in epoch {self.epoch}"
+                    f"the {name} loss is {loss:.4g} {self.task.unit} in epoch {self.epoch}{bound}"
                 )
         self.valid_losses.append(valid_loss)
         self.optimizer.observe(valid_loss)

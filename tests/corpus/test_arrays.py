@@ -174,7 +174,7 @@ TABLES = {
     "sequences,time,a\n1,1,2\n": r"no column 'sequence' \(did you mean 'sequences'\?\)",
     "sequence,time\n1,1\n": "no column of features",
     "sequence,time,a\n": "has no row",
-    "sequence,time,a,label\n1,1,2,\n": "a label is empty",
+    "sequence,time,a,label\n1,1,2,\n": r"t\.csv, row 2: label is empty",
     "sequence,time,a,group\n1,1,2,p\n1,2,2,q\n": r"row 3: sequence '1' is in group 'q'",
     "": "no column 'sequence'",
 }

@@ -14,6 +14,7 @@ from hyperprune import events
 from hyperprune.builtin.executors.worker_processes import Processes
 from hyperprune.errors import CorpusError, PluginError, RunError, Stopped
 from hyperprune.execution import Crew
+from hyperprune.execution.guarded import Guarded
 from hyperprune.execution.telling import LONGEST, MOST, telling
 from hyperprune.figures import timeline
 from hyperprune.pipeline.changes import may_change
@@ -189,6 +190,15 @@ def test_an_executor_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(registry().contributions, ("executor", "mine"), item)
     with pytest.raises(PluginError, match="executor 'mine' of test raised OSError: no such"):
         tiny_run(tmp_path, "search.executor=mine")
+
+
+def test_an_executor_without_workers_is_named():
+    class Mine:
+        workers = 0
+        submit = wait = print
+
+    with pytest.raises(RunError, match=r"executor 'mine' has 0 workers; .* at least one"):
+        Guarded(Mine, "executor 'mine'")
 
 
 def test_an_executor_is_told_ahead_of_how_many_workers_are_asked_for(tmp_path, monkeypatch):

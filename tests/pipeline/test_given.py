@@ -94,7 +94,26 @@ def test_a_run_goes_on_without_what_was_given(whole, tmp_path):
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == said
 
 
-def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(whole, tmp_path):
+def test_weights_that_foretell_nothing_are_refused_before_they_are_a_fact(whole, tmp_path):
+    """Their loss is above twice that of a uniform guess: nothing that trained would be kept with it."""
+    given = tmp_path / "given.safetensors"
+    tensors, _ = atomic.read_tensors(whole[0] / "dense" / "best.safetensors")
+    atomic.write_tensors(given, {name: 1e3 * tensor for name, tensor in tensors.items()}, {})
+    with pytest.raises(
+        RunError, match=r"a training loss of .* nats per token \(above .*these data"
+    ):
+        run(whole, tmp_path / "run", f"dense.weights={given}")
+    with pytest.raises(
+        RunError, match=r"a training loss of .* nats per token \(above .*these data"
+    ):
+        hyperprune.resume(tmp_path / "run")
+    assert not trained(tmp_path / "run", DENSE)
+
+
+def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(
+    whole, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     folder, _ = whole
     other = tmp_path / "other.safetensors"
     atomic.write_tensors(other, {"decoder.bias": torch.zeros(3)}, {})
@@ -108,7 +127,10 @@ def test_a_reference_of_something_else_is_refused_before_there_is_a_folder(whole
     for settings, message in cases.items():
         with pytest.raises(RecipeError, match=message):
             run(whole, tmp_path / "refused", *settings)
+        with pytest.raises(RecipeError, match=message):
+            run(whole, None, *settings)  # a folder by title and time
     assert not (tmp_path / "refused").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_without_spectra_a_search_by_loss_is_the_same_to_the_bit(whole, tmp_path):

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 import hyperprune
+from hyperprune.corpus.load import load_corpus
 from hyperprune.errors import RecipeError
 from hyperprune.pipeline.run import begin
 from hyperprune.plan.settle import settle
@@ -44,6 +45,18 @@ def test_a_recipe_is_settled_once(tmp_path, callers):
     assert callers["load_corpus"].pop("training.build") == jobs > 1
     assert callers["space_of"].pop("recipe.space") == 1  # the recipe's own configuration, within it
     assert callers == {name: {"plan.settle": 1} for name in ONCE}
+
+
+def test_a_text_that_changed_since_the_last_run_is_read_anew(tmp_path):
+    text = tiny_text(tmp_path / "text")
+    recipe = tiny_recipe(text)
+    before = settle(recipe)
+    path = text / "train.txt"
+    path.write_text("unheard " + path.read_text())
+    after = settle(recipe)
+    assert "unheard" not in before.corpus.vocabulary
+    assert "unheard" in after.corpus.vocabulary
+    assert load_corpus(recipe.data) is after.corpus  # as the run's own trainings have it
 
 
 def test_a_network_without_units_to_give_is_refused_before_anything_trains(tmp_path):

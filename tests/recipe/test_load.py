@@ -24,6 +24,10 @@ def problems(text: str, *overrides: str) -> list[str]:
             "[prune]\nsparsity = nan",
             "my.toml:2: prune.sparsity: found nan; expected a finite number",
         ),
+        (  # later than clocks go
+            "[search]\nsilence = 1e10",
+            "my.toml:2: search.silence: found 10000000000.0; expected number, ≥ 0, ≤ 1e+09",
+        ),
         ("[prune]\nsparsity = '0.8'", "my.toml:2: prune.sparsity: found '0.8'; expected number"),
         ("[prune]\nsparsity = true", "my.toml:2: prune.sparsity: found True; expected number"),
         (

@@ -41,6 +41,7 @@ def arrays(
     """
     from hyperprune.corpus import Sequences, cut_in_time, dealt, scaled
     from hyperprune.corpus.array_files import SPLITS, Columns, joined, part_of, read_table
+    from hyperprune.corpus.labels import read_labels
 
     if root is None:
         raise CorpusError(
@@ -48,7 +49,8 @@ def arrays(
         )
     files = _files(root)
     columns = Columns(sequence, time, label, group)
-    tables = {path.stem: read_table(path, columns) for path in files}
+    read = read_labels([read_table(path, columns) for path in files])
+    tables = {table.path.stem: table for table in read}
     name = root.stem
     if set(tables) == set(SPLITS):
         labels = _labels(tables.values())

@@ -80,6 +80,11 @@ def _classes(data: Sequences) -> int:
                 f"{tuple(part.y.shape)}; task 'classification' needs integers (N,) or (N, T). "
                 "Numbers are answered by task 'regression'"
             )
+        if part.a_step != data.train.a_step:
+            raise CorpusError(
+                f"{data.name}: labels are one a step in the {WORDS['train' if data.train.a_step else split]} "
+                f"split, and one a sequence in the {WORDS[split if data.train.a_step else 'train']} split"
+            )
         low = part.y < (UNSCORED if part.a_step else 0)
         if bool(low.any()):
             row = int(low.nonzero()[0, 0])

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hyperprune.corpus import Part, Sequences
 from hyperprune.errors import CorpusError
-from hyperprune.task.contract import Batches, Cut, Split
+from hyperprune.task.contract import Batches, Cut, Split, Task
 from hyperprune.task.sequences import SequenceTask
 from hyperprune.task.whole import WORDS, first_long, need_sequences, pieces_of, whole_batches
 from hyperprune.terms.metric import Metric
@@ -27,11 +27,23 @@ class Regression(SequenceTask):
     """Answer with the targets of a sequence after its last step, or with those of every step."""
 
     def __init__(self, data: object, loss: str, name: str) -> None:
-        super().__init__(need_sequences(data, name))
+        super().__init__(_numbers(need_sequences(data, name)))
         self.loss, self.metric = loss, METRICS[loss]
         self.unit = f"mean {loss} error"
         for split in SPLITS:
             _check_targets(self.data, split)
+        self.bound = Task.bound * max(1.0, *(self._error_of_zeros(split) for split in SPLITS))
+
+    def _error_of_zeros(self, split: Split) -> float:
+        """The error of who always answers 0; raises CorpusError where float32 cannot hold it."""
+        targets = _flat(getattr(self.data, split))
+        errors = self.losses(torch.zeros_like(targets), targets)[0]
+        if not torch.isfinite(errors.sum()):
+            raise CorpusError(
+                f"{self.data.name}: y of the {WORDS[split]} split goes to {targets.abs().max():.3g}, "
+                f"and float32 cannot hold its {self.unit}; divide y by a constant"
+            )
+        return float(errors.mean()) if len(errors) else 0.0
 
     @property
     def outputs(self) -> int:
@@ -110,6 +122,17 @@ def _flat(part: Part) -> Tensor:
         return part.y.reshape(-1, width)
     inside = torch.arange(part.x.shape[1]) < part.lengths[:, None]
     return part.y[inside].reshape(-1, width)
+
+
+def _numbers(data: Sequences) -> Sequences:
+    """Data with whole targets as numbers, where they are only to be scored: others have a point."""
+    if data.outputs is None:
+        return data
+    parts: list[Part] = [getattr(data, split) for split in SPLITS]
+    train, valid, test = (
+        part if part.y is None else replace(part, y=part.y.float()) for part in parts
+    )
+    return replace(data, train=train, valid=valid, test=test)
 
 
 def _check_targets(data: Sequences, split: Split) -> None:

@@ -68,6 +68,22 @@ def test_several_numbers_a_sequence_are_one_answer():
     assert cost is None
 
 
+def test_a_loss_counts_as_diverged_by_the_size_of_what_is_asked():
+    """Who answers 0 to 30 and 40 is wrong by squares of 900 and 1,600; to 1 and 2, by 1 and 4."""
+    for targets, bound in (([30.0, 40.0], 700 * 1250), ([1.0, 2.0], 700 * 2.5), ([0.1, 0.1], 700)):
+        found = Regression(data(SERIES, torch.tensor(targets)), "squared", "regression")
+        assert found.bound == pytest.approx(bound)
+
+
+def test_targets_whose_error_float32_cannot_hold_are_refused_before_anything_trains():
+    huge = data(SERIES, torch.tensor([1.0, -1e20]))
+    assert Regression(huge, "absolute", "regression").bound == pytest.approx(700 * 5e19)
+    with pytest.raises(
+        CorpusError, match=r"y of the training split goes to 1e\+20, .* squared error"
+    ):
+        Regression(huge, "squared", "regression")
+
+
 def test_what_cannot_be_foretold_is_said():
     with pytest.raises(
         CorpusError, match=r"row 1: 2 steps; a forecast 2 steps ahead \(task.horizon"
