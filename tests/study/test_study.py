@@ -548,7 +548,10 @@ def test_a_state_of_a_strangers_is_not_executed(
         ({"space": {"lr": [nn.ReLU]}}, r"space\.lr: found .*; expected a number, a text"),
         ({"base": {"growth": "random", "lr": 1}}, r"base\.growth: is a setting of pruning"),
         ({"base": {"act": nn.ReLU, "lr": 1}}, r"base\.act: found .*; expected a number"),
-        ({"space": {"stop": [1.0], "prune.stop": [0.5]}}, r"space\.stop: is prune\.stop, which the"),
+        (
+            {"space": {"stop": [1.0], "prune.stop": [0.5]}},
+            r"space\.stop: is prune\.stop, which the",
+        ),
         ({"search": {"workers": 2}}, r"search\.workers: is of no use in a study"),
         ({"search": {"executor": "ray"}}, r"search\.executor: is of no use in a study"),
         ({"prune": {"active": 50}}, r"prune\.active: is of no use in a study"),
