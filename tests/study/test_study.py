@@ -201,7 +201,8 @@ def test_a_trial_that_keeps_nothing_begins_again(tmp_path: Path) -> None:
 def test_who_keeps_networks_says_from_where(tmp_path: Path) -> None:
     nets: dict[str, nn.Module] = {}
     turns = []
-    for trial in study(tmp_path, space={"lr": [0.1, 0.2]}, final={"finalists": 1}):
+    quick = {"inputs": None, "spectrum": {"measure": False}}
+    for trial in study(tmp_path, space={"lr": [0.1, 0.2]}, final={"finalists": 1}, **quick):
         net = nets.setdefault(trial.name, Net())
         with pytest.raises(RunError, match=f"{trial.reached} epochs are behind it"):
             next(trial.epochs(after=trial.reached + 1))
@@ -215,7 +216,7 @@ def test_who_keeps_networks_says_from_where(tmp_path: Path) -> None:
 
 def test_networks_and_draws_are_alike_in_all_trials() -> None:
     starts, orders = set(), set()
-    for trial in study():
+    for trial in study(inputs=None, spectrum={"measure": False}):
         net = Net()
         starts.add(net.out.weight.sum().item())
         for epoch in trial.epochs(net):
