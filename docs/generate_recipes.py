@@ -101,8 +101,9 @@ model = { name = "gru", hidden = 64 }
 Every arm is trained in full from every seed, and so is the dense network: it is an arm by itself, `dense`.
 There are no rounds, unless `search.full = false` asks for them; then arms take the place of candidates. Arms
 differ in keys of `prune`, `train` and `model`; text, epochs and judgement are the same for all. An arm's keys
-and what its preset says stand above the recipe's own. With a `[space]` of lists beside them each arm is
-tried at every configuration of it, `sparsity = [0.8, 0.9]` for instance.
+and what its preset says stand above the recipe's own; `--set` stands above what a preset says, and below an
+arm's keys that say something else. With a `[space]` of lists beside them each arm is tried at every
+configuration of it, `sparsity = [0.8, 0.9]` for instance.
 [What a study tells](studies.md).
 
 `seeds` in a recipe with a space are those from which its finalists and the dense network train.

@@ -34,7 +34,7 @@ class Keeper:
             del self.settings["every"]
         self.engine: SparseTraining | None = None
         self.saved: Saved | None = None  # of a checkpoint, until there is an engine to have it
-        self._due = False
+        self.epoch: int | None = None  # of the last step
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer, total_steps: float) -> None:
         """Make the engine, or give the one that there is another optimiser, masks as they are."""
@@ -53,23 +53,36 @@ class Keeper:
         self.engine = SparseTraining(model, optimizer, **said)
         model.load_state_dict(weights)
         optimizer.load_state_dict(state)
-        self.engine.load_state_dict(*self.saved)
+        self.put_back(*self.saved)
         self.saved = None
 
-    def epoch_began(self, number: int) -> None:
-        """Let the topology move at the next step, where it moves by epochs; not in epoch 0."""
-        self._due = self.by_epoch and number > 0
+    def state(self) -> Saved | None:
+        """What a checkpoint keeps: the engine's state with the epoch, or what no engine has had yet."""
+        if self.engine is None or self.saved is not None:
+            return self.saved
+        tensors, values = self.engine.state_dict()
+        return tensors, {**values, "epoch": self.epoch}
 
-    def before_step(self, scaler: object) -> None:
-        """Do what comes before the optimiser's step; nothing where the scaler will skip it."""
+    def put_back(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Give the engine what `state` answered; raises SparsityError where it is another network's."""
+        assert self.engine is not None
+        self.engine.load_state_dict(tensors, values)
+        self.epoch = values.get("epoch")
+
+    def before_step(self, scaler: object, epoch: int) -> None:
+        """Do what comes before the optimiser's step in an epoch; nothing where the scaler will skip it.
+
+        By epochs the topology moves at the first step of each but epoch 0.
+        """
         engine = self.engine
         if engine is None or (scaler is not None and not _finite(engine.optimizer)):
             return
         progress = None
         if self.by_epoch and engine.timing.total_steps:
             progress = min(1.0, engine.steps / engine.timing.total_steps)
-        engine.prepare(update=self._due if self.by_epoch else None, progress=progress)
-        self._due = False
+        begins = 0 < epoch != self.epoch
+        engine.prepare(update=begins if self.by_epoch else None, progress=progress)
+        self.epoch = epoch
 
 
 def _finite(optimizer: torch.optim.Optimizer) -> bool:

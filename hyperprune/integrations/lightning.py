@@ -39,24 +39,19 @@ class SparseTrainingCallback(Callback):
         steps = float(trainer.estimated_stepping_batches)
         self._keeper.begin(pl_module, optimizers[self._index], steps)
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Know that an epoch begins."""
-        self._keeper.epoch_began(trainer.current_epoch)
-
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Move the topology where that is due, by the gradients of this step."""
         engine = self._keeper.engine
         if engine is not None and optimizer is engine.optimizer:
-            self._keeper.before_step(getattr(trainer.precision_plugin, "scaler", None))
+            scaler = getattr(trainer.precision_plugin, "scaler", None)
+            self._keeper.before_step(scaler, trainer.current_epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of the engine."""
-        if self._keeper.engine is None:
-            return {}
-        tensors, values = self._keeper.engine.state_dict()
-        return {"tensors": tensors, "values": values}
+        state = self._keeper.state()
+        return {} if state is None else {"tensors": state[0], "values": state[1]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take a checkpoint's, for when training starts."""

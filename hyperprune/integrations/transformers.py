@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hyperprune.errors import SparsityError
+from hyperprune.errors import SparsityError, SparsityNotice
 from hyperprune.integrations.keeper import Keeper, Saved
 from hyperprune.sparsity import SparseTraining
 
@@ -30,6 +31,7 @@ class SparseTrainingCallback(TrainerCallback):
 
     def __init__(self, *, checkpoint: Path | str | None = None, **settings: Any) -> None:
         self._keeper = Keeper(settings)
+        self._begun = 0  # epochs, that of the next step among them
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
 
     @property
@@ -53,14 +55,13 @@ class SparseTrainingCallback(TrainerCallback):
         if state.global_step:
             self._keeper.saved = _read(self._folder(args, state) / STATE)
         self._keeper.begin(model, getattr(optimizer, "optimizer", optimizer), state.max_steps)
+        self._begun = int((state.epoch or 0.0) + 1e-9)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
-        """Know that an epoch begins, unless it is one that a checkpoint goes on with half way."""
-        whole = float(state.epoch or 0.0)
-        if abs(whole - round(whole)) < 1e-9:
-            self._keeper.epoch_began(round(whole))
+        """Count the epochs, since `state.epoch` of data without a length says how far all of training is."""
+        self._begun += 1
 
     def on_pre_optimizer_step(
         self,
@@ -72,19 +73,36 @@ class SparseTrainingCallback(TrainerCallback):
         **rest: Any,
     ) -> None:
         """Move the topology where that is due, by the gradients of this step."""
-        self._keeper.before_step(getattr(optimizer, "scaler", None))
+        self._keeper.before_step(getattr(optimizer, "scaler", None), self._begun - 1)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         """Write the engine's state into the checkpoint that has just been made."""
-        if self._keeper.engine is None or not state.is_world_process_zero:
+        kept = self._keeper.state()
+        if kept is None or not state.is_world_process_zero:
             return
-        tensors, values = self._keeper.engine.state_dict()
+        tensors, values = kept
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if folder.is_dir():
             ready = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
             save_file(ready, folder / STATE, metadata={"values": json.dumps(values)})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        """Put the engine back to the best checkpoint, where the trainer has put the weights back."""
+        if not args.load_best_model_at_end or state.best_model_checkpoint is None:
+            return
+        best = Path(state.best_model_checkpoint) / STATE
+        if best.exists():
+            self._keeper.put_back(*_read(best))
+        else:
+            warnings.warn(
+                f"there is no {best}: masks are the last step's, weights the best checkpoint's",
+                SparsityNotice,
+                stacklevel=2,
+            )
 
     def _folder(self, args: TrainingArguments, state: TrainerState) -> Path:
         return self._checkpoint or Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -34,9 +34,12 @@ class Standings:
 class Judge:
     """Scores candidates of a run against its dense reference."""
 
-    def __init__(self, recipe: Recipe, run: Run) -> None:
+    def __init__(
+        self, recipe: Recipe, run: Run, part: Callable[[Configuration], Configuration] = dict
+    ) -> None:
+        """part: what of a configuration is the recipe's, where the rest is another's."""
         self.name = recipe.spectrum.distance.name
-        self.recipe, self.run = recipe, run
+        self.recipe, self.run, self.part = recipe, run, part
         self._known: dict[tuple[str, int], Distance] = {}
         self._losses: dict[str, list[float]] = {}
         self._progresses: dict[tuple[str, int], Progress] = {}
@@ -224,7 +227,7 @@ class Judge:
         if not self._gradual or name == DENSE or is_int8(name):
             return True
         configuration = self.run.configuration(repeat_of(name)[0])
-        return apply(self.recipe, configuration).arrived(epoch)
+        return apply(self.recipe, self.part(configuration)).arrived(epoch)
 
     @functools.cached_property
     def _gradual(self) -> bool:
@@ -238,7 +241,8 @@ class Judge:
         if self.recipe.prune.budgeted:
             return last.active
         masked = sum(math.prod(tensor["shape"]) for tensor in last.topology.get("tensors", ()))
-        sparsity = apply(self.recipe, self.run.configuration(outcome.candidate)).prune.sparsity
+        own = self.part(self.run.configuration(outcome.candidate))
+        sparsity = apply(self.recipe, own).prune.sparsity
         return int(min(last.active, round((1 - sparsity) * masked)))
 
     def _dense_until(self, epoch: int) -> Progress:

@@ -16,7 +16,7 @@ class ArmFigures:
     """One arm over its seeds. Differences are its values less those of `against`, seed by seed.
 
     Values are of the metric, of the epoch that is best on validation; density and exploration are shares of
-    the masked weights; seconds are of a whole training on the machine that ran it.
+    the masked weights; seconds are of a whole training that did not fail, on the machine that ran it.
     """
 
     name: str
@@ -65,7 +65,9 @@ def _figures(arm: Arm, other: Arm, seconds: Mapping[str, Mapping[int, float]]) -
             [
                 sum(took.values())
                 for item in arm.trainings
-                if len(took := seconds.get(item.name, {})) == item.epochs and took
+                if item.cause is None
+                and len(took := seconds.get(item.name, {})) == item.epochs
+                and took
             ]
         ),
         densities={

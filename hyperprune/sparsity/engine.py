@@ -168,7 +168,8 @@ class SparseTraining(MaskedNetwork):
         counted in steps of `total_steps`; gradual pruning needs one of the two. A `closure` computes
         the loss and its gradients, as for optimisers, and the loss is returned. Raises SparsityError
         where a control's answer is no use, and Diverged when that is because weights or gradients are
-        no longer finite; then nothing has changed.
+        no longer finite; then nothing has changed. While accelerate's optimiser gathers gradients,
+        nothing happens.
         """
         if closure is not None and not callable(closure):
             raise SparsityError(
@@ -176,6 +177,8 @@ class SparseTraining(MaskedNetwork):
                 "step(update=True) to change the topology"
             )
         guard = self._in_charge()
+        if guard.accumulates:
+            return None
         ready = False
 
         def prepare() -> None:
@@ -208,13 +211,21 @@ class SparseTraining(MaskedNetwork):
         For loops that step by themselves (Lightning, Hugging Face's Trainer): call it in the callback
         between the backward pass and the step. Raises as `step` does.
         """
-        self._in_charge().expected()
+        guard = self._in_charge()
+        if guard.accumulates:
+            return
+        guard.expected()
         self._prepare(update, progress)
         self.steps += 1
 
     def _prepare(self, update: bool | None, progress: float | None) -> None:
         """Follow the gradients, and change the topology if due."""
         for tensor in self._tensors:
+            if tensor.trespassed() and not self._trains(tensor):
+                tensor.notice(
+                    "is trained by an optimiser that SparseTraining does not know, so that it is sparse "
+                    "at its own steps alone: give that one to guard()"
+                )
             tensor.settle()
             tensor.average_gradient(self.steps)
         due = self.timing.due(self.steps) if update is None else update

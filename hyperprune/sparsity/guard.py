@@ -63,7 +63,7 @@ class Guard:
         self.moves = False
         self.unseen = 0  # steps since the engine last had its turn
         self._handles: list[Any] = []
-        if not self._held():
+        if not self.held():
             raise SparsityError(
                 "the optimiser trains none of the weights to be masked: make it from this model's "
                 "parameters"
@@ -74,7 +74,7 @@ class Guard:
     @torch.no_grad()
     def before(self) -> None:
         """Mask gradients, and whatever was written to weights or state since the last step."""
-        held = self._held()
+        held = self.held()
         for tensor in held:
             tensor.settle()
             tensor.mask_gradient()
@@ -84,7 +84,7 @@ class Guard:
     @torch.no_grad()
     def after(self) -> None:
         """Mask what the step may have moved; a proof that turns out wrong is not relied on again."""
-        held = self._held()
+        held = self.held()
         if self.proven and any(tensor.strayed() for tensor in held):
             self.proven = False
         for tensor in held:
@@ -94,6 +94,12 @@ class Guard:
                 tensor.mask_weights()
             if not self.proven:
                 self._cut(tensor)
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether the optimiser's step would do nothing yet, as accelerate's wrapper says of itself."""
+        state = getattr(self.optimizer, "gradient_state", None)
+        return state is not None and not getattr(state, "sync_gradients", True)
 
     def expected(self) -> Guard:
         """Know that the engine has had its turn before the step that comes."""
@@ -161,7 +167,7 @@ class Guard:
 
     # ── the optimiser's hooks ────────────────────────────────────────────────────────────────
 
-    def _held(self) -> list[Masked]:
+    def held(self) -> list[Masked]:
         """Masked tensors that the optimiser trains, now."""
         own = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         return [tensor for tensor in self.tensors if id(tensor.parameter) in own]
@@ -204,7 +210,7 @@ class Guard:
         if closure is None:
             self.before()
             return None
-        for tensor in self._held():
+        for tensor in self.held():
             tensor.settle()  # gradients that are gathered already count, and the closure adds to them
 
         @functools.wraps(closure)

@@ -212,6 +212,10 @@ class Masked:
         """Whether somebody has written to the weights since they were last masked."""
         return self.parameter._version != self.clean
 
+    def trespassed(self) -> bool:
+        """Whether somebody has written to weights that are inactive."""
+        return self.written and int(self.parameter.count_nonzero()) > self.active
+
     def gradient(self) -> Tensor | None:
         """The dense gradient; raises SparsityError where it has been masked already."""
         gradient = self.parameter.grad

@@ -113,6 +113,10 @@ class MaskedNetwork:
             guard.hook()
             guard.cut()
 
+    def _trains(self, tensor: Masked) -> bool:
+        """Whether an optimiser that is kept within the masks trains a tensor."""
+        return any(held is tensor for guard in self._guards for held in guard.held())
+
     def _in_charge(self) -> Guard:
         guard = self._guards[0]
         if not guard.tensors:

@@ -60,6 +60,7 @@ class TrainedFact(_Strict):
     candidate: Training
     epochs: list[EpochRecord]
     failure: Failure | None
+    until: int | None = None  # of a study's trial that failed: the epoch its turn was to reach
 
 
 class EndedFact(_Strict):

@@ -264,12 +264,12 @@ class Run:
         """What the journal knows of a training: all, or what was known when it reached an epoch.
 
         A stage that is replayed on resume must see what it saw the first time, not that a candidate
-        failed later.
+        failed later. What a turn came to that was to reach that epoch was seen, though it failed after it.
         """
         epochs: list[EpochRecord] = []
         failure = None
         for fact in self.journal.facts("trained", candidate):
-            if until is not None and len(epochs) >= until:
+            if until is not None and len(epochs) >= until and fact.get("until") != until:
                 break
             epochs += [EpochRecord(**record) for record in fact["epochs"]]
             failure = Failure(**fact["failure"]) if fact["failure"] else None
@@ -285,18 +285,17 @@ class Run:
         if self.ended() is None:
             self.journal.append({"fact": "ended", "cause": cause})
 
-    def record_outcome(self, outcome: Outcome) -> None:
-        """Journal what is new in an outcome."""
+    def record_outcome(self, outcome: Outcome, until: int | None = None) -> None:
+        """Journal what is new in an outcome; `until` is the epoch that a turn was to reach which failed."""
         known = self.outcome(outcome.candidate)
         after = known.epochs[-1].epoch if known and known.epochs else 0
         new = [record.plain() for record in outcome.epochs if record.epoch > after]
         if known and not new and outcome.failure in (None, known.failure):
             return  # trained again because its files were lost
-        self.journal.append(
-            {
-                "fact": "trained",
-                "candidate": outcome.candidate,
-                "epochs": new,
-                "failure": asdict(outcome.failure) if outcome.failure else None,
-            }
-        )
+        fact = {
+            "fact": "trained",
+            "candidate": outcome.candidate,
+            "epochs": new,
+            "failure": asdict(outcome.failure) if outcome.failure else None,
+        }
+        self.journal.append(fact if until is None else {**fact, "until": until})

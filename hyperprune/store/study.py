@@ -40,6 +40,8 @@ class StudyFolder(Run):
             if not isinstance(found, dict) or found.get("format") != FORMAT:
                 raise RunError(f"{path} is damaged, or of another hyperprune's format")
             differing = [key for key in said if found.get(key) != said[key]]
+            if not differing and [*found["space"]] != [*said["space"]]:
+                differing = ["space"]  # a searcher draws its settings in their order
             if differing:
                 was, now = (str(about.get(differing[0]))[:200] for about in (found, said))
                 raise RunError(

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from hyperprune.judgement.candidate import Candidate
 from hyperprune.judgement.judge import Judge
+from hyperprune.search.goal import Point
+from hyperprune.search.goal import winner as won
 from hyperprune.training.outcome import DENSE, comparable
 
 State: TypeAlias = Literal["winner", "finalist", "eliminated", "failed", "unfinished", "dense"]
@@ -32,13 +34,13 @@ class TrialResult:
 
 
 def results(judge: Judge, every: Sequence[Candidate], *, finished: bool) -> tuple[TrialResult, ...]:
-    """Every candidate's result; the winner has the lowest loss of those that trained to the end."""
+    """Every candidate's result; the winner is chosen by the goal of those that trained to the end."""
     budget = judge.recipe.train.epochs
     whole = [item for item in every if finished and item.finished(budget)]
-    winner = min(whole, key=lambda item: (item.best_cost, item.name), default=None)
+    winner = _winner(judge, whole) if whole else None
 
     def state(item: Candidate) -> State:
-        if item is winner:
+        if item.name == winner:
             return "winner"
         if item.outcome.failure is not None:
             return "failed"
@@ -47,6 +49,13 @@ def results(judge: Judge, every: Sequence[Candidate], *, finished: bool) -> tupl
         return "eliminated" if finished else "unfinished"
 
     return tuple(result(judge, item, state(item)) for item in every)
+
+
+def _winner(judge: Judge, whole: Sequence[Candidate]) -> str:
+    points = {item.name: Point(item.best_cost, judge.size(item.outcome)) for item in whole}
+    dense = judge.run.outcome(DENSE)
+    assert dense is not None  # it is trained before any
+    return won(points, judge.recipe.search.goal, Candidate(DENSE, {}, dense).best_cost)
 
 
 def result(judge: Judge, item: Candidate, state: State) -> TrialResult:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -22,8 +23,9 @@ from hyperprune.search.space import Configuration, Dimension, Range, Space, Valu
 SECTIONS = ("prune", "spectrum", "search", "rounds", "final")
 """Sections of a recipe that a study has."""
 ALIEN = {
+    "prune": ("active", "budget", "budget_dtype", "width"),  # of networks that a run makes
     "spectrum": ("sequences",),  # those of `inputs`
-    "search": ("workers",),
+    "search": ("workers", "executor", "silence"),
     "final": ("keep", "seeds", "stop_at_target", "int8_epochs", "int8_lr", "retries"),
 }
 """Keys of them that are a run's, and no study's."""
@@ -72,6 +74,11 @@ def settle(
     """Check what a study was asked for; raises RecipeError with every problem, one a line."""
     domains = {_path(key): domain_of(key, value) for key, value in space.items()}
     problems = list(_alien(sections))
+    problems += [
+        f"space.{key}: is prune.{key}, which the space has too; say one"
+        for key in space
+        if _path(key) != key and _path(key) in space
+    ]
     pruning = {path: value for path, value in domains.items() if path.startswith("prune.")}
     document: dict[str, Any] = {name: dict(value) for name, value in sections.items() if value}
     document |= {"title": title, "seed": seed, "train": {"epochs": epochs}, "space": pruning}
@@ -103,7 +110,10 @@ def settle(
 
 
 def digest(inputs: Any) -> str:
-    """SHA-256 of what drives the spectra: of tensors, wherever they are held."""
+    """SHA-256 of what drives the spectra: of tensors, wherever they are held.
+
+    Raises RecipeError for what another process could not know again.
+    """
     found = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -111,6 +121,9 @@ def digest(inputs: Any) -> str:
             found.update(f"{value.dtype} {tuple(value.shape)}".encode())
             flat = value.detach().cpu().contiguous().flatten()
             found.update(flat.view(torch.uint8).numpy().tobytes())
+        elif isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
+            found.update(f"{value.dtype} {value.shape}".encode())
+            found.update(value.tobytes())
         elif isinstance(value, Mapping):
             for key in value:
                 found.update(str(key).encode())
@@ -118,8 +131,15 @@ def digest(inputs: Any) -> str:
         elif isinstance(value, (list, tuple)):
             for item in value:
                 add(item)
-        else:
+        elif isinstance(value, (str, bytes, int, float, complex, type(None))):
             found.update(repr(value).encode())
+        else:
+            raise RecipeError(
+                [
+                    f"inputs: found a {type(value).__name__}; expected tensors, arrays, numbers and texts, "
+                    "or lists and tables of these"
+                ]
+            )
 
     add(inputs)
     return found.hexdigest()
@@ -128,7 +148,8 @@ def digest(inputs: Any) -> str:
 def _path(key: str) -> str:
     """The key as the space has it: settings of pruning by their place in a recipe."""
     rest = key.removeprefix("prune.")
-    ours = rest.partition(".")[0] in Prune.model_fields
+    first = rest.partition(".")[0]
+    ours = first in Prune.model_fields and first not in ALIEN["prune"]
     return f"prune.{rest}" if ours else key
 
 

@@ -27,12 +27,12 @@ from hyperprune.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from hyperprune.model import unwrapped
 from hyperprune.pipeline.run import teller
 from hyperprune.pipeline.suggest import Suggester
+from hyperprune.plan.make import make_plan
 from hyperprune.plugins import registry
 from hyperprune.recipe import apply
 from hyperprune.runtime.seeds import derive, seed_everything
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import SpaceExhausted
-from hyperprune.search.rounds import halving
 from hyperprune.search.space import Configuration
 from hyperprune.store import atomic
 from hyperprune.store.lock import owned
@@ -129,17 +129,23 @@ class Study:
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.folder = folder
         self._settings, self._inputs, self._steps = settings, inputs, steps
-        said = {**settings.plain(), "steps": steps, "inputs": digest(inputs)}
+        self._said = {**settings.plain(), "steps": steps, "inputs": digest(inputs)}
+        self._observers = observers
         with owned(folder):
-            self._facts = StudyFolder.of(folder, said)
-        self._judge = Judge(settings.recipe, self._facts)
-        self._notify = teller(self._facts, observers)
-        own = frozenset(own_part({item.path: None for item in settings.space.dimensions}))
+            self._open()
+
+    def _open(self) -> None:
+        """Read the folder's facts."""
+        recipe = self._settings.recipe
+        self._facts = StudyFolder.of(self.folder, self._said)
+        self._judge = Judge(recipe, self._facts, prune_part)
+        self._notify = teller(self._facts, self._observers)
+        own = own_part({item.path: None for item in self._settings.space.dimensions})
         self._desk = Desk(
             self._facts,
-            settings.recipe.seed,
-            settings.recipe.train.epochs,
-            own,
+            recipe.seed,
+            recipe.train.epochs,
+            frozenset(own),
             self._measure,
             self._told,
         )
@@ -153,24 +159,22 @@ class Study:
         built alike begin alike. Raises Ended where every candidate failed.
         """
         with owned(self.folder):
+            self._open()  # another study object may have gone on since
             yield from self._course()
 
     def _course(self) -> Turns:
         """The search on one screen."""
-        recipe, space = self._settings.recipe, self._settings.space
-        budget, rounds, final = recipe.train.epochs, recipe.rounds, recipe.final
-        asked = recipe.search.candidates
-        count = asked if space.size is None else min(asked, space.size)
-        finalists = min(final.finalists, count)
-        plan = halving(count, rounds.first, rounds.epochs, rounds.keep, finalists)
+        recipe = self._settings.recipe
+        plan = make_plan(recipe, self._settings.space.size)
+        budget, (count, first), *rounds = plan.epochs, *plan.rounds
+        later = [] if recipe.in_full else [*rounds, (plan.finalists, budget)]
 
         yield from self._until(DENSE, budget)
         dense = self._candidate(DENSE).outcome
         if dense.failure is not None:
             raise Ended(f"the dense reference failed: {dense.failure.cause}")
-        pool = yield from self._propose(count)
-        for number, (keep, until) in enumerate([*plan[1:], (finalists, budget)], start=1):
-            reached = plan[number - 1][1]
+        pool, reached = (yield from self._propose(count, first)), first
+        for number, (keep, until) in enumerate(later, start=1):
             alive = [self._candidate(name, reached) for name in pool]
             alive = [item for item in alive if item.outcome.failure is None]
             if not alive:
@@ -181,7 +185,8 @@ class Study:
             pool = [item.name for item in alive if item.name in kept]
             for name in pool:
                 yield from self._until(name, until)
-        while final.rescue:
+            reached = until
+        while recipe.final.rescue:
             every = [self._candidate(name) for name in self._facts.proposed()]
             finished = [item.name for item in every if item.finished(budget)]
             missed = overlooked(self._judge, every, finished)
@@ -195,10 +200,10 @@ class Study:
         every = [self._candidate(name) for name in self._facts.proposed()]
         self._facts.save_result([asdict(r) for r in results(self._judge, every, finished=True)])
 
-    def _propose(self, count: int) -> Generator[Trial, None, list[str]]:
+    def _propose(self, count: int, first: int) -> Generator[Trial, None, list[str]]:
         """Ask for candidates and give each its first epochs; returns their names."""
         recipe, space, facts = self._settings.recipe, self._settings.space, self._facts
-        choice, first = recipe.search.searcher, recipe.rounds.first
+        choice = recipe.search.searcher
         searcher = registry().get("searcher", choice.name)
         suggester = Suggester.of(searcher, choice, space, recipe.seed, self._note)
         chosen: dict[str, Configuration] = {}
@@ -242,8 +247,9 @@ class Study:
         yield trial
         if trial.cause is not None:  # which is the network's own, and no accident of the machine
             failure = Failure("raised", trial.cause[:1000])
-            self._facts.record_outcome(Outcome(name, self._candidate(name).outcome.epochs, failure))
-            self._notify(events.CandidateFailed(name, trial.reached + 1, failure.cause))
+            failed = Outcome(name, self._candidate(name).outcome.epochs, failure)
+            self._facts.record_outcome(failed, epoch)
+            self._notify(events.CandidateFailed(name, min(trial.reached + 1, epoch), failure.cause))
             self._facts.discard_states(name)
         elif trial.reached < epoch:
             raise RunError(
@@ -277,9 +283,14 @@ class Study:
             dtype=getattr(torch, said.dtype),
         )
 
-    def _told(self, trial: Trial, epoch: int, report: Report) -> None:
-        """Make an epoch a fact: its spectrum, the weights where they are the best, the record last."""
+    def _told(self, trial: Trial, epoch: int, report: Report) -> bool:
+        """Make an epoch a fact: its spectrum, the weights where they are the best, the record last.
+
+        Returns whether it is one; an epoch without a distance is none where that is what counts.
+        """
         name, spectrum = trial.name, report.spectrum
+        if self._judge.sized and trial.engine is None:
+            raise RunError(f"{name}: search.goal counts active weights; prune it by trial.sparse")
         topology = trial.engine.topology().plain() if trial.engine and not trial.dense else {}
         record = EpochRecord(
             epoch=epoch,
@@ -292,7 +303,8 @@ class Study:
         if spectrum is not None:
             atomic.write(self._facts.training(name).spectrum(epoch), spectrum.save)
         history = [*self._candidate(name).outcome.epochs, record]
-        if report.loss <= min(item.valid_loss for item in comparable(history)):
+        best = min(comparable(history), key=lambda item: item.valid_loss)
+        if best.epoch == epoch:
             self._facts.save_best(name, _weights(report.network), epoch, report.loss)
         outcome = Outcome(name, tuple(history))
         if not trial.dense:
@@ -302,6 +314,7 @@ class Study:
             self._facts.record_outcome(outcome)
         scored = not trial.dense and trial.cause is None and self._judge.needs_distance
         self._notify(spectrum_measured(self._judge, name, record, scored=scored))
+        return trial.cause is None
 
     def _note(self, message: str) -> None:
         self._notify(events.Notice(message))
@@ -315,7 +328,7 @@ class Study:
 
     @property
     def best(self) -> TrialResult:
-        """The winner: the lowest loss of those that trained to the end; raises RunError before."""
+        """The winner of those that trained to the end, by `search.goal`; raises RunError before."""
         if not self.finished:
             raise RunError(f"the study in {self.folder} is not finished: go on with its loop")
         return next(item for item in self.results if item.state == "winner")

@@ -36,14 +36,14 @@ class Report:
 @dataclass(frozen=True)
 class Desk:
     """What a study lends its trials. varied: the loop's own settings that the space names; measure: a
-    network's spectrum; told: makes an epoch a fact."""
+    network's spectrum; told: makes an epoch a fact, unless its distance cannot be had."""
 
     folder: StudyFolder
     seed: int
     epochs: int
     varied: frozenset[str]
     measure: Callable[[nn.Module], LyapunovSpectrum | None]
-    told: Callable[[Trial, int, Report], None]
+    told: Callable[[Trial, int, Report], bool]
 
 
 class Given(Mapping[str, Any]):
@@ -164,7 +164,8 @@ class Trial:
             if parts and after is None:
                 state = {"parts": [part.state_dict() for part in parts]}
                 self.desk.folder.save_state(self.name, epoch, state)
-            self.desk.told(self, epoch, report)
+            if not self.desk.told(self, epoch, report):
+                return
             self.reached = epoch
             self.desk.folder.discard_states(self.name, keep=epoch)
 
@@ -181,9 +182,11 @@ class Trial:
         network: as it would be used (averages, where you average), in whichever mode. train_loss is read by
         objectives over training curves; the validation loss where it is not told. spectrum: one that you
         measured yourself. A loss or a network that is no longer finite ends the trial, and not the study:
-        then the answer is None, as it is where `spectrum.measure` is false.
+        then the answer is None, as it is where `spectrum.measure` is false, or the trial has failed already.
         """
-        if not self._begun or self._report is not None or self.cause is not None:
+        if self.cause is not None:
+            return None
+        if not self._begun or self._report is not None:
             raise RunError(
                 f"{self.name}: one report an epoch, inside `for epoch in trial.epochs()`"
             )
@@ -196,6 +199,10 @@ class Trial:
                 return None
             if abs(value) > LARGEST_LOSS:
                 raise RunError(f"{self.name}: found a loss of {value:g}; {TOO_LARGE}")
+        for name, parameter in network.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                self.cause = f"diverged: {name!r} holds NaN or infinity"
+                return None
         if spectrum is None:
             try:
                 spectrum = self.desk.measure(network)
@@ -208,7 +215,10 @@ class Trial:
         return spectrum
 
     def fail(self, cause: str) -> None:
-        """Say that the trial cannot go on, and why: a result of its configuration, not of the study."""
+        """Say that the trial cannot go on, and why: a result of its configuration, not of the study.
+
+        Inside its epochs, or after them and before the next trial is asked for.
+        """
         self.cause = str(cause)
 
     def _start(self, parts: list[Any], after: int | None) -> int:
@@ -248,4 +258,11 @@ class Trial:
 
 
 def _number(value: Any) -> float:
-    return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    """A loss as a float; raises RunError where it is none."""
+    try:
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, RuntimeError):
+        shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
+        raise RunError(
+            f"found a {type(value).__name__}{shape} for a loss; expected one number"
+        ) from None

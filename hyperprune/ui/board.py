@@ -154,6 +154,16 @@ class Board:
         return self.given_target if self.dense.best_cost is None else self.dense.best_cost
 
     @property
+    def aim(self) -> str:
+        """What that is, in words."""
+        return "dense target" if self.given_target is None else "given target"
+
+    @property
+    def references(self) -> tuple[Row, ...]:
+        """The dense reference, where there is one."""
+        return (self.dense,) if self.given_target is None else ()
+
+    @property
     def best(self) -> Row | None:
         """The candidate with the lowest cost so far, of those at their sparsity where there are some."""
         rows = [row for row in self.candidates.values() if not is_further(row.name)]

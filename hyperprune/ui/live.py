@@ -97,7 +97,7 @@ def screen(
     if height >= TALL:
         foot += board.workers.lines((height - TALL) // 2 + 1)
     foot += _foot(board, hint, page, lines=4 if height >= TALL else int(height >= SHORT))
-    room = height - len(head) - len(foot) - 2  # column names, the dense reference
+    room = height - len(head) - len(foot) - 1 - len(board.references)  # below column names
     rows, hidden = relevant(board, max(2, room))
     table, lines = candidate_rows(board, rows, width, room - bool(hidden))
     parts: list[RenderableType] = [*head, table]
@@ -170,7 +170,7 @@ def _stage(board: Board) -> str:
 
 def _standing(board: Board) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append("dense target ", style="dim")
+    line.append(f"{board.aim} ", style="dim")
     line.append(board.metric.told(board.target_cost))
     if board.best is not None:
         line.append("   best so far ", style="dim")

@@ -102,7 +102,7 @@ def _epoch(event: events.EpochFinished, board: Board) -> tuple[str, str]:
         f"epoch {event.epoch}/{board.goal(event.candidate)}: "
         f"validation {metric.words} {metric.told(event.cost)}, training {training}"
         + (", averaging" if event.averaging else "")
-        + (f", meets the dense target {metric.told(target)}" if met else "")
+        + (f", meets the {board.aim} {metric.told(target)}" if met else "")
     )
 
 

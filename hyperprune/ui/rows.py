@@ -72,7 +72,7 @@ def _wide(
         table.add_column("loss", no_wrap=True, width=SPARK)
     table.add_column("state", no_wrap=True, width=13)
     table.add_column("", ratio=1)  # takes what is left over
-    for row in (board.dense, *rows):
+    for row in (*board.references, *rows):
         every = [setting(row.configuration.get(path, "–")) for path in names]
         distance = "" if row.name == DENSE else measured(row.distance, row.distance_error)
         table.add_row(
@@ -116,7 +116,7 @@ def _narrow(
             table.add_column(head, no_wrap=True, width=size, justify=justify)  # type: ignore[arg-type]
     if "settings" not in shown:
         table.add_column("", ratio=1)
-    for row in (board.dense, *rows):
+    for row in (*board.references, *rows):
         cells: dict[str, RenderableType] = {
             "candidate": _name(board, row),
             "settings": said.get(row.name, Text("")),

@@ -61,8 +61,8 @@ class Net(lightning.LightningModule):
 class Count(lightning.Callback):
     """Looks after every batch."""
 
-    def __init__(self, callback: SparseTrainingCallback) -> None:
-        self.callback, self.looked = callback, 0
+    def __init__(self, callback: SparseTrainingCallback, folder: Path) -> None:
+        self.callback, self.looked, self.folder = callback, 0, folder
 
     def on_train_batch_end(self, trainer: Any, net: Any, *rest: Any) -> None:
         engine = self.callback.engine
@@ -70,12 +70,14 @@ class Count(lightning.Callback):
         for name, mask in engine.masks.items():
             assert not net.get_parameter(name).detach()[~mask].any()
         self.looked += 1
+        if trainer.global_step == 6 and trainer.max_epochs == 3:  # an epoch's last, as it ends
+            trainer.save_checkpoint(self.folder / "six.ckpt")
 
 
 def fit(net: Net, folder: Path, epochs: int = 2, ckpt: Path | None = None, **more: Any) -> Any:
     settings = {**SETTINGS, **more.pop("settings", {})}
     callback = SparseTrainingCallback(**settings)
-    count = Count(callback)
+    count = Count(callback, folder)
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -155,6 +157,12 @@ def test_training_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path) -> None:
     )
     trainer.fit(net, data, ckpt_path=tmp_path / "gradual.ckpt")
     assert sum(again.engine.counts().values()) < half
+    idle = SparseTrainingCallback(**{**SETTINGS, **saved})
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", callbacks=[idle], default_root_dir=tmp_path, **quiet
+    )
+    trainer.fit(net, data, ckpt_path=tmp_path / "gradual.ckpt")
+    assert idle.state_dict()["values"]["steps"] == 6  # nothing is trained, and nothing lost
 
 
 def test_the_topology_moves_by_epochs_and_a_second_fit_keeps_it(tmp_path: Path) -> None:
@@ -163,6 +171,9 @@ def test_the_topology_moves_by_epochs_and_a_second_fit_keeps_it(tmp_path: Path) 
     assert engine.updates == 2
     hand, other = by_hand(3, every=6)
     alike(net, hand, engine, other)
+    again = Net()
+    resumed = fit(again, tmp_path, 3, tmp_path / "six.ckpt", settings={"every": "epoch"})
+    alike(net, again, engine, resumed)
     callback = SparseTrainingCallback(**SETTINGS, total_steps=12)
     data = DataLoader(TensorDataset(X, Y), batch_size=4)
     for epochs in (1, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError
 from hyperprune.sparsity import SparseTraining
 
-pytest.importorskip("accelerate")
+accelerate = pytest.importorskip("accelerate")
 transformers = pytest.importorskip("transformers")
 
 from hyperprune.integrations.transformers import STATE, SparseTrainingCallback  # noqa: E402
@@ -52,6 +53,11 @@ class Data(torch.utils.data.Dataset[Any]):
         return {"x": X[index], "labels": Y[index]}
 
 
+class Stream(torch.utils.data.IterableDataset[Any]):
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return (Data()[index] for index in range(len(X)))
+
+
 class Count(transformers.TrainerCallback):
     def __init__(self, callback: SparseTrainingCallback) -> None:
         self.callback, self.looked = callback, 0
@@ -64,7 +70,7 @@ class Count(transformers.TrainerCallback):
         self.looked += 1
 
 
-def train(net: Net, folder: Path, resume: Any = None, **more: Any) -> Any:
+def train(net: Net, folder: Path, resume: Any = None, data: Any = None, **more: Any) -> Any:
     callback = SparseTrainingCallback(**{**SETTINGS, **more.pop("settings", {})})
     count = Count(callback)
     said = {
@@ -89,7 +95,8 @@ def train(net: Net, folder: Path, resume: Any = None, **more: Any) -> Any:
     trainer = transformers.Trainer(
         model=net,
         args=transformers.TrainingArguments(**said),
-        train_dataset=Data(),
+        train_dataset=data or Data(),
+        eval_dataset=Data(),
         callbacks=[callback, count],
     )
     trainer.train(resume_from_checkpoint=resume)
@@ -154,12 +161,45 @@ def test_training_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path) -> None:
         train(Net(), tmp_path, str(tmp_path / "moved"), settings={"checkpoint": tmp_path / "moved"})
 
 
-def test_the_topology_moves_by_epochs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [Data, Stream])
+def test_the_topology_moves_by_epochs(data: Any, tmp_path: Path) -> None:
+    """Also where a pass over the data has no length."""
     net = Net()
-    engine, _ = train(net, tmp_path, settings={"every": "epoch"}, save_strategy="no")
+    steps = {"max_steps": 12} if data is Stream else {}
+    engine, _ = train(
+        net, tmp_path, data=data(), settings={"every": "epoch"}, save_strategy="no", **steps
+    )
     hand, other = by_hand(every=6)
     alike(net, hand, engine, other)
     assert engine.updates == 1
+
+
+def test_the_best_checkpoints_weights_have_its_masks(tmp_path: Path) -> None:
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss"}
+    epochs = {"save_strategy": "epoch", "eval_strategy": "epoch", "greater_is_better": True}
+    net = Net()
+    engine, looked = train(net, tmp_path, **best, **epochs)  # the worst is called best: epoch 1
+    assert (engine.steps, looked) == (6, 12)
+    saved, _ = train(Net(), tmp_path / "once", num_train_epochs=1, settings={"total_steps": 12})
+    for name, mask in saved.masks.items():
+        assert torch.equal(engine.masks[name], mask)
+        assert not net.get_parameter(name).detach()[~mask].any()
+
+
+def test_accelerates_own_optimiser_steps_once_gradients_are_whole() -> None:
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=3)
+    net = Net()
+    made = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.0)
+    optimizer = accelerator.prepare(made)
+    sparse = SparseTraining(net, optimizer, total_steps=4, **SETTINGS)
+    for index in range(12):
+        with accelerator.accumulate(net):
+            rows = slice(4 * (index % 6), 4 * (index % 6) + 4)
+            accelerator.backward(net(X[rows], Y[rows])["loss"])
+            sparse.step()
+            optimizer.zero_grad()
+    hand, other = by_hand(3)
+    alike(net, hand, sparse, other)
 
 
 def test_mistakes() -> None:

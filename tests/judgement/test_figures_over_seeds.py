@@ -127,3 +127,18 @@ def test_formats():
     assert sheet_of(figures, PERPLEXITY).rows[1][:5] == ("a", "1", "3.00", "4.00", "+1.00")
     signed = Metric("skill", "skills", form=" .2f")
     assert sheet_of(figures, signed).rows[1][4] == "+1.00"
+
+
+def test_time_is_of_trainings_that_came_to_their_end():
+    # 1 + 1 + 1 and 2 + 2 + 2 seconds; the third failed in its third epoch, after 9 + 9
+    ends = [("c000", 3, None), ("c000-s2", 3, None), ("c000-s3", 2, "diverged")]
+    arm = Arm(
+        "dense",
+        "dense",
+        {},
+        tuple(Training(n, k, e, cause=c) for k, (n, e, c) in enumerate(ends, 1)),
+    )
+    took = {"c000": 1.0, "c000-s2": 2.0, "c000-s3": 9.0}
+    seconds = {name: dict.fromkeys(range(1, e + 1), took[name]) for name, e, _ in ends}
+    (found,) = figures_of([arm], seconds)
+    assert (found.seconds.count, found.seconds.mean, found.failed) == (2, 4.5, 1)

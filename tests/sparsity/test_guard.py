@@ -247,6 +247,25 @@ def test_a_second_optimiser_is_guarded_and_wants_its_turn_last() -> None:
     assert sum(int(p.count_nonzero()) for p in model.parameters() if p.dim() > 1) <= 20
 
 
+def test_an_optimiser_that_is_not_known_is_told_of() -> None:
+    model = net()
+    first, second = momentum(model[0]), momentum(model[2])
+    sparse = SparseTraining(model, first, density=DENSITY)
+    backward(model)
+    sparse.step()
+    second.step()
+    backward(model)
+    with pytest.warns(SparsityNotice, match=r"2\.weight is trained by an optimiser .* guard\(\)"):
+        sparse.step()
+    sparse.guard(second)
+    second.step()
+    assert strays(sparse) == strays(sparse, second) == 0
+    with torch.no_grad():
+        model[2].weight.fill_(1.0)  # by a person
+    backward(model)
+    sparse.step()
+
+
 def test_one_backward_cannot_serve_two_updates() -> None:
     model = net()
     sparse = SparseTraining(model, momentum(model), density=DENSITY)

@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,6 +16,8 @@ from torch import nn
 
 import hyperprune
 from hyperprune.errors import Ended, RecipeError, RunError, SpectrumError
+from hyperprune.events import CandidateFailed, RoundFinished
+from hyperprune.store.atomic import read_tensors
 
 INPUTS = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(0))  # (B, T, F)
 X = torch.randn(12, 8, 3, generator=torch.Generator().manual_seed(1))
@@ -172,6 +175,20 @@ def test_a_study_that_is_stopped_again_and_again_ends_as_one_that_was_not(
     assert loop(study(tmp_path)) == []
 
 
+def test_a_study_object_goes_on_from_what_another_has_done(tmp_path: Path) -> None:
+    """Both were made before anything was known; what the first finds is not found, and lost, again."""
+    two = [study(tmp_path, inputs=None, spectrum={"measure": False}) for _ in range(2)]
+    for asked in two:
+        turns = 0
+        for trial in asked:
+            net = nn.Linear(1, 1)
+            for _ in trial.epochs(net):
+                trial.report(net, trial["lr"])
+            turns += 1
+        assert turns == (7 if asked is two[0] else 0)
+    assert two[0].results == two[1].results
+
+
 def test_a_trial_that_keeps_nothing_begins_again(tmp_path: Path) -> None:
     asked = study(tmp_path, space={"lr": [1e-5, 0.05]}, final={"finalists": 1})
     seen = loop(asked, keep="nothing")
@@ -253,6 +270,140 @@ def test_what_fails_is_out_and_the_study_goes_on(tmp_path: Path) -> None:
     assert list(study(tmp_path, space={"lr": [1.0, 2.0, 3.0, 4.0]}, base={"lr": 1.0})) == []
 
 
+def by_losses(
+    folder: Path,
+    losses: dict[float, float],
+    fail: tuple[tuple[float, int], ...] = (),
+    **changed: Any,
+) -> hyperprune.Study:
+    """A study of networks that learn nothing and tell the loss planted for their rate; some fail after
+    their last epoch of a turn."""
+    asked = study(
+        folder,
+        space={"lr": list(losses)},
+        base={"lr": 0.0},
+        inputs=None,
+        spectrum={"measure": False},
+        **changed,
+    )
+    for trial in asked:
+        net, loss = (
+            nn.Linear(1, 1),
+            losses.get(trial["lr"], 1.0),
+        )  # that of the dense reference is 1
+        for _ in trial.epochs(net):
+            trial.report(net, loss)
+        if not trial.dense and (trial["lr"], trial.until) in fail:
+            trial.fail("too slow")
+    return asked
+
+
+@pytest.mark.parametrize("rescue", [True, False])
+def test_what_fails_when_it_has_trained_is_out_of_that_round(tmp_path: Path, rescue: bool) -> None:
+    """The two of the lowest losses go out at epoch 3, and a finalist at 5; the round was for others."""
+    losses, told = {0.1: 0.1, 0.2: 0.2, 0.3: 0.3, 0.4: 0.4}, list[Any]()
+    fail, final = ((0.1, 3), (0.2, 3), (0.3, 5)), {"rescue": rescue}
+    asked = by_losses(tmp_path, losses, fail, final=final, observers=[told.append])
+    came = {r.configuration["lr"]: (r.state, r.epochs) for r in asked.results}
+    assert came == {0.1: ("failed", 3), 0.2: ("failed", 3), 0.3: ("failed", 5), 0.4: ("winner", 5)}
+    failed = [event for event in told if isinstance(event, CandidateFailed)]
+    assert sorted(event.epoch for event in failed) == [3, 3, 5]
+    assert not any(
+        isinstance(event, RoundFinished) for event in told
+    )  # two were left for two places
+    (tmp_path / "result.json").unlink()  # the facts alone say the same
+    again = by_losses(tmp_path, losses, final=final)
+    assert again.results == asked.results
+
+
+def test_a_distance_that_cannot_be_had_is_the_candidates_failure() -> None:
+    """Spectra of four units and of six: the default distance compares no such two."""
+    asked = study(
+        space={"hidden": [4, 6]},
+        base={"hidden": 4},
+        search={"candidates": 2, "searcher": "grid", "objective": "distance"},
+        final={"finalists": 1},
+    )
+    for trial in asked:
+        net = Net(trial["hidden"])
+        for _ in trial.epochs(net):
+            trial.report(net, 1.0)
+    assert [(r.state, r.epochs) for r in asked.results] == [("winner", 5), ("failed", 0)]
+    assert "spectra of 12 and 8 exponents" in str(asked.results[1].cause)
+
+
+def test_of_equal_losses_the_weights_of_the_epoch_that_is_told_are_kept(tmp_path: Path) -> None:
+    asked = by_losses(tmp_path, {0.1: 0.1, 0.2: 0.2}, final={"finalists": 1})
+    for item in (asked.dense, *asked.results):
+        _, about = read_tensors(tmp_path / item.name / "best.safetensors")
+        assert about["epoch"] == item.best_epoch == 1
+
+
+# ── what the search is for ───────────────────────────────────────────────────────────────────────
+
+
+def sized(**search: Any) -> hyperprune.Study:
+    """Sparser networks are worse, and meet the dense loss of 1 but for the sparsest."""
+    asked = study(
+        space={"sparsity": [0.3, 0.5, 0.7, 0.9], "width": [4]},
+        base={"width": 4},
+        inputs=None,
+        sparsity=None,
+        spectrum={"measure": False},
+        search={"candidates": 4, "searcher": "grid", **search},
+        prune={"sparsity": 0.5},
+    )
+    for trial in asked:
+        net = nn.Linear(trial["width"], 16)
+        trial.sparse(net, torch.optim.SGD(net.parameters()), steps=1)
+        for _ in trial.epochs():
+            trial.report(net, 1.0 if trial.dense else 0.3 + trial.prune.sparsity)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("goal", "who"), [("perplexity", 0.3), ("smallest", 0.7), ("frontier", 0.7)]
+)
+def test_the_winner_is_whom_the_goal_asks_for(goal: str, who: float) -> None:
+    asked = sized(goal=goal, full=True)
+    assert asked.best.configuration["prune.sparsity"] == who
+    assert [item.epochs for item in asked.results] == [
+        5,
+        5,
+        5,
+        5,
+    ]  # in full: no round eliminates any
+
+
+def test_a_goal_in_weights_needs_an_engine_that_counts_them() -> None:
+    trial, net = (
+        first(space={"sparsity": [0.3, 0.5]}, search={"goal": "smallest"}, sparsity=None),
+        Net(),
+    )
+    epochs = trial.epochs(net)
+    next(epochs)
+    trial.report(net, 1.0)
+    with pytest.raises(
+        RunError, match=r"dense: search\.goal counts active weights; .*trial\.sparse"
+    ):
+        next(epochs)
+
+
+def test_a_trial_that_has_failed_is_reported_in_vain(tmp_path: Path) -> None:
+    """One has no finite weights, whatever its loss; one says so itself and is reported all the same."""
+    asked = study(tmp_path, space={"lr": [0.1, 0.2, 0.3]}, inputs=None, spectrum={"measure": False})
+    for trial in asked:
+        net = nn.Linear(1, 1)
+        for _ in trial.epochs(net):
+            if trial["lr"] == 0.2:
+                nn.init.constant_(net.weight, torch.nan)
+            if trial["lr"] == 0.3:
+                trial.fail("no room")
+            trial.report(net, 0.5)
+    causes = {r.configuration["lr"]: r.cause for r in asked.results}
+    assert causes == {0.1: None, 0.2: "diverged: 'weight' holds NaN or infinity", 0.3: "no room"}
+
+
 @pytest.mark.parametrize("who", ["dense", "everyone"])
 def test_a_study_without_anyone_left_says_why(who: str) -> None:
     def turns() -> None:
@@ -326,6 +477,16 @@ def test_a_setting_that_nobody_reads_is_a_mistake() -> None:
         _ = first()["l"]
 
 
+def test_a_loss_is_one_number() -> None:
+    trial, net = first(), Net()
+    _ = trial["lr"]
+    next(trial.epochs(net))
+    with pytest.raises(RunError, match=r"found a Tensor of shape \(2,\) for a loss; expected one"):
+        trial.report(net, torch.ones(2))
+    with pytest.raises(RunError, match="found a NoneType for a loss"):
+        trial.report(net, None)  # type: ignore[arg-type]
+
+
 def test_a_loss_beyond_what_a_journal_holds_is_refused() -> None:
     trial, net = first(), Net()
     _ = trial["lr"]
@@ -387,7 +548,14 @@ def test_a_state_of_a_strangers_is_not_executed(
         ({"space": {"lr": [nn.ReLU]}}, r"space\.lr: found .*; expected a number, a text"),
         ({"base": {"growth": "random", "lr": 1}}, r"base\.growth: is a setting of pruning"),
         ({"base": {"act": nn.ReLU, "lr": 1}}, r"base\.act: found .*; expected a number"),
+        (
+            {"space": {"stop": [1.0], "prune.stop": [0.5]}},
+            r"space\.stop: is prune\.stop, which the",
+        ),
         ({"search": {"workers": 2}}, r"search\.workers: is of no use in a study"),
+        ({"search": {"executor": "ray"}}, r"search\.executor: is of no use in a study"),
+        ({"prune": {"active": 50}}, r"prune\.active: is of no use in a study"),
+        ({"inputs": {"x": nn.ReLU()}}, r"inputs: found a ReLU; expected tensors, arrays"),
         ({"search": {"candidate": 2}}, r"search\.candidate: unknown key.*did you mean"),
         ({"rounds": {"first": 2}}, r"rounds\.first: found 2; expected at least 3"),
         ({"epochs": 3, "final": {"finalists": 1}}, r"train\.epochs: found 3; the rounds alone"),
@@ -408,6 +576,12 @@ def test_a_folder_is_one_studys(tmp_path: Path) -> None:
         study(tmp_path / "a", inputs=INPUTS + 1)
     with pytest.raises(RunError, match="another base"):
         study(tmp_path / "a", base={"lr": 0.1})
+    varied = {"lr": [0.1, 0.2], "hidden": [4, 5]}
+    study(tmp_path / "c", space=varied)
+    with pytest.raises(
+        RunError, match="another space"
+    ):  # of which a searcher draws other candidates
+        study(tmp_path / "c", space=dict(reversed(varied.items())))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "note.txt").write_text("mine")
     with pytest.raises(RunError, match="is not empty"):
@@ -417,6 +591,16 @@ def test_a_folder_is_one_studys(tmp_path: Path) -> None:
         study(tmp_path / "a")
     with pytest.raises(RunError, match="not a run folder"):
         hyperprune.resume(tmp_path / "a")
+
+
+def test_arrays_are_told_apart_by_all_that_they_hold(tmp_path: Path) -> None:
+    zeros = np.zeros((40, 30), dtype=np.float32)  # more than numpy prints
+    other = zeros.copy()
+    other[20, 15] = 1
+    study(tmp_path, inputs=zeros)
+    study(tmp_path, inputs=zeros.copy())
+    with pytest.raises(RunError, match="another inputs"):
+        study(tmp_path, inputs=other)
 
 
 def test_ranges_options_and_whole_recipes_sections(tmp_path: Path) -> None:

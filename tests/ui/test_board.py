@@ -149,5 +149,5 @@ def test_what_gradual_pruning_passes_on_its_way_is_no_result(rendered):
     lines(events.SpectrumMeasured("c000", 4, 3.8, 0.5, 0.1, 0.1, -0.1, 0))
     assert board.best is row
     assert meets_target(row, board)
-    assert "meets the dense target" in output.getvalue()
+    assert "meets the given target" in output.getvalue()
     assert "meets the target" in rendered(screen(board, 100, 20), 100, 20)

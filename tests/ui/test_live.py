@@ -1,5 +1,6 @@
 import io
 import json
+import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,21 @@ def test_the_screen_of_a_finished_run(rendered):
     assert lines[8].split() == ["c001", "er", "·", "0.5", "1", "–", "149.00", "failed"]
     assert lines[9].split() == ["c002", "★", "er", "·", "0.5", "4", "0.2000", "93.00", "measured"]
     assert lines[-2:] == ["c001: the loss is nan", "hint"]
+
+
+@pytest.mark.parametrize("height", [8, 12, 24])
+def test_a_given_target_has_no_dense_reference_beside_it(rendered, height):
+    board = Board()
+    for event in stream():
+        if isinstance(event, events.RunStarted):
+            event = replace(event, target=math.log(95.0))
+        if getattr(event, "candidate", "") != "dense":
+            board.tell(event)
+    text = rendered(screen(board, 100, height), 100, height)
+    assert len(text.splitlines()) == height
+    assert "given target 95.00   best so far c002 93.00 meets the target" in text
+    assert "dense" not in text
+    assert "c000" in text
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -60,6 +60,13 @@ def test_the_dense_reference_has_no_distance():
     assert "spectrum/distance" not in told[2]
 
 
+def test_an_epoch_without_a_spectrum_has_its_losses(tmp_path):
+    observe = tensorboard(tmp_path)
+    observe(events.SpectrumMeasured("c000", 1, 2.25, None, None, None, None, 0))
+    found = scalars(tmp_path / "tensorboard" / "c000")
+    assert sorted(name for name, _ in found) == ["loss/valid", "perplexity/valid"]
+
+
 def test_a_real_run_leaves_a_curve_for_every_candidate(tiny_run, tmp_path):
     result = tiny_run(observers=[tensorboard(tmp_path / "logs")])
     for candidate in ("dense", *(item.name for item in result.candidates)):
