@@ -7,9 +7,9 @@ A worker does a job with `work`, which goes on from the last epoch in the job's 
 epoch there. An executor may run jobs in any order, anywhere, and again after a worker is lost, as
 long as `job.folder` is in the end as if `work` had filled it here, and an `EpochFinished` is passed on
 only once that epoch's files are in it. A worker that ends in the middle is an outcome with a failure
-of kind `killed`, which the run tries again; whatever `emit` raises ends the run. Where workers compute
-on another kind of device than this process has, its attribute `alike` is False: what they make is then
-not kept for other runs.
+of kind `killed`, whose epochs the run reads in `job.folder`, and which it tries again; whatever `emit`
+raises ends the run. Where workers compute on another kind of device than this process has, its attribute
+`alike` is False: what they make is then not kept for other runs.
 
 Imports training and the store, for checkpoints. Called by `pipeline`, and by executors.
 """

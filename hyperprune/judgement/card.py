@@ -24,6 +24,10 @@ from hyperprune.terms.sheet import cell, markdown
 
 PLACE = ("machine", "device", "workers", "threads", "plugins")
 """What a run was made with that is no version."""
+AGAIN = (
+    f"To carry it out again: `hyperprune run {layout.RECIPE}` in this folder; "
+    "`hyperprune run --from FOLDER` compares versions as well."
+)
 
 
 def card_of(run: Run, result: RunResult) -> str:
@@ -40,8 +44,6 @@ def card_of(run: Run, result: RunResult) -> str:
         "where": _where(made.made_with),
         **_when(log),
         "versions": _versions(made.made_with),
-        "again": f"`hyperprune run {layout.RECIPE}` in this folder; "
-        f"`hyperprune run --from {run.folder.name}` compares versions as well",
     }
     told = dict.fromkeys(item.event.message for item in log if isinstance(item.event, Notice))
     notices = "".join(f"- {cell(message)}\n" for message in told)
@@ -52,6 +54,7 @@ def card_of(run: Run, result: RunResult) -> str:
         [
             f"# {cell(recipe.title or 'untitled')}\n",
             *_facts(head),
+            f"\n{AGAIN}",
             "\n## Result\n",
             *(_study(run, result) if result.arms else _facts(dict(_winner(result)))),
             *(["\n## Told on the way\n", notices.rstrip()] if notices else []),

@@ -52,5 +52,15 @@ def _available() -> int | None:
 def _limit() -> int | None:
     with contextlib.suppress(OSError, ValueError):
         limit = int((CGROUP / "memory.max").read_text())
-        return max(0, limit - int((CGROUP / "memory.current").read_text()))
+        used = int((CGROUP / "memory.current").read_text()) - _reclaimable()
+        return max(0, limit - used)
     return None
+
+
+def _reclaimable() -> int:
+    """Bytes of files in a container's memory that it gives back where somebody needs them."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (CGROUP / "memory.stat").read_text().splitlines():
+            if line.startswith("inactive_file "):
+                return int(line.split()[1])
+    return 0

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from hyperprune.events import Event
 from hyperprune.store import layout
 
-LONGEST = 1 << 20
-"""Bytes of a line beyond which it is no event of ours."""
+LONGEST = 1 << 25
+"""Bytes of a line beyond which it is no event of ours; the result of a run has some 400 a candidate."""
 _KINDS = {kind.__name__: TypeAdapter(kind) for kind in get_args(Event)}
 
 

@@ -8,7 +8,7 @@ import pytest
 from hyperprune.builtin.executors import ray_cluster, ray_worker
 from hyperprune.builtin.executors.on_ray import differences
 from hyperprune.cli import main
-from hyperprune.errors import RunError
+from hyperprune.errors import PluginError, RecipeError, RunError, Stopped
 from hyperprune.plan.crew import Asked
 from hyperprune.recipe import dumps
 from hyperprune.report.checks import check_installation
@@ -95,6 +95,35 @@ def test_how_ray_is_asked(monkeypatch):
     assert (how["num_cpus"], how["num_gpus"], how["max_restarts"]) == (4, 0.5, 0)
     assert how["label_selector"] == {"ray.io/node-id": "!in(a,b)"}
     assert ray_cluster.described({"cpu": 4, "gpu": 0.5, "big": 0}) == "4 cpu, 0.5 gpu"
+
+
+def test_resources_may_be_said_as_ray_says_them():
+    said = {"CPU": 4.0, "Gpu": 0.5, "Big": 1.0}
+    assert ray_cluster.demand(said, 1, False) == {"cpu": 4.0, "gpu": 0.5, "Big": 1.0}
+
+
+def test_workers_leave_the_folders_of_those_who_work(tmp_path, monkeypatch):
+    """Two at work and one that died, whose folder goes; process ids say nothing between containers."""
+    monkeypatch.setattr(ray_worker.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ray_worker.os, "getpid", lambda: 2**30)
+    one, two, died = (ray_worker.Worker(name) for name in ("w1", "w2", "w3"))
+    folders = [worker._folder("c000") for worker in (one, died)]
+    died._held.close()
+    folders.append(two._folder("c000"))
+    assert [folder.is_dir() for folder in folders] == [True, False, True]
+    one._held.close()
+    two._held.close()
+
+
+def test_what_is_expected_of_a_worker_stays_so_on_its_way():
+    for error, kind, words in (
+        (PluginError("mine.py cannot be used"), RunError, "mine.py cannot be used"),
+        (RecipeError(["a", "b"]), RunError, "a\nb"),
+        (Stopped("stopped"), Stopped, "stopped"),
+        (ValueError("odd"), RuntimeError, "ValueError: odd"),
+    ):
+        found = ray_worker._portable(error)
+        assert (type(found), str(found)) == (kind, words)
 
 
 def test_versions_differ_by_name():

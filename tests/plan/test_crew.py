@@ -76,6 +76,8 @@ def test_a_containers_limit_counts(monkeypatch, tmp_path):
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("2000\n")
     assert machine.free_memory() == 3000
+    (tmp_path / "memory.stat").write_text("anon 500\nactive_file 700\ninactive_file 800\n")
+    assert machine.free_memory() == 3800  # files that were read, and are read no more, make way
     (tmp_path / "memory.max").write_text("max\n")
     assert machine.free_memory() > 3000
 

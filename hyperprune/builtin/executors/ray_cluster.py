@@ -90,7 +90,7 @@ def room_for(asked: Asked, address: str, resources: Mapping[str, float]) -> tupl
 
     A thread for each CPU that a worker takes. Raises RunError where Ray is not there.
     """
-    ray = library()
+    ray, resources = library(), our_names(resources)
     threads = asked.threads or max(1, int(resources.get("cpu", 1)))
     given = "" if ray.is_initialized() else named(address)
     if asked.workers:
@@ -117,7 +117,7 @@ def found_here() -> str:
 
 def demand(resources: Mapping[str, float], threads: int, gpu: bool) -> dict[str, float]:
     """What each worker takes: as a recipe says, a CPU a thread, a GPU where the cluster has any."""
-    found = {"cpu": float(threads), **resources}
+    found = {"cpu": float(threads), **our_names(resources)}
     if "gpu" not in found:
         found["gpu"] = 1.0 if gpu and room({"GPU": 1.0}) else 0.0
     return found
@@ -149,6 +149,11 @@ def alive(node: str) -> bool:
             with suppress(OSError), socket.create_connection(place, ANSWER):
                 return True
     return False
+
+
+def our_names(resources: Mapping[str, float]) -> dict[str, float]:
+    """Resources as a recipe names them: cpu and gpu, also where it says CPU as Ray does."""
+    return {n.lower() if n.upper() in ("CPU", "GPU") else n: v for n, v in resources.items()}
 
 
 def own_names(each: Mapping[str, float]) -> dict[str, float]:

@@ -18,6 +18,8 @@ from typing import Any
 SCRATCH = "hyperprune-workers"
 STEP_EVERY = 0.5
 """Seconds between words on how far a step has come."""
+PATIENCE = 60.0
+"""Seconds that a worker waits for others of its machine that begin, and tidy up."""
 
 
 def versions() -> dict[str, str]:
@@ -50,6 +52,7 @@ class Worker:
         self._more = threading.Condition()
         self._stop = threading.Event()
         self._scratch: Path | None = None
+        self._held = contextlib.ExitStack()  # its lock, until this process ends
 
     def about(self) -> dict[str, Any]:
         """Where this is and which versions are here, before anything of them is imported."""
@@ -168,21 +171,29 @@ class Worker:
         return [str(folder / name) for name in files]
 
     def _place(self) -> Path:
-        """This worker's own folder on this machine; those of workers that died are removed."""
-        place = Path(tempfile.gettempdir()) / f"{SCRATCH}-{os.getuid()}"
-        place.mkdir(mode=0o700, exist_ok=True)
+        """This worker's own folder on this machine, locked; those that nobody has locked are removed.
+
+        Locks, not process ids: workers in containers may share a folder, and see none of each other.
+        """
+        from hyperprune.errors import RunError
+        from hyperprune.store.lock import owned
+
         if self._scratch is None:
-            for old in place.iterdir():
-                if not Path(f"/proc/{old.name.partition('-')[0]}").exists():
-                    shutil.rmtree(old, ignore_errors=True)
-            self._scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
+            place = Path(tempfile.gettempdir()) / f"{SCRATCH}-{os.getuid()}"
+            place.mkdir(mode=0o700, exist_ok=True)
+            with owned(place, PATIENCE):  # or a folder would be there that is not locked yet
+                for old in filter(Path.is_dir, place.iterdir()):
+                    with contextlib.suppress(RunError), owned(old):
+                        shutil.rmtree(old, ignore_errors=True)
+                self._scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
+                self._held.enter_context(owned(self._scratch))
         return self._scratch
 
 
 def _portable(error: BaseException) -> BaseException:
-    """The error itself where it is ours or plain, else one that says the same and can travel."""
-    from hyperprune.errors import RunError, Stopped
+    """One that says the same and can travel: what is expected stays so, and ends a run in words."""
+    from hyperprune.errors import HyperpruneError, RunError, Stopped
 
-    if isinstance(error, (RunError, Stopped)):
-        return type(error)(str(error))
+    if isinstance(error, HyperpruneError):
+        return Stopped(str(error)) if isinstance(error, Stopped) else RunError(str(error))
     return RuntimeError(f"{type(error).__name__}: {error}")
