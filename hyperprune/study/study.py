@@ -329,9 +329,10 @@ class Study:
     @property
     def best(self) -> TrialResult:
         """The winner of those that trained to the end, by `search.goal`; raises RunError before."""
-        if not self.finished:
+        winner = next((item for item in self.results if item.state == "winner"), None)
+        if winner is None:
             raise RunError(f"the study in {self.folder} is not finished: go on with its loop")
-        return next(item for item in self.results if item.state == "winner")
+        return winner
 
     @property
     def results(self) -> tuple[TrialResult, ...]:

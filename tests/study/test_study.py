@@ -180,6 +180,8 @@ def test_a_study_object_goes_on_from_what_another_has_done(tmp_path: Path) -> No
     two = [study(tmp_path, inputs=None, spectrum={"measure": False}) for _ in range(2)]
     for asked in two:
         turns = 0
+        with pytest.raises(RunError, match="go on with its loop"):
+            _ = asked.best
         for trial in asked:
             net = nn.Linear(1, 1)
             for _ in trial.epochs(net):
