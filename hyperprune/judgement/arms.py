@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hyperprune.recipe.records import Recipe
-from hyperprune.training.outcome import DENSE, EpochRecord, Outcome, comparable, repeat_name
+from hyperprune.training.outcome import DENSE, EpochRecord, Outcome, best_of, repeat_name
 
 if TYPE_CHECKING:
     from hyperprune.store.run import Run
@@ -100,7 +100,7 @@ def _training(
     if outcome.failure is not None or not outcome.epochs:
         cause = outcome.failure.cause if outcome.failure else None
         return Training(name, seed, len(outcome.epochs), cause=cause)
-    best = min(comparable(outcome.epochs), key=lambda record: record.cost)
+    best = best_of(outcome.epochs)
     given = name == DENSE and bool(recipe.dense.given)  # which has one epoch
     whole = given or len(outcome.epochs) >= recipe.train.epochs
     return Training(

@@ -182,9 +182,14 @@ class RunResult:
         return next(item for item in self.candidates if item.name == self.winner)
 
     @property
+    def given(self) -> bool:
+        """Whether the recipe gave the target alone, so that there is no dense network."""
+        return self.dense_test_value is None
+
+    @property
     def aim(self) -> str:
         """What `dense_value` is, in words: the dense target, or one that the recipe gave."""
-        return "the given target" if self.dense_test_value is None else "the dense target"
+        return "the given target" if self.given else "the dense target"
 
     @property
     def data(self) -> RunData:

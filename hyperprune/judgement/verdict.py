@@ -26,7 +26,7 @@ from hyperprune.store.winner import save_winner
 from hyperprune.task import Task
 from hyperprune.terms.metric import Metric
 from hyperprune.training.budget import said
-from hyperprune.training.outcome import DENSE, Outcome, comparable
+from hyperprune.training.outcome import DENSE, Outcome, best_of
 
 
 def conclude(
@@ -195,7 +195,7 @@ def _about(recipe: Recipe, winner: Candidate, data: Corpus | Sequences) -> dict[
 def _best_costs(outcome: Outcome, repeats: Sequence[Outcome]) -> list[float]:
     """Lowest cost of a training and of each of its repetitions that did not fail."""
     whole = [outcome, *(item for item in repeats if item.failure is None)]
-    return [min(record.cost for record in comparable(item.epochs)) for item in whole]
+    return [best_of(item.epochs).cost for item in whole]
 
 
 def early_signal(judge: Judge, every: Sequence[Candidate]) -> Signal:

@@ -64,8 +64,7 @@ def _won(result: RunResult) -> str:
         said += f", the mean over {len(result.values)} seeds"
     elif (second := _second(result)) is not None:
         said += f", {_beside(metric, own, second.valid_value)} {safe(second.name)}, the next"
-    given = result.dense_test_value is None
-    against = "the given target" if given else "the dense network"
+    against = "the given target" if result.given else "the dense network"
     gap = f"{metric.text(abs(own - target))} {'better' if metric.meets(own, target) else 'worse'}"
     share = result.active / result.masked if result.masked else 1.0
     return f"{said}; with {100 * share:.3g}% of the masked weights it is {gap} than {against}."

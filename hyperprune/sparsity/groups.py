@@ -81,9 +81,8 @@ def _highest_of_groups(
     salience: Tensor, among: Tensor, wanted: Tensor, m: int, generator: torch.Generator
 ) -> Tensor:
     """Mask the highest saliences among the true entries, as many in each group as wanted (R, G)."""
-    salience = salience.clamp(
-        min=torch.finfo(salience.dtype).min
-    )  # −∞ is of what is not among them
+    # −∞ is of what is not among them.
+    salience = salience.clamp(min=torch.finfo(salience.dtype).min)
     values = _groups(salience.masked_fill(~among, -math.inf), m, -math.inf)  # (R, G, m)
     lots = torch.rand(values.shape, generator=generator).to(values.device).argsort(-1)
     order = values.gather(-1, lots).argsort(dim=-1, descending=True, stable=True)

@@ -40,7 +40,7 @@ from hyperprune.store.study import StudyFolder
 from hyperprune.study.result import TrialResult, result, results
 from hyperprune.study.settings import Settings, digest, own_part, prune_part, settle
 from hyperprune.study.trial import Desk, Given, Report, Trial
-from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome, comparable, told_of
+from hyperprune.training.outcome import DENSE, EpochRecord, Failure, Outcome, best_of, told_of
 from hyperprune.training.trainer import copy_into
 
 Turns = Iterator[Trial]
@@ -303,8 +303,7 @@ class Study:
         if spectrum is not None:
             atomic.write(self._facts.training(name).spectrum(epoch), spectrum.save)
         history = [*self._candidate(name).outcome.epochs, record]
-        best = min(comparable(history), key=lambda item: item.valid_loss)
-        if best.epoch == epoch:
+        if best_of(history).epoch == epoch:
             self._facts.save_best(name, _weights(report.network), epoch, report.loss)
         outcome = Outcome(name, tuple(history))
         if not trial.dense:

@@ -36,11 +36,10 @@ def result_facts(result: RunResult) -> RenderableType:
         else ""
     )
     met = f"meets {result.aim} at epoch {best.met_target}" if best.met_target else ""
-    given = result.dense_test_value is None
-    dense_test = "" if given else f"; dense {metric.text(result.dense_test_value)}"
+    dense_test = "" if result.given else f"; dense {metric.text(result.dense_test_value)}"
     verdict = Text.assemble(
         metric.text(best.valid_value),
-        f" at epoch {best.best_epoch}; {'target' if given else 'dense'} "
+        f" at epoch {best.best_epoch}; {'target' if result.given else 'dense'} "
         f"{metric.text(result.dense_value)}; ",
         (met, "green") if met else (f"does not meet {result.aim}", "yellow"),
     )
@@ -134,7 +133,7 @@ def _goal(result: RunResult) -> Iterator[tuple[str, RenderableType]]:
     )
     rows = _frontier(result, "weights", "finalist")
     aim = result.metric.text(result.metric.mean(result.dense_values))
-    if result.dense_test_value is None:
+    if result.given:
         rows.add_row("–", "–", aim, "target")
     else:
         sizes = {round(p.active / (1 - p.sparsity)) for p in result.frontier if p.sparsity < 1}

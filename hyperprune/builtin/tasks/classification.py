@@ -81,9 +81,10 @@ def _classes(data: Sequences) -> int:
                 "Numbers are answered by task 'regression'"
             )
         if part.a_step != data.train.a_step:
+            several, one = ("train", split) if data.train.a_step else (split, "train")
             raise CorpusError(
-                f"{data.name}: labels are one a step in the {WORDS['train' if data.train.a_step else split]} "
-                f"split, and one a sequence in the {WORDS[split if data.train.a_step else 'train']} split"
+                f"{data.name}: labels are one a step in the {WORDS[several]} split, and one a sequence in "
+                f"the {WORDS[one]} split"
             )
         low = part.y < (UNSCORED if part.a_step else 0)
         if bool(low.any()):
