@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,19 +10,19 @@ from typing import Any
 import numpy as np
 
 from hyperprune.bench.early import PREREGISTERED, Early, sensitivities
-from hyperprune.bench.methods import by, methods
+from hyperprune.bench.methods import Method, by, methods
 from hyperprune.bench.replay import narrow, regret_at
 from hyperprune.bench.signals import LOSS, Study
 from hyperprune.bench.statistics import (
     Array,
+    Correlated,
     attainable,
-    bootstrap,
     kendall,
     median,
     ranks,
     spearman,
 )
-from hyperprune.bench.summary import Mapper, replays
+from hyperprune.bench.summary import Mapper, replayed, replays
 from hyperprune.errors import RunError
 from hyperprune.search.space import name_of
 
@@ -66,18 +67,25 @@ def evidence(
     pool = candidates or max(12, len(study.rows) // 3)
     objectives = PREREGISTERED if learned is None else (*PREREGISTERED, learned)
     compared = methods(study, searchers, objectives=objectives, every=every)
+    sensitive = sensitive_methods(study)
+    # Replays are most of the work: other processes are at them while this one counts the rest.
+    traced = replayed(study, [*compared, *sensitive.values()], pool, seeds, mapped=mapped)
     beside = {}
     if raw is not None:
         beside["raw"] = {"correlations": correlations(raw), "selection": selection(raw, pool)}
-    return {
+    figures = {
         "table": study.name,
         "facts": facts(study),
         "final": [_round(loss) if np.isfinite(loss) else None for loss in study.final],
         "correlations": correlations(study),
         "selection": selection(study, pool),
         "objectives": judged(study, objectives),
-        "replay": replays(study, compared, pool, seeds, mapped=mapped, report=report),
-        "sensitivity": sensitivity(study, pool, seeds, mapped=mapped),
+    }
+    found = replays(study, [*compared, *sensitive.values()], pool, traced, report=report)
+    return {
+        **figures,
+        "replay": {**found, "methods": {m.name: found["methods"][m.name] for m in compared}},
+        "sensitivity": sensitivity(study, sensitive, found["methods"]),
         **beside,
     }
 
@@ -118,16 +126,17 @@ def correlations(study: Study) -> dict[str, list[dict[str, Any]]]:
     """Each signal at each early epoch against the final loss, over all and within controls."""
     found: dict[str, list[dict[str, Any]]] = {}
     whole = study.whole
+    ends = {epoch: _end(study, epoch) for epoch in range(1, min(EARLY, study.epochs) + 1)}
     for name, values in study.signals.items():
         found[name] = []
-        for epoch in range(1, min(EARLY, study.epochs) + 1):
+        for epoch, end in ends.items():
             signal = values[whole, epoch - 1]
             if np.ptp(signal) == 0:
                 continue
             found[name].append(
                 {
                     "epoch": epoch,
-                    "spearman": bootstrap(spearman, signal, study.final[whole], seed=epoch).plain(),
+                    "spearman": end.spearman(signal).plain(),
                     "kendall": _round(kendall(signal, study.final[whole])),
                     "within": within_controls(study, signal),
                 }
@@ -158,25 +167,34 @@ def _against_end(study: Study, scores: Array, epoch: int) -> list[float] | None:
     """Spearman's correlation of the rows' scores with their final losses, with its interval."""
     if np.ptp(scores) == 0:
         return None
-    return bootstrap(spearman, scores, study.final[study.whole], seed=epoch).plain()
+    return _end(study, epoch).spearman(scores).plain()
+
+
+@functools.cache
+def _end(study: Study, epoch: int) -> Correlated:
+    """Final losses, to hold against them what is known after an epoch."""
+    return Correlated(study.final[study.whole], seed=epoch)
+
+
+def sensitive_methods(study: Study) -> dict[Early, Method]:
+    """What is not eligible to become the default, on the random pools that all methods have."""
+    shown = {"full", *study.signals}
+    return {early: by(early, None) for early in sensitivities() if early.shown in shown}
 
 
 def sensitivity(
-    study: Study, candidates: int, seeds: int, *, mapped: Mapper = map
+    study: Study, sensitive: Mapping[Early, Method], found: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """What is not eligible to become the default, on the random pools that all methods have."""
-    known = [early for early in sensitivities() if early.shown in {"full", *study.signals}]
-    compared = {early: by(early, None) for early in known}
-    replayed = replays(study, list(compared.values()), candidates, seeds, mapped=mapped)["methods"]
+    """Correlations and regrets of what is not eligible; `found` are the replays' figures by method."""
     epoch = min(HYPOTHESES, study.epochs)
     return {
         early.name: {
             "spearman": _against_end(
                 study, np.array(early.scores(study, study.whole, epoch)), epoch
             ),
-            **{key: replayed[method.name][key] for key in ("mean", "regrets")},
+            **{key: found[method.name][key] for key in ("mean", "regrets")},
         }
-        for early, method in compared.items()
+        for early, method in sensitive.items()
     }
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from hyperprune.bench import multi_fidelity
 from hyperprune.bench.early import preregistered
 from hyperprune.bench.methods import Method, budget, by, charges, largest, plan
@@ -309,10 +311,11 @@ class _BySignal(Replayer):
 
     def __init__(self, study: Study, signal: str, seed: int) -> None:
         super().__init__(study, Method(signal, None), seed)
-        self.values = study.signals[signal]
+        known = study.signals[signal]
+        self.values = np.where(np.isnan(known), np.inf, known).T.tolist()  # (E, n)
 
     def order(self, rows: Sequence[int], epoch: int) -> list[int]:
-        return sorted(rows, key=lambda row: _high(float(self.values[row, epoch - 1])))
+        return sorted(rows, key=self.values[epoch - 1].__getitem__)
 
     def keep(self, rows: Sequence[int], epoch: int, count: int) -> list[int]:
         return self.order(rows, epoch)[:count]

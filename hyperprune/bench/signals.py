@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -68,14 +69,20 @@ class Study:
         """Positions of the rows that trained to the end."""
         return [k for k, loss in enumerate(self.final) if np.isfinite(loss)]
 
-    @property
+    @cached_property
     def target(self) -> float:
         """The dense network's lowest validation loss, which is a run's target."""
         return min(self.dense.valid_losses)
 
+    @cached_property
+    def _lasted(self) -> list[int]:
+        """Epochs of each row until it diverged, or all."""
+        lasted: list[int] = np.isfinite(self.signals[LOSS]).sum(1).tolist()
+        return lasted
+
     def trained(self, row: int, epoch: int) -> int:
         """Epochs that a row trains when asked for so many: fewer where it diverges before."""
-        return int(np.isfinite(self.signals[LOSS][row, :epoch]).sum())
+        return min(epoch, self._lasted[row])
 
     def compared(self, rows: Sequence[int], epoch: int, shown: Shown = "full") -> Comparison:
         """What a run would know of these rows after an epoch, and of the dense reference."""

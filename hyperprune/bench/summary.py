@@ -23,29 +23,40 @@ Mapper: TypeAlias = Callable[..., Iterable[Any]]
 """`map`, as it is or over processes."""
 
 
-def replays(
+def replayed(
     study: Study,
     compared: Sequence[Method],
     candidates: int,
     seeds: int,
     *,
     mapped: Mapper = map,
+) -> Iterable[list[Trace]]:
+    """Traces of every method, seed by seed; over processes they are under way once this returns."""
+    return mapped(partial(_all, study, compared, candidates), range(seeds))
+
+
+def replays(
+    study: Study,
+    compared: Sequence[Method],
+    candidates: int,
+    traced: Iterable[list[Trace]],
+    *,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Every method from every seed: regret in perplexity, top-3 share, regret over epochs."""
     limit = budget(study, candidates)
     grid = sorted({round(limit * share / 20) for share in range(2, 21)})
-    by_seed = []
-    for seed, traces in enumerate(mapped(partial(_all, study, compared, candidates), range(seeds))):
-        report(f"{study.name}: {seed + 1} of {seeds} seeds")
+    by_seed: list[list[Trace]] = []
+    for traces in traced:
         by_seed.append(traces)
+        report(f"{study.name}: replayed from {len(by_seed)} seeds")
     found = {
         method.name: _summary(study, method, [traces[k] for traces in by_seed], grid, limit)
         for k, method in enumerate(compared)
     }
     return {
         "candidates": candidates,
-        "seeds": seeds,
+        "seeds": len(by_seed),
         "budget": _round(limit),
         "full_search": candidates * study.epochs,
         "grid": grid,

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -69,12 +70,23 @@ class LyapunovSpectrum:
     history_steps: tuple[int, ...] = ()
     layer_names: tuple[str, ...] = ()
 
+    @cached_property
+    def layer_numbers(self) -> list[int]:
+        """Layers that have exponents here, bottom layer first."""
+        found: list[int] = self.layers.unique().tolist()
+        return found
+
+    @cached_property
+    def _lowest(self) -> float:
+        """The lowest exponent of any sequence."""
+        return float(self.per_sequence.min())
+
     @property
     def lost_directions(self) -> Tensor:
         """Exponents at or below the resolution, by sequence and layer: (B, L) int64."""
         lost = self.per_sequence <= self.resolution
         return torch.stack(
-            [lost[:, self.layers == layer].sum(-1) for layer in self.layers.unique().tolist()], -1
+            [lost[:, self.layers == layer].sum(-1) for layer in self.layer_numbers], -1
         )
 
     @property
@@ -90,7 +102,7 @@ class LyapunovSpectrum:
         at = self.resolution if resolution is None else resolution
         if math.isinf(at):
             return self
-        if not bool((self.per_sequence < at).any()):
+        if not self._lowest < at:
             return self if at == self.resolution else replace(self, resolution=at)
         clipped = replace(self, per_sequence=self.per_sequence.clamp_min(at), resolution=at)
         return clipped.select(torch.arange(self.sequences))
@@ -165,15 +177,19 @@ class LyapunovSpectrum:
 
     def by_layer(self) -> tuple[Tensor, ...]:
         """Exponents of each layer, bottom layer first, each largest first."""
+        return self._sorted_layers
+
+    @cached_property
+    def _sorted_layers(self) -> tuple[Tensor, ...]:
+        """Distances of many kinds ask for them again and again."""
         return tuple(
             self.exponents[self.layers == layer].sort(descending=True).values
-            for layer in self.layers.unique().tolist()
+            for layer in self.layer_numbers
         )
 
     def by_name(self) -> dict[str, Tensor]:
         """Exponents of each layer by its name, each largest first; unnamed layers have their number."""
-        numbers = self.layers.unique().tolist()
-        names = [self.layer_names[n] if self.layer_names else str(n) for n in numbers]
+        names = [self.layer_names[n] if self.layer_names else str(n) for n in self.layer_numbers]
         return dict(zip(names, self.by_layer(), strict=True))
 
     def select(self, sequences: Tensor) -> LyapunovSpectrum:

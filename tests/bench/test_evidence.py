@@ -1,5 +1,6 @@
 """The shipped figures are what the shipped tables say, and the page is what the figures say."""
 
+import functools
 import json
 import runpy
 from pathlib import Path
@@ -11,8 +12,8 @@ from hyperprune.bench.early import PREREGISTERED, learned
 from hyperprune.bench.evidence import correlations, evidence, facts, judged, selection
 from hyperprune.bench.methods import methods
 from hyperprune.bench.report import write_html
-from hyperprune.bench.signals import study
-from hyperprune.bench.summary import replays
+from hyperprune.bench.signals import Study, study
+from hyperprune.bench.summary import replayed, replays
 from hyperprune.bench.table import Table
 from hyperprune.plugins import registry
 
@@ -20,6 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "benchmarks" / "tables").glob("*.safetensors"))
 assert TABLES, "the shipped tables are gone"
 named = pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+
+
+@functools.cache
+def studied(path: Path) -> Study:
+    """A shipped table as replays see it, made once for the tests here."""
+    return study(Table.load(path), path.stem)
 
 
 def shipped(path: Path) -> dict:
@@ -39,7 +46,7 @@ def same(found, expected, tolerance: float = 2e-4) -> bool:
 
 @named
 def test_facts_and_correlations_are_what_the_table_says(path):
-    whole = study(Table.load(path), path.stem)
+    whole = studied(path)
     figures = shipped(path)
     assert same(json.loads(json.dumps(facts(whole))), figures["facts"])
     assert same(json.loads(json.dumps(correlations(whole))), figures["correlations"])
@@ -65,9 +72,10 @@ SEEDS = 2
 
 @named
 def test_replays_without_a_model_are_what_the_table_says(path):
-    whole, figures = study(Table.load(path), path.stem), shipped(path)["replay"]
+    whole, figures = studied(path), shipped(path)["replay"]
     compared = [method for method in methods(whole, ["random"]) if not method.library]
-    again = replays(whole, compared, figures["candidates"], SEEDS)
+    pool = figures["candidates"]
+    again = replays(whole, compared, pool, replayed(whole, compared, pool, SEEDS))
     for name, entry in json.loads(json.dumps(again["methods"])).items():
         told = figures["methods"][name]
         assert same(entry["regrets"], told["regrets"][:SEEDS]), name
@@ -78,10 +86,10 @@ def test_replays_without_a_model_are_what_the_table_says(path):
 @pytest.mark.slow
 @named
 def test_all_replays_are_what_the_table_says(path):
-    whole, figures = study(Table.load(path), path.stem), shipped(path)
+    whole, figures = studied(path), shipped(path)
     pool, seeds = figures["replay"]["candidates"], figures["replay"]["seeds"]
     raw = study(Table.load(path), path.stem, raw=True)
-    others = [study(Table.load(other), other.stem) for other in TABLES if other != path]
+    others = [studied(other) for other in TABLES if other != path]
     fitted = learned(whole, others)
     found = evidence(whole, raw=raw, learned=fitted, seeds=seeds, candidates=pool)
     again = json.loads(json.dumps(found))

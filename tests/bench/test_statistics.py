@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hyperprune.bench.statistics import (
+    Correlated,
     attainable,
     bootstrap,
     kendall,
@@ -46,6 +47,22 @@ def test_a_bootstrap_interval_holds_its_estimate_and_repeats():
     interval = bootstrap(spearman, a, b, seed=3)
     assert interval.low < interval.value < interval.high
     assert interval == bootstrap(spearman, a, b, seed=3)
+
+
+samples = st.lists(st.integers(-3, 3), min_size=2, max_size=9)
+
+
+@given(st.data(), samples, st.integers(0, 99))
+def test_samples_held_against_one_end_are_what_the_bootstrap_says_to_the_bit(data, end, seed):
+    sample = data.draw(st.lists(st.integers(0, 3), min_size=len(end), max_size=len(end)))
+    a, b = np.array(sample, float), np.array(end, float)
+    assume(np.ptp(a) and np.ptp(b))
+    assert Correlated(b, seed=seed).spearman(a) == bootstrap(spearman, a, b, seed=seed)
+
+
+def test_a_sample_with_an_unknown_value_has_no_correlation():
+    held = Correlated(np.arange(3.0), seed=0).spearman(np.array([1.0, math.nan, 2.0]))
+    assert np.isnan([held.value, held.low, held.high]).all()
 
 
 def test_deviation_within_groups_ignores_what_lies_between_them():

@@ -143,7 +143,7 @@ def _layer_pairs(
 ) -> list[tuple[Tensor, Tensor]]:
     """Exponents of each layer of both, largest first."""
     candidate, reference = _resolved(candidate, reference)
-    mine, other = (spectrum.layers.unique().tolist() for spectrum in (candidate, reference))
+    mine, other = candidate.layer_numbers, reference.layer_numbers
     if mine != other:  # where only the leading exponents were kept, a layer may have none
         raise SpectrumError(f"spectra of layers {mine} and {other} cannot be paired")
     return list(zip(candidate.by_layer(), reference.by_layer(), strict=True))
