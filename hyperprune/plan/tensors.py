@@ -16,12 +16,14 @@ from hyperprune.search.space import Range, Space, Values
 from hyperprune.sparsity import check_tensors
 from hyperprune.training.build import build_model
 
-CONTROLS = ("prune.block", "prune.exclude", "prune.unscaled")
+CONTROLS = ("prune.block", "prune.exclude", "prune.sparsity", "prune.unscaled")
 """Settings that hold for some networks and not for others."""
 
 
 def check_controls(recipe: Recipe, space: Space, size: int | Features, network: nn.Module) -> None:
     """Raise RecipeError where a candidate's network has not the tensors that its controls speak of.
+
+    Or where its sparsity would empty one of them.
 
     Looks at the recipe's own settings, at each value that the space has for one of them, and at every arm.
     Where the space varies the architecture, its values wait for the candidate whose network they meet, and
@@ -33,7 +35,13 @@ def check_controls(recipe: Recipe, space: Space, size: int | Features, network: 
         prune, other = own.prune, any(_of_model(path) for path in settings)
         model = build_model(own, size, torch.device("cpu")) if other else network
         try:
-            check_tensors(model, exclude=prune.exclude, unscaled=prune.unscaled, block=prune.block)
+            check_tensors(
+                model,
+                exclude=prune.exclude,
+                unscaled=prune.unscaled,
+                block=prune.block,
+                density=None if prune.budgeted else 1 - prune.sparsity,
+            )
         except (PluginError, SparsityError) as error:
             raise RecipeError([f"{where}: {error}"]) from error
 

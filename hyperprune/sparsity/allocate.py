@@ -54,11 +54,7 @@ def at_least(counts: Sequence[int], least: Sequence[int]) -> list[int]:
 
     Raises SparsityError where there are too few to go round.
     """
-    if sum(counts) < sum(least):
-        raise SparsityError(
-            f"the density leaves {sum(counts)} active weights for {len(counts)} tensors, which need "
-            f"at least {sum(least)}, since none may be emptied; raise the density or exclude tensors"
-        )
+    check_total(sum(counts), least)
     filled = list(counts)
     for i, floor in enumerate(least):
         while filled[i] < floor:
@@ -68,3 +64,12 @@ def at_least(counts: Sequence[int], least: Sequence[int]) -> list[int]:
             filled[richest] -= moved
             filled[i] += moved
     return filled
+
+
+def check_total(total: int, least: Sequence[int]) -> None:
+    """Raise SparsityError where so many weights do not give each tensor its least number."""
+    if total < sum(least):
+        raise SparsityError(
+            f"the density leaves {total} active weights for {len(least)} tensors, which need "
+            f"at least {sum(least)}, since none may be emptied; raise the density or exclude tensors"
+        )

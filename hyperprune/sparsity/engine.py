@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hyperprune.errors import SparsityError
 from hyperprune.model import Gates
 from hyperprune.plugins.defaults import InitScale
+from hyperprune.sparsity.allocate import active_total, check_total
 from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
@@ -24,7 +25,7 @@ from hyperprune.sparsity.schedule import Timing, densities
 from hyperprune.sparsity.settings import settled
 from hyperprune.sparsity.topology import TensorTopology, Topology
 from hyperprune.sparsity.view import NoGradient
-from hyperprune.terms.blocks import n_of_m
+from hyperprune.terms.blocks import WHOLE, n_of_m
 
 THRESHOLD = 1e-3
 """Where the threshold of a self-adjusting removal starts (Dettmers & Zettlemoyer 2019)."""
@@ -392,12 +393,23 @@ class SparseTraining(MaskedNetwork):
 
 
 def check_tensors(
-    model: nn.Module, *, exclude: Sequence[str], unscaled: Sequence[str], block: str
+    model: nn.Module,
+    *,
+    exclude: Sequence[str],
+    unscaled: Sequence[str],
+    block: str,
+    density: float | None = None,
 ) -> None:
     """Raise SparsityError or PluginError where a network has not the tensors that settings speak of.
 
-    Says what `SparseTraining` would, without its masks; the network stays as it is.
+    Or where a density leaves too few weights to them. Says what `SparseTraining` would, without its masks;
+    the network stays as it is.
     """
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    MaskedNetwork(model, optimizer, exclude, None, False, block).release()
+    network = MaskedNetwork(model, optimizer, exclude, None, False, block)
+    tensors = network._tensors
+    network.release()
     named_by("unscaled", unscaled, trained_weights(model))
+    if density is not None and block not in WHOLE and n_of_m(block) is None:
+        total = active_total(density, [tensor.places for tensor in tensors])
+        check_total(total, [tensor.least for tensor in tensors])

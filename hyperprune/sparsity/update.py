@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hyperprune.errors import Diverged, SparsityError
 from hyperprune.plugins import registry
-from hyperprune.sparsity.allocate import apportion, at_least
+from hyperprune.sparsity.allocate import apportion, at_least, check_total
 from hyperprune.sparsity.blocks import covered
 from hyperprune.sparsity.masked import least_of
 from hyperprune.sparsity.slices import occupied, removable
@@ -191,7 +191,7 @@ def top_of_network(
     views: Sequence[TensorView], saliences: Sequence[Tensor], total: int
 ) -> list[Tensor]:
     """Keep the `total` highest saliences of the network, at least one in each tensor."""
-    at_least([total, *[0] * (len(views) - 1)], least(views))  # raises where there are too few
+    check_total(total, least(views))
     dense = [replace(view, mask=torch.ones_like(view.mask)) for view in views]
     out = sum(view.size for view in dense) - total
     gone = lowest_of_network(dense, saliences, out)

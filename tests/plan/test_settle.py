@@ -87,6 +87,24 @@ def test_tensors_that_the_network_has_not_are_refused_before_anything_trains(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["prune.sparsity=0.9999"], "prune: the density leaves 0 active weights for"),
+        (["space.sparsity=[0.5, 0.9999]"], "space.prune.sparsity: the density leaves 0 active"),
+        (["arms=[{name='odd', prune={sparsity=0.9999}}]"], "arms: 'odd"),
+    ],
+)
+def test_a_sparsity_that_would_empty_a_tensor_is_refused_before_anything_trains(
+    tmp_path, settings, said
+):
+    recipe = tiny_recipe(tiny_text(tmp_path / "text"), *settings)
+    with pytest.raises(RecipeError, match="since none may be emptied") as refused:
+        hyperprune.run(recipe, folder=tmp_path / "run")
+    assert said in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_tensors_may_be_named_that_only_some_networks_of_a_space_have(tmp_path):
     named = "space.exclude=[[], ['*_l1']]"
     text = tiny_text(tmp_path / "text")
