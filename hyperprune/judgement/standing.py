@@ -36,6 +36,9 @@ class Standing:
     ended: str | None = None  # why it is over without a result
     arms: tuple[Arm, ...] = ()  # of a study, as far as they are
     metric: Metric = PERPLEXITY
+    dense_from: str | None = (
+        None  # key of [dense] that the dense reference, or a target alone, is from
+    )
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON, values under the metric's own name."""
@@ -82,6 +85,7 @@ def standing(source: Path | Run) -> Standing:
         ended=None if result is not None else run.ended(),
         arms=result.arms if result is not None else arms_of(run, recipe),
         metric=run.metric,
+        dense_from=next(iter(recipe.dense.given), None),
     )
 
 

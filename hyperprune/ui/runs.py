@@ -95,13 +95,14 @@ def result_rows(found: Comparison) -> list[tuple[str, list[str]]]:
 def unfinished(standing: Standing) -> RenderableType:
     """How far a run is that has no result yet, or why there will be none."""
     over = standing.ended is not None
-    given = standing.target is not None and not standing.dense_epochs
-    dense = ("dense reference", f"{standing.dense_epochs}/{standing.epochs} epochs")
+    given = standing.dense_from == "target"
+    trained = f"{standing.dense_epochs}/{standing.epochs} epochs"
+    source = f"given by dense.{standing.dense_from}" if standing.dense_from else trained
     return facts(
         [
             ("run", Text(safe(standing.title or "untitled"), "bold")),
             ("state", Text("over, without a result" if over else "not finished", "yellow")),
-            *([] if given else [dense]),
+            *([] if given else [("dense reference", source)]),
             ("given target" if given else "dense target", standing.metric.text(standing.target)),
             ("cause", safe(standing.ended, 2000))
             if over

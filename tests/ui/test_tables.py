@@ -4,11 +4,13 @@ import pytest
 from scripted import HOSTILE, plan
 
 from hyperprune.judgement.result import CandidateResult, RunResult, Signal
+from hyperprune.judgement.standing import Standing
 from hyperprune.terms.metric import PERPLEXITY, Metric
 from hyperprune.ui import text
 from hyperprune.ui.candidates import candidate_rows, candidate_sheet, candidate_table
 from hyperprune.ui.costs import plan_facts
 from hyperprune.ui.networks import topology_table
+from hyperprune.ui.runs import unfinished
 from hyperprune.ui.verdict import result_facts
 
 
@@ -156,6 +158,31 @@ def test_topology_adds_up(rendered):
         *("input", "5,", "forget", "3"),
     ]
     assert lines[-1].split() == ["all", "64", "16", "0.7500"]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (None, ["dense reference  2/8 epochs", "dense target     80.00"]),
+        ("weights", ["dense reference  given by dense.weights", "dense target     80.00"]),
+        ("run", ["dense reference  given by dense.run", "dense target     80.00"]),
+        ("target", ["given target  80.00"]),
+    ],
+)
+def test_an_unfinished_run_says_where_its_target_is_from(rendered, source, told):
+    standing = Standing(
+        folder="runs/tiny",
+        title="tiny",
+        epochs=8,
+        dense_epochs=0 if source else 2,
+        target=80.0,
+        candidates=(),
+        result=None,
+        topology=None,
+        dense_from=source,
+    )
+    lines = [line.rstrip() for line in rendered(unfinished(standing), 80).splitlines()]
+    assert [line for line in lines if "dense" in line or "target" in line] == told
 
 
 def test_the_plan_names_the_saving(rendered):
