@@ -68,8 +68,9 @@ def evidence(
     objectives = PREREGISTERED if learned is None else (*PREREGISTERED, learned)
     compared = methods(study, searchers, objectives=objectives, every=every)
     sensitive = sensitive_methods(study)
+    every_method = [*compared, *sensitive.values()]
     # Replays are most of the work: other processes are at them while this one counts the rest.
-    traced = replayed(study, [*compared, *sensitive.values()], pool, seeds, mapped=mapped)
+    traced = replayed(study, every_method, pool, seeds, mapped=mapped)
     beside = {}
     if raw is not None:
         beside["raw"] = {"correlations": correlations(raw), "selection": selection(raw, pool)}
@@ -81,7 +82,7 @@ def evidence(
         "selection": selection(study, pool),
         "objectives": judged(study, objectives),
     }
-    found = replays(study, [*compared, *sensitive.values()], pool, traced, report=report)
+    found = replays(study, every_method, pool, seeds, traced, report=report)
     return {
         **figures,
         "replay": {**found, "methods": {m.name: found["methods"][m.name] for m in compared}},

@@ -6,6 +6,7 @@ tried yet, the same for all searchers.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -311,14 +312,21 @@ class _BySignal(Replayer):
 
     def __init__(self, study: Study, signal: str, seed: int) -> None:
         super().__init__(study, Method(signal, None), seed)
-        known = study.signals[signal]
-        self.values = np.where(np.isnan(known), np.inf, known).T.tolist()  # (E, n)
+        self.values = _by_epoch(study, signal)
 
     def order(self, rows: Sequence[int], epoch: int) -> list[int]:
         return sorted(rows, key=self.values[epoch - 1].__getitem__)
 
     def keep(self, rows: Sequence[int], epoch: int, count: int) -> list[int]:
         return self.order(rows, epoch)[:count]
+
+
+@functools.cache
+def _by_epoch(study: Study, signal: str) -> list[list[float]]:
+    """A signal as lists, for all pools alike: (E, n), infinite where it is not known."""
+    known = study.signals[signal]
+    found: list[list[float]] = np.where(np.isnan(known), np.inf, known).T.tolist()
+    return found
 
 
 def _high(value: float) -> float:

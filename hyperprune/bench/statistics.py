@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, rankdata
 
 Array: TypeAlias = NDArray[np.float64]
 RESAMPLES = 1000
@@ -30,11 +30,9 @@ class Interval:
 
 
 def ranks(values: Array) -> Array:
-    """Ranks from 1 along the last axis; equal values share their mean rank, NaN has none."""
-    # Counted, not sorted: samples are small, and a library's call takes longer than the counting.
-    one, other = values[..., None], values[..., None, :]
-    found: Array = (other < one).sum(-1) + ((other == one).sum(-1) + 1) / 2
-    return np.where(np.isnan(values), np.nan, found)
+    """Ranks from 1 along the last axis; equal values share their mean rank."""
+    result: Array = rankdata(values, axis=-1)
+    return result
 
 
 def spearman(a: Array, b: Array) -> Any:
@@ -53,7 +51,7 @@ class Correlated:
 
     def __init__(self, end: Array, *, seed: int, resamples: int = RESAMPLES) -> None:
         count = len(end)
-        chosen = np.random.default_rng(seed).integers(0, count, (resamples, count))
+        chosen = _resampled(count, seed, resamples)
         places = (chosen + count * np.arange(resamples)[:, None]).ravel()
         drawn = np.bincount(places, minlength=resamples * count).reshape(resamples, count)
         # Row 0 is the sample itself, each row after it how often a resample holds each pair.
@@ -69,8 +67,7 @@ class Correlated:
         weighed = self.times * own
         scale = np.sqrt((weighed * own).sum(-1) * self.square.sum(-1))
         found = (weighed * self.end).sum(-1) / np.where(scale > 0, scale, np.nan)
-        low, high = np.nanquantile(found[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Interval(float(found[0]), float(low), float(high))
+        return _interval(found[0], found[1:])
 
 
 def _drawn_ranks(values: Array, times: Array) -> Array:
@@ -97,11 +94,20 @@ def bootstrap(
 
     The statistic works along the last axis, so that all resamples are one call.
     """
-    count = len(samples[0])
-    chosen = np.random.default_rng(seed).integers(0, count, (resamples, count))
+    chosen = _resampled(len(samples[0]), seed, resamples)
     draws = statistic(*(sample[chosen] for sample in samples))
+    return _interval(statistic(*samples), draws)
+
+
+def _resampled(count: int, seed: int, resamples: int) -> NDArray[np.int64]:
+    """Positions of so many pairs, drawn with replacement: (R, n)."""
+    return np.random.default_rng(seed).integers(0, count, (resamples, count))
+
+
+def _interval(value: Any, draws: Array) -> Interval:
+    """An estimate with the percentiles of its draws."""
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(statistic(*samples)), float(low), float(high))
+    return Interval(float(value), float(low), float(high))
 
 
 def median(values: Array) -> Any:

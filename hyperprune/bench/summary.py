@@ -39,6 +39,7 @@ def replays(
     study: Study,
     compared: Sequence[Method],
     candidates: int,
+    seeds: int,
     traced: Iterable[list[Trace]],
     *,
     report: Callable[[str], None] = lambda line: None,
@@ -49,14 +50,14 @@ def replays(
     by_seed: list[list[Trace]] = []
     for traces in traced:
         by_seed.append(traces)
-        report(f"{study.name}: replayed from {len(by_seed)} seeds")
+        report(f"{study.name}: {len(by_seed)} of {seeds} seeds")
     found = {
         method.name: _summary(study, method, [traces[k] for traces in by_seed], grid, limit)
         for k, method in enumerate(compared)
     }
     return {
         "candidates": candidates,
-        "seeds": len(by_seed),
+        "seeds": seeds,
         "budget": _round(limit),
         "full_search": candidates * study.epochs,
         "grid": grid,

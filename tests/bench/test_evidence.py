@@ -75,7 +75,7 @@ def test_replays_without_a_model_are_what_the_table_says(path):
     whole, figures = studied(path), shipped(path)["replay"]
     compared = [method for method in methods(whole, ["random"]) if not method.library]
     pool = figures["candidates"]
-    again = replays(whole, compared, pool, replayed(whole, compared, pool, SEEDS))
+    again = replays(whole, compared, pool, SEEDS, replayed(whole, compared, pool, SEEDS))
     for name, entry in json.loads(json.dumps(again["methods"])).items():
         told = figures["methods"][name]
         assert same(entry["regrets"], told["regrets"][:SEEDS]), name
