@@ -20,7 +20,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event as Flag
 from types import TracebackType
 from typing import Any
 
@@ -66,7 +65,7 @@ def _start_worker(
     name: str,
     device: str | None,
     events: Any,
-    stop: Flag,
+    stop: Any,  # shared memory: 1 once all are to stop
     note: Any,
     threads: int,
 ) -> None:
@@ -97,7 +96,7 @@ def _work(job: Job) -> Outcome:
         note.value = who.encode(errors="replace")[: NOTE - 1]
 
     with telling(name, events.put):
-        return work(job, events.put, stop.is_set, tell)
+        return work(job, events.put, lambda: bool(stop.value), tell)
 
 
 @dataclass(eq=False)
@@ -158,7 +157,8 @@ class Processes:
         self.threads, self.workers = crew.threads, crew.workers
         self._gpus = gpus() if crew.gpu else ()
         self._context = nursery.context()
-        self._stop = self._context.Event()
+        # Not an Event: a worker that is killed while it asks would keep the lock from all others, for good.
+        self._stop = self._context.RawValue("b", 0)
         self._waiting: deque[Ticket] = deque()
         self._slots: list[_Slot] = []
 
@@ -173,7 +173,7 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
+        self._stop.value = 1
         try:
             if error is not None and not isinstance(error, Exception):
                 self._terminate()
@@ -199,7 +199,7 @@ class Processes:
         """Block until a job is done, passing on events meanwhile; raises Stopped and RunError."""
         while not handle.done:
             if self.stopping():
-                self._stop.set()
+                self._stop.value = 1
                 raise Stopped("stopped")
             self._pump(PULSE)
         return handle.result()
