@@ -17,7 +17,7 @@ from hyperprune.sparsity.allocate import active_total, check_total
 from hyperprune.sparsity.groups import fits
 from hyperprune.sparsity.masked import Masked
 from hyperprune.sparsity.method import Chosen, Method
-from hyperprune.sparsity.network import MaskedNetwork
+from hyperprune.sparsity.network import MaskedNetwork, masked_tensors
 from hyperprune.sparsity.parameters import masked_parameters, named_by, trained_weights
 from hyperprune.sparsity.saving import restore, saved
 from hyperprune.sparsity.scale import compensation
@@ -405,10 +405,7 @@ def check_tensors(
     Or where a density leaves too few weights to them. Says what `SparseTraining` would, without its masks;
     the network stays as it is.
     """
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    network = MaskedNetwork(model, optimizer, exclude, None, False, block)
-    tensors = network._tensors
-    network.release()
+    tensors, _ = masked_tensors(model, exclude, None, False, block)
     named_by("unscaled", unscaled, trained_weights(model))
     if density is not None and block not in WHOLE and n_of_m(block) is None:
         total = active_total(density, [tensor.places for tensor in tensors])

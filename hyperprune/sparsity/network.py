@@ -23,6 +23,33 @@ from hyperprune.sparsity.units import UnitBlocks
 from hyperprune.terms.blocks import EACH, UNITS
 
 
+def masked_tensors(
+    model: nn.Module,
+    exclude: Sequence[str],
+    gates: Mapping[str, Gates] | None,
+    averages: bool,
+    block: str,
+) -> tuple[list[Masked], UnitBlocks | None]:
+    """A module's tensors to be masked, all of their weights active, and its units where those are masked.
+
+    Raises PluginError or SparsityError where the module has not what is asked for.
+    """
+    known = gates_of(model) if gates is None else canonical(model, gates)
+    names, homes = canonical_names(model), homes_of(model)
+    along = {names[norm.direction]: norm.along for norm in norms(model)}
+    tensors = [
+        Masked.dense(
+            name, *homes[id(weight)], known.get(name, ()), along.get(name), averages, block
+        )
+        for name, weight in masked_parameters(model, exclude)
+    ]
+    units = UnitBlocks.of(model, tensors) if block == UNITS else None
+    if units is not None:
+        for tensor in tensors:
+            tensor.grid = None  # its units are also other tensors'
+    return tensors, units
+
+
 class MaskedNetwork:
     """Masked tensors of a module, with the optimisers that are kept within the masks."""
 
@@ -36,19 +63,7 @@ class MaskedNetwork:
         block: str = EACH,
     ) -> None:
         self._names = canonical_names(model)
-        known = gates_of(model) if gates is None else canonical(model, gates)
-        along = {self._names[norm.direction]: norm.along for norm in norms(model)}
-        homes = homes_of(model)
-        self._tensors = [
-            Masked.dense(
-                name, *homes[id(weight)], known.get(name, ()), along.get(name), averages, block
-            )
-            for name, weight in masked_parameters(model, exclude)
-        ]
-        self._units = UnitBlocks.of(model, self._tensors) if block == UNITS else None
-        if self._units is not None:
-            for tensor in self._tensors:
-                tensor.grid = None  # its units are also other tensors'
+        self._tensors, self._units = masked_tensors(model, exclude, gates, averages, block)
         self._guards: list[Guard] = [Guard(optimizer, self._tensors)]
         self._parameters = parameter_count(model)
 

@@ -48,3 +48,17 @@ def test_help_needs_no_recipe_and_no_plugin():
         check=True,
     )
     assert done.stderr.splitlines()[-1] == "[] 0", done.stderr
+
+
+def test_a_run_does_not_import_torchs_compiler(tmp_path):
+    """A second of every process, for what is not used."""
+    program = """
+import pathlib, sys
+from hyperprune.testing import tiny_run
+tiny_run(pathlib.Path(sys.argv[1]), "search.searcher=random")
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
