@@ -13,6 +13,14 @@ import pytest
 SHARED = os.environ["HYPERPRUNE_CACHE"]
 
 
+LONG = ("test_scaffold.py", "test_search.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Files of long tests first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_unconfigure():
     """Leave nothing behind."""
     shutil.rmtree(SHARED, ignore_errors=True)
