@@ -34,7 +34,7 @@ JUDGED = 8
 HYPOTHESES = 3
 """The epoch of the hypotheses: after it each objective's order of all configurations is kept."""
 EXPLORED = "exploration"
-"""The exploration of networks, alone: no objective of the list."""
+"""The share that networks explored, as it is: no score, and no objective of the list."""
 POOLS = 100
 """Random pools that every signal halves: the same pools for all."""
 
@@ -154,7 +154,7 @@ def judged(study: Study, objectives: Sequence[Early]) -> dict[str, dict[str, Any
     rows = study.whole
     epochs = range(1, min(JUDGED, study.epochs) + 1)
     scored = {e.name: [np.array(e.scores(study, rows, k)) for k in epochs] for e in objectives}
-    scored[EXPLORED] = [-study.exploration[rows, k - 1] for k in epochs]
+    scored[EXPLORED] = [study.exploration[rows, k - 1] for k in epochs]
     return {
         name: {
             "spearman": [_against_end(study, v, k) for k, v in zip(epochs, found, strict=True)],

@@ -134,7 +134,8 @@ def _objectives(found: Mapping[str, Any]) -> Iterator[str]:
     yield "\n### Does an objective rank the end?\n"
     yield (
         "Each objective scores all configurations as one pool: Spearman's correlation of the scores with "
-        "the final validation loss after each epoch, with its 95 % interval over configurations.\n"
+        "the final validation loss after each epoch, with its 95 % interval over configurations. "
+        "`exploration` is no score but the share itself: below 0, who explored more ended better.\n"
     )
     yield f"| objective | {' | '.join(str(epoch) for epoch in range(1, last + 1))} |"
     yield f"|---|{'---|' * last}"
