@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hyperprune.sparsity import SparseTraining
     from hyperprune.study import Study, Trial, lsh
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "API_VERSION",
