@@ -222,12 +222,12 @@ paper's search by the distance, nothing is gained either.
 LAST = """\
 ## What was registered for `ptb200` alone
 
-Two hypotheses, which the three tables before it suggested, written down before a signal of it was computed.
-Each is shown if its 95 % interval, by the table's own resamples, lies above 0.
+Two hypotheses, read off the three tables before it and written down before a signal of it was computed. Each
+is shown if its 95 % interval, by the table's own resamples, lies above 0.
 
 - A. Networks that move more weights end worse: exploration at epoch 3 correlates with the final loss above 0.
-  Its correlation is {exploration}; the opposite is what is seen. Nor had the three tables
-  before suggested it: their page gave the correlation of exploration with its sign turned.
+  Its correlation is {exploration}; the opposite is what is seen. It was
+  misread: the page on those three tables gave the correlation of exploration with its sign turned.
 - B. Where controls alone vary, a search by `both` loses more than one by `loss` at equal cost: in
   noise floors, by {both}.
 
