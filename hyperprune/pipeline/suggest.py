@@ -11,6 +11,7 @@ from typing import Any
 from hyperprune.errors import HyperpruneError, Stopped
 from hyperprune.plugins import Contribution, said
 from hyperprune.recipe.section import Choice
+from hyperprune.runtime.patience import Silent
 from hyperprune.runtime.seeds import derive
 from hyperprune.search.draw import untried
 from hyperprune.search.observation import Observation, SpaceExhausted, tried_keys
@@ -20,11 +21,12 @@ ATTEMPTS = 2
 """Suggestions asked for, each with another seed, before a random one takes their place."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Suggester:
     """Asks a searcher for the next candidate; a searcher that fails costs a notice, not the run.
 
-    Suggestions depend on the seed, the space and what is known, never on a clock or an earlier call.
+    Suggestions depend on the seed, the space and what is known, never on a clock or an earlier call. A
+    searcher that has said nothing for too long is not asked again: that would take as long each time.
     """
 
     searcher: Contribution
@@ -32,6 +34,7 @@ class Suggester:
     space: Space
     seed: int
     complain: Callable[[str], None]
+    silent: str = ""
 
     @classmethod
     def of(
@@ -49,8 +52,8 @@ class Suggester:
         self, name: str, history: Sequence[Observation], pending: Sequence[Configuration]
     ) -> dict[str, Any]:
         """Configuration of the next candidate; raises SpaceExhausted where there is nothing left."""
-        problem = ""
-        for attempt in range(ATTEMPTS):
+        problem = self.silent
+        for attempt in range(0 if self.silent else ATTEMPTS):
             seed = derive(self.seed, "search", *([attempt] if attempt else []))
             try:
                 answer = self.suggest(self.space, tuple(history), tuple(pending), seed)
@@ -58,6 +61,9 @@ class Suggester:
                 raise
             except Exception as error:
                 problem = str(error) if isinstance(error, HyperpruneError) else said(error)
+                if isinstance(error.__cause__, Silent):
+                    self.silent = problem = f"{problem}, and is not asked again in this sitting"
+                    break
             else:
                 problem = self._problem(answer)
                 if not problem:

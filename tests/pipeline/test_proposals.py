@@ -4,6 +4,7 @@ The fuzzer replays made-up tables through the real stages: short here, a thousan
 """
 
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from hyperprune.judgement import verdict
 from hyperprune.judgement.judge import Judge
 from hyperprune.pipeline import run as pipeline
 from hyperprune.plugins import Contribution, registry
+from hyperprune.runtime.patience import patient
 from hyperprune.search.draw import repeats
 from hyperprune.search.observation import SpaceExhausted
 from hyperprune.search.space import key_of
@@ -129,6 +131,25 @@ def test_a_searcher_that_fails_is_named_and_random_takes_its_place(
     assert len(told) == 5
     assert "has no configuration for c000" in told[0]
     assert said in told[0]
+
+
+def test_a_searcher_that_hangs_is_waited_for_once(base, tmp_path, install):
+    asked = []
+
+    def strange(space, history, pending, seed):
+        """A searcher that never answers."""
+        asked.append(seed)
+        time.sleep(20)
+
+    text = recipe(base, SPACE, searcher=install(strange))
+    with patient(0.3):
+        run, seen, error = search(text, tmp_path / "run", Table(1, 0))
+    assert error is None
+    assert len(run.proposed()) == 5
+    assert len(asked) == 1
+    told = [message for message in notices(seen) if "searcher 'strange' of stranger" in message]
+    assert len(told) == 5
+    assert all("said nothing for 0.3 s (search.silence), and is not asked again" in m for m in told)
 
 
 def test_one_bad_suggestion_is_asked_for_again(base, tmp_path, install):
