@@ -43,11 +43,7 @@ class Ends:
     def of(cls, path: Path) -> Ends:
         """Read them; repeats and dense references are left out."""
         table = Table.load(path)
-        whole = [
-            at
-            for at, row in enumerate(table.rows)
-            if row.role in ("default", "sample") and row.failure is None
-        ]
+        whole = [k for k, row in enumerate(table.rows) if row.sampled and row.failure is None]
         loss = table.series["valid_loss"][whole].double().numpy()
         explored = table.series["exploration"][whole, EARLY - 1].double().numpy()
         settings = [dict(table.rows[at].configuration) for at in whole]

@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hyperprune.bench import together
-from hyperprune.bench.pooled import rule
+from hyperprune.bench.hypotheses import regret
 from hyperprune.bench.report import section
-from hyperprune.bench.resample import hierarchical, interval, of_seeds
+from hyperprune.bench.resample import hierarchical, interval
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "benchmarks" / "tables"
@@ -231,27 +229,21 @@ is shown if its 95 % interval, by the table's own resamples, lies above 0.
 - B. Where controls alone vary, a search by `both` loses more than one by `loss` at equal cost: in
   noise floors, by {both}.
 
-The rule of section 6 without this table, on {tables}: the baseline is {baseline},
-eligible: {eligible}; the default is {default}.
+Without this table:
+
+{decision}
 """
 
 
 def last(tables: Sequence[Mapping[str, Any]]) -> str:
     """What was registered for the table that came last, and the rule's answer without it."""
     found = next(item for item in tables if item["table"] == "ptb200")
-    both, loss = (
-        np.array(found["replay"]["methods"][f"{name}, ax"]["regrets"]) for name in ("both", "loss")
-    )
-    more = both - loss
-    regret = [float(more.mean()), *interval(hierarchical([of_seeds(more[None])])[0])]
-    before = rule([item for item in tables if item is not found])
+    more, drawn = regret("both, ax", "loss, ax")(found)
+    others = [item for item in tables if item is not found]
     return LAST.format(
         exploration=_shown(*found["objectives"]["exploration"]["spearman"][2]),
-        both=_shown(*regret),
-        tables=", ".join(f"`{name}`" for name in before["tables"]),
-        baseline=before["baseline"],
-        eligible=", ".join(before["eligible"]) or "no objective",
-        default=before["default"],
+        both=_shown(more, *interval(hierarchical([drawn])[0])),
+        decision="".join(together.decision(others)),
     )
 
 

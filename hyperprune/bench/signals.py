@@ -129,7 +129,7 @@ def study(table: Table, name: str, *, raw: bool = False) -> Study:
     Signals compare resolved spectra, unless `raw`; `distances` are named for what they compare.
     """
     recipe = table.recipe
-    rows = [k for k, row in enumerate(table.rows) if row.role in ("default", "sample")]
+    rows = [k for k, row in enumerate(table.rows) if row.sampled]
     series = {name: values.double().numpy() for name, values in table.series.items()}
     valid, dense = series["valid_loss"], table.dense_row(recipe.seed)
     measured = {state: _Spectra(table, dense, rows, state) for state in STATES}

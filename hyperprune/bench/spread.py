@@ -51,7 +51,7 @@ def spread(table: Table) -> Spread:
     """Look at a table's final losses."""
     valid = table.series["valid_loss"].double().numpy()
     whole = [k for k, row in enumerate(table.rows) if row.failure is None]
-    own = [k for k in whole if table.rows[k].role in ("default", "sample")]
+    own = [k for k in whole if table.rows[k].sampled]
     groups: dict[str, list[float]] = {}
     for k in whole:
         if not table.rows[k].dense:

@@ -36,6 +36,11 @@ class Row:
         """Whether this is a dense reference."""
         return self.role == "dense"
 
+    @property
+    def sampled(self) -> bool:
+        """Whether this is a configuration: neither a dense reference nor another seed of one."""
+        return self.role in ("default", "sample")
+
 
 @dataclass(frozen=True, eq=False)
 class Table:

@@ -27,7 +27,7 @@ def section(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"{facts['meet_target']} | {part(found)} |"
         )
     yield ""
-    yield from _decision(tables)
+    yield from decision(tables)
     primary = [found for found in tables if part(found) == "primary"]
     if len(primary) > 1:
         yield "\n### Regrets on the primary tables\n"
@@ -42,7 +42,8 @@ def section(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield ""
 
 
-def _decision(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def decision(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the rule says on these tables."""
     decided = rule(tables)
     if decided["default"] is None:
         yield (
